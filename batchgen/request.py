@@ -1,0 +1,175 @@
+"""Rows and requests: what the manifest asks for, its stable name and its fingerprint. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+FINGERPRINT_VERSION = 1
+"""Version of the rules in `canonical`; a run folder keeps the version it was made with."""
+
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d{1,3})?")
+_SIGNED_QUERIES = (
+    frozenset({"x-amz-signature"}),
+    frozenset({"x-goog-signature"}),
+    frozenset({"x-oss-signature"}),
+    frozenset({"x-tos-signature"}),
+    frozenset({"signature", "expires"}),  # the older S3, Google and CloudFront forms
+    frozenset({"sig", "se"}),  # Azure shared access signature
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """One local input file as it was when the row was read.
+
+    *pointer* names its place in the input: the field, and for a list the index (`images.0`).
+    """
+
+    pointer: str
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One request to make, after defaults, matrix and template were applied.
+
+    *input* is what will be sent, typed by the model's schema; local files stand in it as the paths the
+    manifest gave and are listed in *files*. *line* is 1-based in *source*, the file the row was read from.
+    """
+
+    row_id: str
+    explicit_id: bool
+    model: str
+    input: Mapping[str, Any]
+    fingerprint: str
+    files: tuple[LocalFile, ...] = ()
+    meta: Mapping[str, str] = field(default_factory=dict)
+    priority: int = 0
+    note: str = ""
+    source: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault of a manifest: where it is, what is wrong and what to write instead.
+
+    *line* is 1-based; *path* is the JSON path inside the row's input (`$.images[0]`), where there is one.
+    """
+
+    file: str
+    line: int | None
+    column: str | None
+    row: str | None
+    path: str | None
+    message: str
+
+    def __str__(self) -> str:
+        where = self.file if self.line is None else f"{self.file}:{self.line}"
+        what = self.column or (self.path if self.path != "$" else None)
+        return f"{where} {what}: {self.message}" if what else f"{where}: {self.message}"
+
+
+def fingerprint(model: str, request_input: Mapping[str, Any], files: tuple[LocalFile, ...] = ()) -> str:
+    """Hash of a request, the same however the manifest spells it. 64 hexadecimal digits.
+
+    Scalars count as their canonical text (7, 7.0 and "7" are one), local files by content, and signed URLs
+    without their signature, so that re-formatting or re-signing a manifest never looks like a new request.
+    """
+    contents = {file.pointer: file.sha256 for file in files}
+    canonical_input = {
+        key: _canonical_field(key, value, contents)
+        for key, value in request_input.items()
+        if value is not None
+    }
+    text = json.dumps([model, canonical_input], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _canonical_field(key: str, value: Any, contents: Mapping[str, str]) -> Any:
+    if contents:
+        if isinstance(value, list):
+            return [
+                "sha256:" + contents[pointer]
+                if (pointer := f"{key}.{index}") in contents
+                else canonical(item)
+                for index, item in enumerate(value)
+            ]
+        if key in contents:
+            return "sha256:" + contents[key]
+    return canonical(value)
+
+
+def canonical(value: Any) -> Any:
+    """*value* with every scalar as canonical text; lists and objects keep their shape."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return _canonical_text(value)
+        case int():
+            return str(value)
+        case float():
+            return _plain_number(Decimal(repr(value)))
+        case dict():
+            return {key: canonical(item) for key, item in value.items()}
+        case list() | tuple():
+            return [canonical(item) for item in value]
+        case None:
+            return "null"
+    raise TypeError(f"a request cannot hold a {type(value).__name__}")
+
+
+def _canonical_text(text: str) -> str:
+    if text in ("True", "TRUE", "False", "FALSE"):
+        return text.lower()
+    if len(text) < 40 and _NUMBER.fullmatch(text):
+        return _plain_number(Decimal(text))
+    if text.startswith(("https://", "http://")):
+        return without_signature(text)
+    return text
+
+
+def _plain_number(number: Decimal) -> str:
+    if not number.is_finite():
+        return str(number)
+    if number == number.to_integral_value() and abs(number.adjusted()) < 40:
+        return str(int(number))
+    return str(number.normalize())
+
+
+def without_signature(url: str) -> str:
+    """*url* without its query if that query carries a signature, else *url* as it is.
+
+    A signature is a secret that changes each time the same file is signed again.
+    """
+    if "?" not in url:
+        return url
+    parts = urlsplit(url)
+    names = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    return urlunsplit(parts._replace(query="")) if any(signed <= names for signed in _SIGNED_QUERIES) else url
+
+
+def published_input(request_input: Any) -> Any:
+    """*request_input* as it may be shown or shared: signatures off URLs, inlined files by size."""
+    match request_input:
+        case str() if request_input.startswith(("https://", "http://")):
+            return without_signature(request_input)
+        case str() if request_input.startswith("data:") and len(request_input) > 100:
+            head = request_input.partition(",")[0]
+            return f"{head},… ({len(request_input)} characters)"
+        case dict():
+            return {key: published_input(value) for key, value in request_input.items()}
+        case list():
+            return [published_input(item) for item in request_input]
+    return request_input
