@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 FINGERPRINT_VERSION = 1
@@ -65,6 +66,7 @@ class Problem:
     """One fault of a manifest: where it is, what is wrong and what to write instead.
 
     *line* is 1-based; *path* is the JSON path inside the row's input (`$.images[0]`), where there is one.
+    A warning is told and stops nothing.
     """
 
     file: str
@@ -73,11 +75,44 @@ class Problem:
     row: str | None
     path: str | None
     message: str
+    severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
         where = self.file if self.line is None else f"{self.file}:{self.line}"
         what = self.column or (self.path if self.path != "$" else None)
         return f"{where} {what}: {self.message}" if what else f"{where}: {self.message}"
+
+
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{5,100}")  # none of the reserved names is this long
+_DEVICES = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE | re.DOTALL
+)
+_LONGEST_ID_BYTES = 200
+
+
+def row_id_fault(row_id: str) -> str | None:
+    """Why *row_id* cannot name a folder on Linux, macOS and Windows alike, and what would; None if it can."""
+    if _PLAIN_ID.fullmatch(row_id):
+        return None
+    if not row_id.strip():
+        return "an id cannot be blank; leave the cell empty to have one made"
+    for character in row_id:
+        if character in '<>:"/\\|?*' or unicodedata.category(character) in ("Cc", "Cs"):
+            return f"an id names a folder and cannot hold {character!r}; write - instead"
+    if row_id[-1] in ". " or row_id[0] == " " or row_id.strip(".") == "":
+        return "an id cannot begin with a space nor end with a space or a dot"
+    if _DEVICES.fullmatch(row_id):
+        return f"Windows keeps the name {row_id!r} for a device; write {row_id + '-row'!r}"
+    if len(row_id.encode()) > _LONGEST_ID_BYTES:
+        return f"an id may be {_LONGEST_ID_BYTES} bytes long at most, this one is {len(row_id.encode())}"
+    return None
+
+
+def folded(row_id: str) -> str:
+    """*row_id* as a file system that ignores case and Unicode form sees it: equal means the same folder."""
+    if row_id.isascii():
+        return row_id.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", row_id).casefold())
 
 
 def fingerprint(model: str, request_input: Mapping[str, Any], files: tuple[LocalFile, ...] = ()) -> str:
