@@ -1,0 +1,22 @@
+"""What a model wants: its schema, the typing of a row's cells, and everything that can be wrong with them."""
+
+from batchgen.schema.cache import SchemaCache
+from batchgen.schema.cells import Plain
+from batchgen.schema.fault import Fault, ModelUnknown
+from batchgen.schema.model import MediaField, ModelSchema, from_catalogue_entry
+from batchgen.schema.nearest import did_you_mean, nearest
+from batchgen.schema.shipped import shipped, shipped_model_ids
+
+__all__ = [
+    "Fault",
+    "MediaField",
+    "ModelSchema",
+    "ModelUnknown",
+    "Plain",
+    "SchemaCache",
+    "did_you_mean",
+    "from_catalogue_entry",
+    "nearest",
+    "shipped",
+    "shipped_model_ids",
+]

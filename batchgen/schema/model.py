@@ -1,0 +1,228 @@
+"""A model as its provider describes it: what its fields are, how a row's cells become its input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+from batchgen.schema import wording
+from batchgen.schema.cells import Convert, Misfit, converter, natural
+from batchgen.schema.fault import Fault, ModelUnknown, shown
+from batchgen.schema.fit import Fits, quick_test
+from batchgen.schema.nearest import did_you_mean
+
+COUNT_FIELDS = ("sequential_image_generation_options", "num_images", "number_of_images", "max_images")
+"""The fields by which models of this provider are told how many outputs to make."""
+
+_RULES_ACROSS_FIELDS = (
+    "allOf", "anyOf", "oneOf", "not", "if", "dependentRequired", "dependentSchemas", "dependencies",
+    "minProperties", "maxProperties", "patternProperties", "propertyNames", "unevaluatedProperties",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MediaField:
+    """A field that takes the address of a file, or (*many*) a list of addresses."""
+
+    kind: Literal["image", "video", "audio"]
+    many: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    converters: Mapping[str, Convert]
+    tests: Mapping[str, Fits]
+    media_fields: Mapping[str, MediaField]
+    required: tuple[str, ...]
+    required_absent: tuple[str, ...]
+    has_rules_across_fields: bool
+    takes_any_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSchema:
+    """One model's input schema and list price, from *source*; *fetched_at* is seconds since the epoch."""
+
+    model_id: str
+    input_schema: Mapping[str, Any]
+    base_price_usd: Decimal | None = None
+    price_unit: str | None = None
+    pricing_note: str | None = None
+    source: Literal["catalogue", "cache", "shipped"] = "catalogue"
+    fetched_at: float | None = None
+    _compiled: _Compiled = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_compiled", _compile(self.input_schema))
+
+    @property
+    def fields(self) -> Mapping[str, Mapping[str, Any]]:
+        """The input's properties by name, as the provider publishes them."""
+        return properties_of(self.input_schema)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The fields a row must give, whatever default they may have."""
+        return self._compiled.required
+
+    @property
+    def media_fields(self) -> Mapping[str, MediaField]:
+        """The fields that hold addresses of pictures, videos or sound."""
+        return self._compiled.media_fields
+
+    @property
+    def oddities(self) -> list[str]:
+        """What the schema itself gets wrong and nobody can enforce, in words."""
+        return [
+            f"{self.model_id} requires {name!r} but describes no such field{did_you_mean(name, self.fields)} "
+            "The demand cannot be kept and is left aside."
+            for name in self._compiled.required_absent
+        ]
+
+    def unknown(self, key: str) -> Fault | None:
+        """The fault of a *key* this model has no field for; None if it has."""
+        if key in self._compiled.converters or self._compiled.takes_any_key:
+            return None
+        hint = did_you_mean(key, self.fields) or f"; its fields are {', '.join(self.fields)}"
+        return Fault(f"$.{key}", f"{self.model_id} has no field {key!r}{hint}")
+
+    def typed(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+        """*cells* as the model's input, and a fault for every cell that cannot be.
+
+        A cell is text, or a list or object of cells; None is left out, and so are cells at fault. Defaults
+        are not filled in.
+        """
+        typed_input: dict[str, Any] = {}
+        faults: list[Fault] = []
+        converters = self._compiled.converters
+        for key, cell in cells.items():
+            if cell is None:
+                continue
+            convert = converters.get(key)
+            if convert is None:
+                if fault := self.unknown(key):
+                    faults.append(fault)
+                    continue
+                convert = natural
+            try:
+                typed_input[key] = convert(cell)
+            except Misfit as misfit:
+                faults.append(Fault(f"$.{key}{misfit.path}", misfit.message))
+        return typed_input, faults
+
+    def faults(self, request_input: Mapping[str, Any]) -> list[Fault]:
+        """Everything the schema has against *request_input*, by field; the media themselves are not seen."""
+        if self._certainly_fits(request_input):
+            return []
+        return wording.faults(self.input_schema, self.required, request_input)
+
+    def _certainly_fits(self, request_input: Mapping[str, Any]) -> bool:
+        compiled = self._compiled
+        if compiled.has_rules_across_fields:
+            return False
+        tests = compiled.tests
+        for name in compiled.required:
+            if name not in request_input:
+                return False
+        for key, value in request_input.items():
+            test = tests.get(key)
+            if test is None or not test(value):
+                return False
+        return True
+
+    def checked(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+        """`typed` and `faults` in one: a field that could not be typed is not also called missing."""
+        typed_input, faults = self.typed(cells)
+        if not faults and self._certainly_fits(typed_input):
+            return typed_input, faults
+        at_fault = {fault.path.split(".")[1].split("[")[0] for fault in faults}
+        further = wording.faults(self.input_schema, self.required, typed_input)
+        return typed_input, faults + [fault for fault in further if fault.path[2:] not in at_fault]
+
+    def outputs_asked(self, request_input: Mapping[str, Any]) -> int:
+        """How many outputs the request may be charged for: its count, else the default, else the maximum."""
+        for name in COUNT_FIELDS:
+            if name in self.fields:
+                return _count(request_input.get(name), self.fields[name])
+        return 1
+
+
+def from_catalogue_entry(
+    entry: Mapping[str, Any],
+    source: Literal["catalogue", "cache", "shipped"] = "catalogue",
+    fetched_at: float | None = None,
+) -> ModelSchema:
+    """The model of one entry of the provider's catalogue. Raises ModelUnknown if it gives no input schema."""
+    model_id = str(entry.get("model_id", ""))
+    input_schema = entry.get("input_schema")
+    if not model_id or not isinstance(input_schema, Mapping):
+        raise ModelUnknown(model_id, reason=f"the catalogue gives no input schema for {shown(model_id)}")
+    return ModelSchema(
+        model_id=model_id,
+        input_schema=input_schema,
+        base_price_usd=_price(entry.get("base_price_usd")),
+        price_unit=_text_or_none(entry.get("price_unit")),
+        pricing_note=_text_or_none(entry.get("pricing_note")),
+        source=source,
+        fetched_at=fetched_at,
+    )
+
+
+def properties_of(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The properties of an object schema; what is no schema counts as one that says nothing."""
+    properties = schema.get("properties")
+    if not isinstance(properties, Mapping):
+        return {}
+    return {str(name): of if isinstance(of, Mapping) else {} for name, of in properties.items()}
+
+
+def _compile(schema: Mapping[str, Any]) -> _Compiled:
+    properties = properties_of(schema)
+    required = [str(name) for name in schema.get("required") or ()]
+    media = {name: found for name, of in properties.items() if (found := _media(of))}
+    return _Compiled(
+        converters={name: converter(of) for name, of in properties.items()},
+        tests={name: quick_test(of) for name, of in properties.items()},
+        media_fields=media,
+        required=tuple(name for name in required if name in properties),
+        required_absent=tuple(name for name in required if name not in properties),
+        has_rules_across_fields=any(rule in schema for rule in _RULES_ACROSS_FIELDS),
+        takes_any_key=bool(schema.get("additionalProperties")),
+    )
+
+
+def _media(of: Mapping[str, Any]) -> MediaField | None:
+    items = of.get("items")
+    inner = _media(items) if isinstance(items, Mapping) else None
+    if inner:
+        return MediaField(inner.kind, many=True)
+    name, _, ending = str(of.get("format", "")).partition("_")
+    is_list = of.get("type") == "array" or ending == "uris"
+    match name:
+        case "image" | "video" | "audio" if ending in ("uri", "uris"):
+            return MediaField(name, many=is_list)
+    return None
+
+
+def _count(value: Any, of: Mapping[str, Any]) -> int:
+    numbers = [option for option in of.get("enum") or () if isinstance(option, int)]
+    for candidate in (value, of.get("default"), of.get("maximum"), max(numbers, default=None)):
+        if isinstance(candidate, int | float | str) and str(candidate).isdigit():
+            return max(1, int(candidate))
+    return 1
+
+
+def _price(value: Any) -> Decimal | None:
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        price = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return price if price.is_finite() and price >= 0 else None
+
+
+def _text_or_none(value: Any) -> str | None:
+    return str(value) if value not in (None, "") else None
