@@ -1,0 +1,120 @@
+"""Where the bytes of outputs come from: drawn once each, off the event loop, and kept in a temporary folder."""
+
+import asyncio
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from batchgen.rehearsal.account import Job
+from batchgen.rehearsal.catalogue import Catalogue
+from batchgen.rehearsal.tiny import sized, tiny_png
+
+SUFFIXES = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "video/mp4": ".mp4",
+    "audio/wav": ".wav",
+}
+IMAGE_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "jpg": "image/jpeg", "webp": "image/webp"}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One output as it is served."""
+
+    content: bytes | Path
+    size: int
+    media_type: str
+    etag: str
+
+    @cached_property
+    def sha256(self) -> str:
+        """Reckoned when asked for: at a megabyte an output it would be most of a download's cost."""
+        return hashlib.sha256(self.read()).hexdigest()
+
+    def read(self) -> bytes:
+        return self.content if isinstance(self.content, bytes) else self.content.read_bytes()
+
+
+class Gallery:
+    """Outputs by (job, index).
+
+    `full` draws with Pillow in as many threads as there are processors; the cheap ways (`tiny`, `bytes:1MB`) make
+    every output anew whenever it is asked for, as PNG whatever the model, which costs less than keeping it.
+    """
+
+    def __init__(self, draw: str, catalogue: Catalogue, folder: Path) -> None:
+        self.folder = folder
+        self._catalogue = catalogue
+        self._cheap: Callable[[bytes], bytes] | None = None
+        if draw != "full":
+            self._cheap = tiny_png if draw == "tiny" else sized(draw).png
+        self._drawn: dict[tuple[str, int], asyncio.Future[Drawn]] = {}
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="draw")
+
+    def media_type(self, job: Job) -> str:
+        """Known before the output is drawn, as links end with its suffix."""
+        media = self._catalogue.models[job.model_id].media
+        if self._cheap is not None:
+            return "image/png"
+        if media == "image":
+            model = self._catalogue.models[job.model_id]
+            default = model.properties.get("output_format", {}).get("default")
+            return IMAGE_TYPES.get(str(submitted_input(job).get("output_format", default)), "image/png")
+        return {"video": "video/mp4", "audio": "audio/wav"}[media]
+
+    def known(self, job: Job, index: int) -> Drawn | None:
+        """The output if it can be had without drawing: made cheaply, or drawn before."""
+        if self._cheap is not None:
+            content = self._cheap(f"{job.request_id} {index}".encode())
+            return Drawn(content, len(content), "image/png", f'"{job.request_id}-{index}"')
+        future = self._drawn.get((job.request_id, index))
+        return future.result() if future is not None and future.done() else None
+
+    def start(self, job: Job, index: int) -> "asyncio.Future[Drawn]":
+        """Have the output drawn, if nobody did yet."""
+        key = (job.request_id, index)
+        if key not in self._drawn:
+            path = self.folder / f"{job.request_id}-{index}"
+            loop = asyncio.get_running_loop()
+            self._drawn[key] = loop.run_in_executor(self._pool, self._draw, job, index, path)
+        return self._drawn[key]
+
+    async def output(self, job: Job, index: int) -> Drawn:
+        known = self.known(job, index)
+        return known if known is not None else await asyncio.shield(self.start(job, index))
+
+    def hurry(self, job: Job) -> None:
+        """Start on what will be fetched soon: somebody was just given the links."""
+        if self._cheap is None:
+            for index in range(job.made):
+                self.start(job, index)
+
+    def _draw(self, job: Job, index: int, path: Path) -> Drawn:
+        from batchgen.rehearsal.renderer import Order, drawn  # Pillow only where something is drawn
+
+        model = self._catalogue.models[job.model_id]
+        media_type = self.media_type(job)
+        content = drawn(Order(job.model_id, submitted_input(job), model.properties, index, media_type))
+        path.write_bytes(content)
+        return Drawn(
+            path, len(content), media_type, f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
+        )
+
+    def close(self) -> None:
+        """Drop what was not begun; what is being drawn ends on its own."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def submitted_input(job: Job) -> dict[str, Any]:
+    """The body of the job's POST."""
+    body = job.body if isinstance(job.body, bytes) else job.body.read_bytes()
+    submitted: dict[str, Any] = json.loads(body)
+    return submitted

@@ -1,0 +1,75 @@
+"""What was charged for, so that "paid twice" and "lost" are counts."""
+
+from collections import Counter
+from typing import Any
+
+from batchgen.rehearsal.account import CANCELLED, SUCCEEDED, Job
+from batchgen.rehearsal.catalogue import MICRODOLLARS
+from batchgen.rehearsal.files import output_path
+from batchgen.rehearsal.gallery import SUFFIXES
+from batchgen.rehearsal.provider import Provider
+
+
+def ledger(provider: Provider, *, summary: bool) -> dict[str, Any]:
+    """Every accepted job (left out in a *summary*), the totals, and the counters by route and fault."""
+    provider.account.advance(provider.now_s())
+    shown: dict[str, Any] = {} if summary else {"charged": [_line(provider, job) for job in provider.account]}
+    return {
+        **shown,
+        "totals": _totals(provider),
+        "counters": dict(sorted(provider.counters.items())),
+        "tokens_at_file_host": provider.tokens_at_file_host,
+    }
+
+
+def _line(provider: Provider, job: Job) -> dict[str, Any]:
+    return {
+        "request_id": job.request_id,
+        "model_id": job.model_id,
+        "body_sha256": job.body_sha256,
+        "cost_usd": job.charged_micro / MICRODOLLARS,
+        "submitted_at": job.submitted_at_s,
+        "started_at": job.started_at_s,
+        "ended_at": job.ended_at_s,
+        "state": job.state,
+        "answered": job.answered,
+        "outputs": [_output(provider, job, i) for i in range(job.made)] if job.state == SUCCEEDED else [],
+    }
+
+
+def _output(provider: Provider, job: Job, index: int) -> dict[str, Any]:
+    """sha256 and bytes are null for a picture that nobody asked for yet: it is not drawn."""
+    drawn = provider.gallery.known(job, index)
+    media_type = provider.gallery.media_type(job)
+    return {
+        "url_path": output_path(job, index, SUFFIXES[media_type]),
+        "sha256": drawn.sha256 if drawn else None,
+        "bytes": drawn.size if drawn else None,
+        "media_type": media_type,
+    }
+
+
+def _totals(provider: Provider) -> dict[str, Any]:
+    account, counters = provider.account, provider.counters
+    paid: Counter[str] = Counter()
+    surplus_micro = 0
+    for job in account:
+        if job.state != CANCELLED:
+            paid[f"{job.model_id}:{job.body_sha256}"] += 1
+            if paid[f"{job.model_id}:{job.body_sha256}"] > 1:
+                surplus_micro += job.charged_micro
+    return {
+        "posts": counters["submit"],
+        "accepted": counters["submit.accepted"],
+        "refused": counters["submit.refused"],
+        "charged_usd": account.charged_micro / MICRODOLLARS,
+        "wallet_usd": None if account.wallet_micro is None else account.wallet_micro / MICRODOLLARS,
+        "duplicates": sum(1 for times in paid.values() if times > 1),
+        "duplicate_jobs": sum(times - 1 for times in paid.values()),
+        "duplicates_usd": surplus_micro / MICRODOLLARS,
+        "in_queue": account.in_queue,
+        "in_progress": account.in_progress,
+        "ended": len(account.jobs) - account.in_queue - account.in_progress,
+        "max_in_progress": account.max_in_progress,
+        "max_posts_open": provider.max_posts_open,
+    }
