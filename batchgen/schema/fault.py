@@ -11,11 +11,15 @@ from batchgen.schema.nearest import nearest
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with a request: its JSON path (`$.images[0]`), what is wrong and what to write."""
+    """One thing wrong with a request: its JSON path (`$.images[0]`), what is wrong and what to write.
+
+    *rule* names the two faults that a whole file may share.
+    """
 
     path: str
     message: str
     severity: Literal["error", "warning"] = "error"
+    rule: Literal["unknown field", "required", ""] = ""
 
 
 class ModelUnknown(Exception):

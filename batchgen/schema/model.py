@@ -86,7 +86,7 @@ class ModelSchema:
         if key in self._compiled.converters or self._compiled.takes_any_key:
             return None
         hint = did_you_mean(key, self.fields) or f"; its fields are {', '.join(self.fields)}"
-        return Fault(f"$.{key}", f"{self.model_id} has no field {key!r}{hint}")
+        return Fault(f"$.{key}", f"{self.model_id} has no field {key!r}{hint}", rule="unknown field")
 
     def typed(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
         """*cells* as the model's input, and a fault for every cell that cannot be.

@@ -53,7 +53,8 @@ def _standard_type(kind: Any) -> Any:
 def _fault(error: _Error) -> Fault:
     if error.validator == "required":
         name = error.message.split("'")[1]  # the missing name stands nowhere but in the message
-        return Fault(f"{error.json_path}.{name}", f"{name!r} is required and missing; give each row one")
+        path, message = f"{error.json_path}.{name}", f"{name!r} is required and missing; give each row one"
+        return Fault(path, message, rule="required")
     word = _WORDS.get(error.validator)
     return Fault(error.json_path, word(error) if word else error.message)
 

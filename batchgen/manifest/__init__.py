@@ -1,0 +1,7 @@
+"""From a manifest to its rows: read by suffix, resolved, typed, checked; every problem with its line."""
+
+from batchgen.manifest.localfiles import KnownHash
+from batchgen.manifest.record import ManifestError
+from batchgen.manifest.rows import read, sources
+
+__all__ = ["KnownHash", "ManifestError", "read", "sources"]

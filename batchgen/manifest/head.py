@@ -1,0 +1,154 @@
+"""What a YAML manifest says about all its rows: model, defaults, table, matrix and templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from batchgen.expand import Matrix, TemplateFault, TextTemplate
+from batchgen.manifest.document import Node, entries
+from batchgen.request import Problem
+from batchgen.schema import did_you_mean
+
+
+@dataclass(slots=True)
+class Head:
+    """Everything a manifest says outside its rows. *lines* gives the line of each key, `a.b` for nested ones."""
+
+    file: str
+    model: str | None = None
+    defaults: dict[str, Any] = field(default_factory=dict)
+    rows_from: Path | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    matrix: Matrix | None = None
+    templates: dict[str, TextTemplate | list[TextTemplate]] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    has_rows: bool = False
+
+    def templates_in(self, name: str) -> list[TextTemplate]:
+        """The templates of field *name*: one, or one for each entry of a list."""
+        found = self.templates[name]
+        return found if isinstance(found, list) else [found]
+
+    def problem(self, key: str, message: str, column: str | None = None) -> None:
+        """Note what is wrong at *key*."""
+        line = self.lines.get(key) or self.lines.get(key.partition(".")[0])
+        self.problems.append(Problem(self.file, line, column or key, None, None, message))
+
+
+def read_head(path: Path) -> Head:
+    """The head of a YAML manifest, its problems in it. Raises ManifestError if the document cannot be read."""
+    head = Head(str(path))
+    for entry in entries(path):
+        if entry.key == "rows" and "rows" in head.lines:
+            continue
+        head.lines[entry.key] = entry.node.line
+        if entry.key == "rows":
+            # A list of rows comes item by item and is met again when the rows are read.
+            _note_rows(head, entry.node)
+            continue
+        head.problems.extend(entry.problems)
+        _take(head, path, entry.key, entry.node)
+    return head
+
+
+def _note_rows(head: Head, node: Node) -> None:
+    head.has_rows = node.value is not None
+
+
+def _take(head: Head, path: Path, key: str, node: Node) -> None:
+    take = _KEYS.get(key)
+    if take is None:
+        hint = did_you_mean(key, [*_KEYS, "rows"])
+        head.problem(key, f"a manifest has no {key!r}{hint or '; it has ' + ', '.join([*_KEYS, 'rows'])}")
+        return
+    if node.value is None:
+        return
+    if isinstance(node.value, dict):
+        head.lines.update({f"{key}.{name}": inner.line for name, inner in node.value.items()})
+    take(head, path, node)
+
+
+def _take_model(head: Head, _path: Path, node: Node) -> None:
+    if isinstance(node.value, str):
+        head.model = str(node.value)
+    else:
+        head.problem("model", "write one model id, such as bytedance/seedream-4-0/edit-sequential")
+
+
+def _take_defaults(head: Head, _path: Path, node: Node) -> None:
+    if not isinstance(node.value, dict):
+        head.problem("defaults", "write field: value pairs, such as {seed: 7}")
+    elif "id" in node.value:
+        head.problem("defaults.id", "an id is one row's own; delete it here")
+    else:
+        head.defaults = node.bare()
+
+
+def _take_rows_from(head: Head, path: Path, node: Node) -> None:
+    if isinstance(node.value, str):
+        head.rows_from = path.parent / str(node.value)
+    else:
+        head.problem("rows_from", "write the name of one file, relative to this manifest")
+
+
+def _take_columns(head: Head, _path: Path, node: Node) -> None:
+    names = node.bare()
+    if isinstance(names, dict) and all(isinstance(name, str) for name in names.values()):
+        head.columns = {column: str(name) for column, name in names.items()}
+    else:
+        head.problem("columns", "write `name in the table: field` pairs")
+
+
+def _take_matrix(head: Head, _path: Path, node: Node) -> None:
+    if not isinstance(node.value, dict):
+        head.problem("matrix", "write name: [values] pairs")
+        return
+    bare = node.bare()
+    include = _combinations(head, "include", bare.pop("include", None))
+    exclude = _combinations(head, "exclude", bare.pop("exclude", None))
+    axes = {name: values if isinstance(values, list) else [values] for name, values in bare.items()}
+    for name in [name for name, values in axes.items() if not values]:
+        head.problem(f"matrix.{name}", "the list is empty, so no row would be made; write a value or delete it")
+    for name in {name for entry in exclude for name in entry if name not in axes}:
+        head.problem("matrix.exclude", f"{name!r} is no list of the matrix{did_you_mean(name, axes)}")
+    head.matrix = Matrix(axes, include, exclude)
+
+
+def _combinations(head: Head, key: str, entries_: Any) -> list[dict[str, Any]]:
+    if entries_ is None:
+        return []
+    if isinstance(entries_, list) and all(isinstance(entry, dict) for entry in entries_):
+        return entries_
+    head.problem(f"matrix.{key}", "write a list of name: value pairs, such as [{style: oil, seed: 7}]")
+    return []
+
+
+def _take_template(head: Head, _path: Path, node: Node) -> None:
+    if not isinstance(node.value, dict):
+        head.problem("template", "write field: text pairs, such as {text: 'a picture of {{ subject }}'}")
+        return
+    for name, value in node.bare().items():
+        sources = value if isinstance(value, list) else [value]
+        if not all(isinstance(source, str) for source in sources):
+            head.problem(f"template.{name}", "a template is a text, or a list of texts")
+            continue
+        try:
+            templates = [TextTemplate(str(source)) for source in sources]
+        except TemplateFault as fault:
+            head.problem(f"template.{name}", str(fault))
+            continue
+        head.templates[name] = templates if isinstance(value, list) else templates[0]
+
+
+_KEYS: Mapping[str, Callable[[Head, Path, Node], None]] = {
+    "model": _take_model,
+    "defaults": _take_defaults,
+    "rows_from": _take_rows_from,
+    "columns": _take_columns,
+    "matrix": _take_matrix,
+    "template": _take_template,
+}

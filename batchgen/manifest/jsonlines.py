@@ -1,0 +1,68 @@
+"""JSON Lines: one object a line.
+
+Parsed line by line and not by pandas.read_json, which turns an integer into a float where another line
+leaves it out, and gives no line for what it cannot read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from batchgen.manifest.record import Record, Table
+from batchgen.request import Problem
+from batchgen.schema import Plain
+
+
+class _Twice(Exception):
+    pass
+
+
+def read_jsonl(path: Path) -> Table:
+    """The records of a JSON Lines file; numbers stay text until the model's schema types them."""
+    return Table(str(path), None, _records(path))
+
+
+def _records(path: Path) -> Iterator[Record | Problem]:
+    with open(path, "rb") as file:
+        for line, raw in enumerate(file, 1):
+            if line == 1:
+                raw = raw.removeprefix(b"\xef\xbb\xbf")
+            if not raw.strip():
+                continue
+            parsed = _parsed(raw)
+            if isinstance(parsed, str):
+                yield Problem(str(path), line, None, None, None, parsed)
+            else:
+                yield Record(line, parsed)
+
+
+def _parsed(raw: bytes) -> dict[str, Any] | str:
+    """The object of one line, or what is wrong with it."""
+    try:
+        parsed = json.loads(
+            raw.decode("utf-8"),
+            parse_int=Plain,
+            parse_float=Plain,
+            parse_constant=Plain,
+            object_pairs_hook=_without_doubles,
+        )
+    except UnicodeDecodeError as error:
+        return f"byte 0x{raw[error.start]:02X} is not UTF-8; save the file as UTF-8"
+    except json.JSONDecodeError as error:
+        return f"this line is not JSON at character {error.colno}: {error.msg.lower()}"
+    except RecursionError:
+        return "the object is nested too deeply"
+    except _Twice as twice:
+        return f"the key {str(twice)!r} stands twice; delete one"
+    return parsed if isinstance(parsed, dict) else 'each line is one JSON object, {"text": "..."}'
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Twice(next(name for name in names if names.count(name) > 1))
+    return found

@@ -1,0 +1,89 @@
+"""The local files a row names: found beside the file they are written in, and known by their content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from batchgen.request import LocalFile
+from batchgen.schema import Fault, MediaField, did_you_mean
+from batchgen.schema.fault import shown
+
+KnownHash = Callable[[str, int, int], str | None]
+"""(path, size in bytes, mtime in ns) to the sha256 such a file had when it was last read, or None."""
+
+_REMOTE = ("https://", "http://", "data:")
+_KEPT = 20_000
+"""How many files are remembered during one read: enough for any matrix, and memory stays flat."""
+
+
+class LocalFiles:
+    """Looks up local input files, each read at most once while it is remembered."""
+
+    def __init__(self, known_hash: KnownHash | None) -> None:
+        self._known_hash = known_hash
+        self._seen: dict[tuple[str, str], tuple[str, int, int, str] | str] = {}
+
+    def of(
+        self, media: Mapping[str, MediaField], request_input: Mapping[str, Any], folder_of: Callable[[str], str]
+    ) -> tuple[list[LocalFile], list[Fault]]:
+        """The local files *request_input* names, and a fault for each that cannot be read."""
+        files: list[LocalFile] = []
+        faults: list[Fault] = []
+        for name in media:
+            value = request_input.get(name)
+            for index, address in enumerate(value) if isinstance(value, list) else ((None, value),):
+                if not isinstance(address, str) or address.startswith(_REMOTE):
+                    continue
+                found = self._find(folder_of(name), address)
+                if isinstance(found, str):
+                    faults.append(Fault(f"$.{name}" if index is None else f"$.{name}[{index}]", found))
+                else:
+                    files.append(LocalFile(name if index is None else f"{name}.{index}", *found))
+        return files, faults
+
+    def _find(self, folder: str, address: str) -> tuple[str, int, int, str] | str:
+        key = folder, address
+        found = self._seen.get(key)
+        if found is None:
+            if len(self._seen) >= _KEPT:
+                self._seen.clear()
+            found = self._seen[key] = self._look(folder, address)
+        return found
+
+    def _look(self, folder: str, address: str) -> tuple[str, int, int, str] | str:
+        scheme, separator, _ = address.partition("://")
+        if separator:
+            return f"{scheme}:// addresses are not fetched; write an https:// URL or a path"
+        path = os.path.abspath(os.path.join(folder, address))
+        try:
+            stat = os.stat(path)
+            if stat.st_size == 0:
+                return f"{shown(address)} is an empty file"
+            sha256 = self._hash(path, stat.st_size, stat.st_mtime_ns)
+        except FileNotFoundError:
+            return f"no file {shown(address)} beside this manifest{_hint(path)}"
+        except IsADirectoryError:
+            return f"{shown(address)} is a folder; name a file in it"
+        except (OSError, ValueError) as error:
+            return f"{shown(address)} cannot be read: {getattr(error, 'strerror', None) or error}"
+        return path, stat.st_size, stat.st_mtime_ns, sha256
+
+    def _hash(self, path: str, size_bytes: int, mtime_ns: int) -> str:
+        known = self._known_hash(path, size_bytes, mtime_ns) if self._known_hash else None
+        if known is not None:
+            return known
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hint(path: str) -> str:
+    folder = Path(path).parent
+    if not folder.is_dir():
+        return f"; there is no folder {shown(folder.name)} there either"
+    with os.scandir(folder) as found:
+        names = [entry.name for entry, _ in zip(found, range(2_000), strict=False)]
+    return did_you_mean(Path(path).name, names)

@@ -1,0 +1,100 @@
+"""Reading a manifest from its first row to its last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from batchgen.manifest.document import Entry, entries
+from batchgen.manifest.head import Head, read_head
+from batchgen.manifest.localfiles import KnownHash, LocalFiles
+from batchgen.manifest.record import ManifestError, Record, unreadable
+from batchgen.manifest.resolve import Resolver
+from batchgen.manifest.tables import DOCUMENTS, check_file, open_table
+from batchgen.manifest.told import Told
+from batchgen.request import Problem, Row
+from batchgen.schema import ModelSchema
+
+
+def read(
+    path: Path,
+    schemas: Callable[[str], ModelSchema],
+    *,
+    default_model: str | None = None,
+    known_hash: KnownHash | None = None,
+) -> Iterator[Row | Problem]:
+    """Every row of the manifest, and every problem where it stands, in the order of the file.
+
+    A row with a problem is not among the rows. Rows stream: memory does not grow with them. *schemas* gives
+    a model's schema or raises ModelUnknown; such models come last, once each. *known_hash* spares reading
+    local files again. Two rows may have one id: whoever keeps the rows looks for that.
+
+    Raises ManifestError if the manifest cannot be read as a whole, or holds no row.
+    """
+    told, files = Told(schemas), LocalFiles(known_hash)
+    head = _head(path)
+    head.model = head.model or default_model
+    yield from head.problems
+    some = bool(head.problems)
+    for found in _rows(path, head, told, files):
+        some = True
+        yield found
+    for unknown in told.models_unknown():
+        some = True
+        yield unknown
+    if not some:
+        raise unreadable(str(path), "the manifest has no rows; write at least one")
+
+
+def sources(path: Path) -> list[Path]:
+    """Every file the rows of the manifest come from: itself, and the table it names."""
+    table = _head(path).rows_from
+    return [path] if table is None else [path, table]
+
+
+def _head(path: Path) -> Head:
+    check_file(path)
+    return read_head(path) if path.suffix.lower() in DOCUMENTS else Head(str(path))
+
+
+def _rows(path: Path, head: Head, told: Told, files: LocalFiles) -> Iterator[Row | Problem]:
+    if path.suffix.lower() not in DOCUMENTS:
+        yield from _table_rows(path, head, told, files)
+        return
+    if head.rows_from is not None:
+        try:
+            yield from _table_rows(head.rows_from, head, told, files)
+        except ManifestError as error:
+            yield from error.problems
+    resolver = Resolver(head, head.file, None, told, files)
+    if head.has_rows:
+        for entry in entries(path):
+            if entry.key == "rows":
+                yield from _document_row(head.file, entry, resolver)
+    elif head.rows_from is None and head.matrix is not None:
+        line = head.lines["matrix"]
+        yield from resolver.rows(Record(line, {}, {}))
+
+
+def _document_row(file: str, entry: Entry, resolver: Resolver) -> Iterator[Row | Problem]:
+    node = entry.node
+    yield from entry.problems
+    if not isinstance(node.value, dict):
+        yield Problem(file, node.line, None, None, None, "a row is field: value pairs, such as {text: a dune}")
+    elif not entry.problems:
+        lines = {key: inner.line for key, inner in node.value.items()}
+        yield from resolver.rows(Record(node.line, node.bare(), lines))
+
+
+def _table_rows(path: Path, head: Head, told: Told, files: LocalFiles) -> Iterator[Row | Problem]:
+    table = open_table(path)
+    for column in head.columns:
+        if table.columns is not None and column not in table.columns:
+            message = f"{table.file} has no column {column!r}"
+            yield Problem(head.file, head.lines.get(f"columns.{column}"), column, None, None, message)
+    resolver = Resolver(head, table.file, table.columns, told, files)
+    for record in table.records:
+        if isinstance(record, Problem):
+            yield record
+        else:
+            yield from resolver.rows(record)
