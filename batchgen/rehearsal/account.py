@@ -132,9 +132,7 @@ class Account:
         self._fill(now_s)
         return job
 
-    def _job(
-        self, submission: Submission, occurrence: int, plan: FaultPlan, latency: Latency, now_s: float
-    ) -> Job:
+    def _job(self, submission: Submission, occurrence: int, plan: FaultPlan, latency: Latency, now_s: float) -> Job:
         about = f"{submission.owner}:{submission.same}:{occurrence}"
         strikes = plan.strikes_on_job(about)
         ends_as, error = self._ending(strikes, submission, about)
@@ -142,9 +140,7 @@ class Account:
         factor = float(strikes["job.cost_above"].argument or 1.5) if "job.cost_above" in strikes else 1.0
         return Job(
             number=len(self.jobs),
-            request_id=str(
-                uuid.UUID(bytes=hashlib.sha256(f"{self.seed}:{about}".encode()).digest()[:16], version=4)
-            ),
+            request_id=str(uuid.UUID(bytes=hashlib.sha256(f"{self.seed}:{about}".encode()).digest()[:16], version=4)),
             owner=submission.owner,
             model_id=submission.model_id,
             body_sha256=submission.body_sha256,

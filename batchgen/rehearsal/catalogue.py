@@ -55,11 +55,7 @@ def _checkable(schema: JsonObject) -> JsonObject:
     properties = checkable.get("properties", {})
     checkable["required"] = [name for name in checkable.get("required", []) if name in properties]
     for field_schema in properties.values():
-        if (
-            "default" in field_schema
-            and field_schema["default"] is None
-            and isinstance(field_schema.get("type"), str)
-        ):
+        if "default" in field_schema and field_schema["default"] is None and isinstance(field_schema.get("type"), str):
             field_schema["type"] = [field_schema["type"], "null"]
     return checkable
 
@@ -92,9 +88,7 @@ class Model:
         """What the schema has against *submitted*, as the entries of a 422's `detail`; empty if nothing."""
         if self.validator.is_valid(submitted):
             return []
-        errors = sorted(
-            self.validator.iter_errors(submitted), key=lambda error: list(map(str, error.absolute_path))
-        )
+        errors = sorted(self.validator.iter_errors(submitted), key=lambda error: list(map(str, error.absolute_path)))
         return [{"loc": ["body", *error.absolute_path], "msg": error.message[:300]} for error in errors]
 
     @property
@@ -146,9 +140,7 @@ class Catalogue:
     """Every model by its id, in alphabetical order."""
 
     def __init__(self) -> None:
-        self.models = {
-            model.model_id: model for model in sorted(_shipped(), key=lambda model: model.model_id)
-        }
+        self.models = {model.model_id: model for model in sorted(_shipped(), key=lambda model: model.model_id)}
 
     def categories(self) -> list[str]:
         return sorted({category for model in self.models.values() for category in model.categories})

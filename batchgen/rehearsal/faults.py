@@ -202,9 +202,7 @@ def _rule(name: str, value: str) -> Rule:
     if argument and name in TIMED:
         duration_s(argument)
     if argument and name in COUNTED_IN_READS and not argument.isdigit():
-        raise FaultProblem(
-            f"{name}={value}: write a whole number of reads after the colon, like {name}={when}:2"
-        )
+        raise FaultProblem(f"{name}={value}: write a whole number of reads after the colon, like {name}={when}:2")
     return rule
 
 
@@ -219,9 +217,7 @@ def _when(name: str, when: str) -> Rule:
             return Rule(name, first=1, last=int(when[1:]))
     except ValueError:
         pass
-    raise FaultProblem(
-        f"{name}={when}: write a share like 2%, one occasion like #3 or #3-5, or the first few like x3"
-    )
+    raise FaultProblem(f"{name}={when}: write a share like 2%, one occasion like #3 or #3-5, or the first few like x3")
 
 
 def _checked_setting(name: str, value: str) -> str:

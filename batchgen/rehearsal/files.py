@@ -61,9 +61,7 @@ def find_output(provider: Provider, path: str) -> tuple[Job, int] | None:
     job = provider.account.jobs.get(request_id)
     if job is None or not job.ended or not 0 <= index < job.made:
         return None
-    return (
-        (job, index) if output_path(job, index, SUFFIXES[provider.gallery.media_type(job)]) == path else None
-    )
+    return (job, index) if output_path(job, index, SUFFIXES[provider.gallery.media_type(job)]) == path else None
 
 
 def _link_is_good(provider: Provider, path: str, request: web.BaseRequest) -> bool:
@@ -84,14 +82,10 @@ async def serve_file(provider: Provider, request: web.BaseRequest) -> web.Stream
     moved = path.startswith(MOVED + "/")
     path = path.removeprefix(MOVED) if moved else path
     if not _link_is_good(provider, path, request):
-        return web.Response(
-            status=403, text="<Error><Code>AccessDenied</Code></Error>", content_type="application/xml"
-        )
+        return web.Response(status=403, text="<Error><Code>AccessDenied</Code></Error>", content_type="application/xml")
     found = find_output(provider, path)
     if found is None:
-        return web.Response(
-            status=404, text="<Error><Code>NoSuchKey</Code></Error>", content_type="application/xml"
-        )
+        return web.Response(status=404, text="<Error><Code>NoSuchKey</Code></Error>", content_type="application/xml")
     drawn = await provider.gallery.output(*found)
     if not moved:
         faulty = await _faulty(provider, request, path, drawn)
@@ -100,9 +94,7 @@ async def serve_file(provider: Provider, request: web.BaseRequest) -> web.Stream
     return _whole_or_range(request, drawn, drawn.media_type)
 
 
-async def _faulty(
-    provider: Provider, request: web.BaseRequest, path: str, drawn: Drawn
-) -> web.StreamResponse | None:
+async def _faulty(provider: Provider, request: web.BaseRequest, path: str, drawn: Drawn) -> web.StreamResponse | None:
     """What the fault plan serves instead of the file, if it wants to."""
     if "download" not in provider.plan.rules:
         return None

@@ -104,9 +104,7 @@ class Gallery:
         media_type = self.media_type(job)
         content = drawn(Order(job.model_id, submitted_input(job), model.properties, index, media_type))
         path.write_bytes(content)
-        return Drawn(
-            path, len(content), media_type, f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
-        )
+        return Drawn(path, len(content), media_type, f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"')
 
     def close(self) -> None:
         """Drop what was not begun; what is being drawn ends on its own."""

@@ -62,8 +62,7 @@ class Provider:
             if name not in CHANGEABLE:
                 near = difflib.get_close_matches(name, CHANGEABLE, n=1)
                 raise ValueError(
-                    f"no '{name}' to change; "
-                    + (f"did you mean {near[0]}?" if near else ", ".join(CHANGEABLE))
+                    f"no '{name}' to change; " + (f"did you mean {near[0]}?" if near else ", ".join(CHANGEABLE))
                 )
         before = self.plan
         self._follow(replace(self.options, **changes))

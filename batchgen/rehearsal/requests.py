@@ -54,10 +54,7 @@ def _status_word(provider: Provider, job: Job) -> str:
 
 def _speaks_otherwise(provider: Provider, job: Job) -> bool:
     """With `words=mixed` half of the jobs use the words that only vendor mocks use."""
-    return (
-        provider.plan.setting("words") == "mixed"
-        and roll(provider.options.seed, "words", job.request_id) < 0.5
-    )
+    return provider.plan.setting("words") == "mixed" and roll(provider.options.seed, "words", job.request_id) < 0.5
 
 
 def _status_body(provider: Provider, job: Job, word: str) -> dict[str, Any]:
@@ -87,9 +84,7 @@ async def result(provider: Provider, request: web.BaseRequest, job: Job) -> web.
                 return error_answer(400005, "the request has not ended")
     if not job.ended and provider.plan.setting("not_ready") == "400005":
         return error_answer(400005, "the request has not ended")
-    return json_answer(
-        _result_body(provider, job, with_cost=request.query.get("include_cost", "") in COST_ASKED)
-    )
+    return json_answer(_result_body(provider, job, with_cost=request.query.get("include_cost", "") in COST_ASKED))
 
 
 def _result_body(provider: Provider, job: Job, *, with_cost: bool) -> dict[str, Any]:

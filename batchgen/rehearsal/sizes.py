@@ -33,9 +33,7 @@ def requested_size(submitted: Mapping[str, Any], properties: Mapping[str, Any]) 
         return submitted.get(name, properties.get(name, {}).get("default"))
 
     for candidate in (value("image_size"), submitted):
-        if isinstance(candidate, Mapping) and (
-            size := _pair(candidate.get("width"), candidate.get("height"))
-        ):
+        if isinstance(candidate, Mapping) and (size := _pair(candidate.get("width"), candidate.get("height"))):
             return size
     for name in SIZE_FIELDS:
         if size := _from_text(value(name)):

@@ -26,9 +26,7 @@ REDIRECTS = (301, 302, 307)
 JSON_TYPE = {"Content-Type": "application/json"}
 
 
-async def submit(
-    provider: Provider, request: web.BaseRequest, owner: str, model_id: str
-) -> web.StreamResponse:
+async def submit(provider: Provider, request: web.BaseRequest, owner: str, model_id: str) -> web.StreamResponse:
     """Make and charge a job, or say why not; a fault of the plan may come before or after that."""
     provider.posts_open += 1
     provider.max_posts_open = max(provider.max_posts_open, provider.posts_open)
@@ -38,9 +36,7 @@ async def submit(
         provider.posts_open -= 1
 
 
-async def _submit(
-    provider: Provider, request: web.BaseRequest, owner: str, model_id: str
-) -> web.StreamResponse:
+async def _submit(provider: Provider, request: web.BaseRequest, owner: str, model_id: str) -> web.StreamResponse:
     body = await request.read()
     digest = hashlib.sha256(body).hexdigest()
     nth = provider.posts_of_body[digest]
@@ -173,9 +169,7 @@ async def _accepted(provider: Provider, request: web.BaseRequest, job: Job) -> w
     return answer
 
 
-async def _lost_or_late(
-    provider: Provider, request: web.BaseRequest, strike: Strike, job: Job
-) -> web.StreamResponse:
+async def _lost_or_late(provider: Provider, request: web.BaseRequest, strike: Strike, job: Job) -> web.StreamResponse:
     """The answer of a fault that strikes once the job is made and charged."""
     body = accepted_body(provider, job)
     match strike.name:

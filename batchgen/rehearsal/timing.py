@@ -17,9 +17,7 @@ def duration_s(text: str) -> float:
     """Seconds of `50ms`, `2s`, `5min`, `7d`. Raises TimingProblem."""
     match = DURATION.fullmatch(text.strip())
     if match is None:
-        raise TimingProblem(
-            f"'{text}' is not a duration; write a number and a unit, like 50ms, 2s, 5min, 1h or 7d"
-        )
+        raise TimingProblem(f"'{text}' is not a duration; write a number and a unit, like 50ms, 2s, 5min, 1h or 7d")
     return float(match[1]) * UNITS_S[match[2]]
 
 
@@ -33,9 +31,7 @@ def _uniform(low_s: float, high_s: float) -> Callable[[float, float], float]:
 
 def _bimodal(short_s: float, long_s: float) -> Callable[[float, float], float]:
     """Half of the jobs near *short_s*, half near *long_s*, each spread by a tenth of it."""
-    return lambda roll, other: (
-        (short_s if roll < 0.5 else long_s) * math.exp(0.1 * _normal(other, roll * 2 % 1))
-    )
+    return lambda roll, other: (short_s if roll < 0.5 else long_s) * math.exp(0.1 * _normal(other, roll * 2 % 1))
 
 
 def _lognormal(median_s: float, sigma: float) -> Callable[[float, float], float]:
@@ -84,9 +80,7 @@ def rate_per_s(text: str) -> float:
     except (ValueError, KeyError):
         rate = 0.0
     if not slash or not rate > 0:
-        raise TimingProblem(
-            f"'{text}' is not a rate; write a number above 0 per s, min or h, like 50/s or 100/min"
-        )
+        raise TimingProblem(f"'{text}' is not a rate; write a number above 0 per s, min or h, like 50/s or 100/min")
     return rate
 
 

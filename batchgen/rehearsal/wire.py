@@ -26,9 +26,7 @@ DOCUMENTED_ERRORS = {
 
 def json_answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     body = json.dumps(content, separators=(",", ":")).encode()
-    return web.Response(
-        body=body, status=status, headers={"Content-Type": "application/json", **(headers or {})}
-    )
+    return web.Response(body=body, status=status, headers={"Content-Type": "application/json", **(headers or {})})
 
 
 def error_answer(error_code: int, says: str, status: int | None = None) -> web.Response:
@@ -65,9 +63,7 @@ def reset(request: web.BaseRequest) -> web.Response:
     return web.Response()
 
 
-async def cut(
-    request: web.BaseRequest, body: bytes, status: int, headers: dict[str, str]
-) -> web.StreamResponse:
+async def cut(request: web.BaseRequest, body: bytes, status: int, headers: dict[str, str]) -> web.StreamResponse:
     """Promise all of *body*, send half of it and close."""
     answer = web.StreamResponse(status=status, headers={**headers, "Content-Length": str(len(body))})
     try:
