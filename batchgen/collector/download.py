@@ -1,0 +1,261 @@
+"""One file from its URL to a `.part` on disk: no key, bounded bytes and time, resumed where it broke off."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.request import getproxies
+
+import aiofiles
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from batchgen import __version__
+
+MAX_BYTES = 4 * 1024**3
+_CHUNK_BYTES = 1024 * 1024
+_DISK_IS_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_IDLE_S = 60.0
+_TOTAL_S = 3600.0
+_MAX_REDIRECTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Every byte the server announced is in the `.part`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """The server says that there is no such file (404, 410)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The link is not honoured (401, 403), or leads where we do not go."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Not all of it came; what came is kept for the next try."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Endless:
+    """More bytes, or more time, than any output takes."""
+
+    reason: str
+
+
+Download: TypeAlias = Whole | Dead | Refused | Broken | Endless
+
+
+class DiskFull(Exception):
+    """There is no room for the file."""
+
+
+def is_disk_full(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in _DISK_IS_FULL
+
+
+class PrivateAddress(OSError):
+    """A URL leads to an address inside a private network."""
+
+
+def downloads_session(allow_private: bool, limit: int) -> aiohttp.ClientSession:
+    """The session for files. It never holds a key, keeps no cookies, and resolves public addresses only."""
+    resolver = None if allow_private else _PublicResolver()
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=limit, resolver=resolver),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=30.0, sock_read=_IDLE_S),
+        headers={"User-Agent": f"batchgen/{__version__}", "Accept-Encoding": "identity"},
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=True,
+        auto_decompress=False,
+    )
+
+
+async def download(
+    session: aiohttp.ClientSession,
+    url: str,
+    part: Path,
+    allow_private: bool,
+    max_bytes: int = MAX_BYTES,
+    total_s: float = _TOTAL_S,
+) -> Download:
+    """Bring *url* to *part*, going on after the bytes that are there already if the file is still the same.
+
+    Raises DiskFull.
+    """
+    try:
+        async with asyncio.timeout(total_s):
+            return await _follow(session, url, part, allow_private, max_bytes)
+    except TimeoutError as error:
+        if str(error):
+            return Broken(f"the file host stopped answering: {error}")
+        return Endless(f"not finished after {total_s:.0f} s")
+    except PrivateAddress as error:
+        return Refused(str(error))
+    except (aiohttp.ClientError, OSError) as error:
+        if is_disk_full(error):
+            raise DiskFull(f"no room for {part.name}: {error}") from None
+        return Broken(str(error) or type(error).__name__)
+
+
+async def _follow(
+    session: aiohttp.ClientSession, url: str, part: Path, allow_private: bool, max_bytes: int
+) -> Download:
+    for _ in range(_MAX_REDIRECTS + 1):
+        _check_address(url, allow_private)
+        # The path may hold percent-encoded base64: byte-exact, or the signature no longer fits.
+        async with session.get(
+            URL(url, encoded=True), headers=_resume_headers(part), allow_redirects=False
+        ) as response:
+            if response.status in (301, 302, 303, 307, 308) and "Location" in response.headers:
+                url = urljoin(url, response.headers["Location"])
+                continue
+            return await _save(response, part, max_bytes)
+    return Refused(f"more than {_MAX_REDIRECTS} redirects")
+
+
+async def _save(response: aiohttp.ClientResponse, part: Path, max_bytes: int) -> Download:
+    match response.status:
+        case 200 | 206:
+            pass
+        case 404 | 410:
+            return Dead(f"HTTP {response.status}")
+        case 401 | 403:
+            return Refused(f"HTTP {response.status}")
+        case 416:
+            _forget(part)
+            return Broken("HTTP 416: the file is shorter than what was kept of it")
+        case status:
+            return Broken(f"HTTP {status}")
+    resumed = response.status == 206 and _continues(response.headers, part)
+    if response.status == 206 and not resumed:
+        _forget(part)
+        return Broken("the server sent another range than the one asked for")
+    _remember_validator(response.headers, part)
+    received = _have(part) if resumed else 0
+    async with aiofiles.open(part, "ab" if resumed else "wb") as stream:
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            received += len(chunk)
+            if received > max_bytes:
+                break
+            await stream.write(chunk)
+    if received > max_bytes:
+        _forget(part)
+        return Endless(f"more than {max_bytes} bytes")
+    return Whole()
+
+
+# ── going on after a break ──────────────────────────────────────────────────────────────────────────────
+
+
+def validator_of(part: Path) -> Path:
+    """Where the ETag of a part's file is kept, so that another file is never glued to it."""
+    return part.with_name(part.name + ".etag")
+
+
+def _resume_headers(part: Path) -> dict[str, str]:
+    try:
+        have, validator = part.stat().st_size, validator_of(part).read_text("ascii")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {"Range": f"bytes={have}-", "If-Range": validator} if have and validator else {}
+
+
+def _have(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _continues(headers: Mapping[str, str], part: Path) -> bool:
+    found = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
+    return found is not None and int(found[1]) == _have(part)
+
+
+def _remember_validator(headers: Mapping[str, str], part: Path) -> None:
+    """Only a strong ETag says that two answers are the same bytes."""
+    etag = headers.get("ETag", "")
+    if etag and etag.isascii() and not etag.startswith("W/"):
+        validator_of(part).write_text(etag, "ascii")
+    else:
+        validator_of(part).unlink(missing_ok=True)
+
+
+def _forget(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    validator_of(part).unlink(missing_ok=True)
+
+
+# ── where we go ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check_address(url: str, allow_private: bool) -> None:
+    """Raises PrivateAddress for a URL that names a private address or no web address at all."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise PrivateAddress(f"the link leads to a {parts.scheme or 'relative'} address, not to a web address")
+    if not allow_private and _is_private(parts.hostname):
+        raise PrivateAddress(f"the link leads to a private address ({parts.hostname})")
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+class _PublicResolver(AbstractResolver):
+    """Resolves names to public addresses only; the user's own proxy is excepted."""
+
+    def __init__(self) -> None:
+        self._resolver = aiohttp.ThreadedResolver()
+        self._proxies = {urlsplit(proxy).hostname for proxy in getproxies().values()}
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._resolver.resolve(host, port, family)
+        if host not in self._proxies and any(_is_private(address["host"]) for address in found):
+            raise PrivateAddress(f"the link leads to a private address ({host})")
+        return found
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+def expires_at(url: str) -> float | None:
+    """When a signed URL stops working, in Unix seconds; None if the URL does not say."""
+    query: Mapping[str, Any] = {name.lower(): values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
+    if (stamp := query.get("expires") or query.get("se")) and stamp.isascii() and stamp.isdigit():
+        return float(stamp)
+    for vendor in ("amz", "goog", "oss", "tos"):
+        if (signed := query.get(f"x-{vendor}-date")) and (lasts := query.get(f"x-{vendor}-expires", "")).isdigit():
+            return _compact_time(signed, int(lasts))
+    return None
+
+
+def _compact_time(stamp: str, lasts_s: int) -> float | None:
+
+    try:
+        return datetime.strptime(f"{stamp}+0000", "%Y%m%dT%H%M%SZ%z").timestamp() + lasts_s
+    except ValueError:
+        return None

@@ -1,0 +1,202 @@
+"""A row's folder: its files arrive in `parts/`, and the whole folder moves to `rows/` at once.
+
+A folder under `rows/` is therefore always complete, whatever died and when.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from batchgen.budget import usd
+from batchgen.collector.verify import Undecodable, Verified, sha256_of, verify
+from batchgen.job import Job, Output, SavedFile
+from batchgen.request import published_input
+from batchgen.runfolder import RunFolder, sync_folder, write_whole
+
+SIDECAR = "row.json"
+_SAFE_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def stems(outputs: Sequence[Output]) -> list[str]:
+    """File names without extension: the key as the provider spells it, and the index under that key.
+
+    A key that could be a path or a device name is replaced: names from a server never reach the disk.
+    """
+    counted: dict[str, int] = {}
+    names = []
+    for output in outputs:
+        key = output.key if _SAFE_KEY.fullmatch(output.key) else "output"
+        index = counted[key] = counted.get(key, -1) + 1
+        names.append(f"{key}-{index:02d}")
+    return names
+
+
+def open_parts(folder: RunFolder, job: Job) -> Path:
+    """The folder in which the files of *job* arrive. Whole files of an earlier try are still there."""
+    parts = folder.parts(job.row_id, job.n)
+    parts.mkdir(parents=True, exist_ok=True)
+    return parts
+
+
+def part_of(parts: Path, stem: str) -> Path:
+    return parts / f"{stem}.part"
+
+
+def finished(parts: Path, stem: str) -> SavedFile | None:
+    """The whole file that an earlier try left under *stem*, verified again."""
+    for path in parts.glob(f"{stem}.*"):
+        if path.suffix not in (".part", ".etag"):
+            try:
+                return _saved(path.name, verify(path))
+            except Undecodable:
+                path.unlink()
+    return None
+
+
+def accept_part(part: Path) -> SavedFile:
+    """Verify *part* and give it its final name. Raises Undecodable and leaves it as it is."""
+    verified = verify(part)
+    with part.open("rb+") as stream:
+        os.fsync(stream.fileno())
+    final = part.with_suffix(f".{verified.extension}")
+    part.replace(final)
+    part.with_name(part.name + ".etag").unlink(missing_ok=True)
+    return _saved(final.name, verified)
+
+
+def _saved(name: str, verified: Verified) -> SavedFile:
+    return SavedFile(name, verified.size_bytes, verified.sha256, verified.media_type, verified.width, verified.height)
+
+
+def publish(folder: RunFolder, job: Job, earlier: Sequence[Job], saved: Sequence[SavedFile]) -> None:
+    """Write row.json beside the files of *job* and move the folder to its place under `rows/`.
+
+    What stands there already moves on: an earlier attempt to `attempts/`, damaged files of this one to
+    `set-aside/`.
+    """
+    parts = open_parts(folder, job)
+    _drop_strays(parts, {file.name for file in saved})
+    _write_sidecar(parts, job, earlier, saved)
+    place = folder.row(job.row_id)
+    if place.exists():
+        _make_room(folder, job, place)
+    os.replace(parts, place)
+    sync_folder(folder.rows)
+
+
+def rewrite_sidecar(folder: RunFolder, job: Job, earlier: Sequence[Job]) -> None:
+    """Bring row.json up to date after a late cost."""
+    _write_sidecar(folder.row(job.row_id), job, earlier, job.saved)
+
+
+def lost_file(folder: RunFolder, job: Job) -> str | None:
+    """What is wrong with the files of a collected job on disk; None if all are as they were saved."""
+    place = folder.row(job.row_id)
+    for file in job.saved:
+        path = place / file.name
+        if not path.is_file():
+            return f"{file.name} is missing"
+        if path.stat().st_size != file.bytes or sha256_of(path) != file.sha256:
+            return f"{file.name} is damaged"
+    return None if (place / SIDECAR).is_file() else f"{SIDECAR} is missing"
+
+
+def keep_good_files(folder: RunFolder, job: Job) -> None:
+    """Move what is still good of a damaged row back to `parts/`, so that only the rest is fetched again."""
+    place = folder.row(job.row_id)
+    parts = open_parts(folder, job)
+    for file in job.saved:
+        path = place / file.name
+        if path.is_file() and path.stat().st_size == file.bytes and sha256_of(path) == file.sha256:
+            os.replace(path, parts / file.name)
+
+
+def set_aside(folder: RunFolder, job: Job, part: Path) -> Path:
+    """Keep bytes that were paid for and cannot be decoded."""
+    folder.set_aside.mkdir(exist_ok=True)
+    kept = folder.set_aside / f"{job.row_id}.{job.n}.{part.stem}.bytes"
+    os.replace(part, kept)
+    part.with_name(part.name + ".etag").unlink(missing_ok=True)
+    sync_folder(folder.set_aside)
+    return kept
+
+
+def remove_parts(folder: RunFolder, job: Job) -> None:
+    """Clear away what was half-way when *job* ended without its files."""
+    parts = folder.parts(job.row_id, job.n)
+    if parts.exists():
+        _drop_strays(parts, set())
+        parts.rmdir()
+
+
+def _drop_strays(parts: Path, kept: set[str]) -> None:
+    for path in parts.iterdir():
+        if path.name not in kept:
+            path.unlink()
+
+
+def _make_room(folder: RunFolder, job: Job, place: Path) -> None:
+    n = _attempt_of(place, job)
+    if n == job.n:
+        folder.set_aside.mkdir(exist_ok=True)
+        os.replace(place, folder.set_aside / f"{job.row_id}.{n}.{time.time_ns()}")
+        return
+    target = folder.attempt(job.row_id, n)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(place, target)
+    sync_folder(target.parent)
+
+
+def _attempt_of(place: Path, job: Job) -> int:
+    """Which attempt's files stand in *place*."""
+    try:
+        return max(int(attempt["n"]) for attempt in json.loads((place / SIDECAR).read_text("utf-8"))["attempts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return job.n
+
+
+def _write_sidecar(place: Path, job: Job, earlier: Sequence[Job], saved: Sequence[SavedFile]) -> None:
+    content = json.dumps(sidecar(job, earlier, saved), ensure_ascii=False, indent=1).encode()
+    write_whole(place / SIDECAR, content)
+
+
+def sidecar(job: Job, earlier: Sequence[Job], saved: Sequence[SavedFile]) -> dict[str, Any]:
+    """What row.json says. Times are Unix seconds; `cost_usd` is measured, null until it is known."""
+    return {
+        "row_id": job.row_id,
+        "model": job.model,
+        "input": published_input(job.input),
+        "meta": dict(job.meta),
+        "fingerprint": job.fingerprint,
+        "request_id": job.request_id,
+        "attempts": [
+            {
+                "n": attempt.n,
+                "request_id": attempt.request_id,
+                "state": "collected" if attempt.n == job.n else attempt.state,
+                "cost_usd": usd(attempt.cost_micro),
+            }
+            for attempt in (*earlier, job)
+        ],
+        "times": {
+            "sent_at": job.intent_at,
+            "accepted_at": job.submitted_at,
+            "ended_at": job.ended_at,
+        },
+        "cost_usd": usd(job.cost_micro),
+        "outputs_asked": job.outputs_asked,
+        "files": [asdict(file) for file in saved],
+    }
+
+
+def discard(part: Path) -> None:
+    """Remove a part and what is known of it, so that the next try starts afresh."""
+    part.unlink(missing_ok=True)
+    part.with_name(part.name + ".etag").unlink(missing_ok=True)

@@ -1,0 +1,153 @@
+"""Is this file whole, and what is it? Decided by its content, never by its name or by a header."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+MAX_PIXELS = 300_000_000
+"""Larger pictures are refused: no model makes them, and decoding one would take gigabytes."""
+
+
+class Undecodable(Exception):
+    """The bytes are not a whole picture, video or sound. Says what they are instead, as far as can be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a file is. *extension* belongs to its content; *width* and *height* are pixels, None if unknown."""
+
+    size_bytes: int
+    sha256: str
+    media_type: str
+    extension: str
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    media_type: str
+    extension: str
+    width: int | None = None
+    height: int | None = None
+
+
+_EXTENSIONS = {
+    "PNG": "png",
+    "JPEG": "jpg",
+    "MPO": "jpg",
+    "WEBP": "webp",
+    "GIF": "gif",
+    "AVIF": "avif",
+    "BMP": "bmp",
+    "TIFF": "tiff",
+}
+
+
+def verify(path: Path) -> Verified:
+    """Decode the whole file at *path* and hash it. Takes CPU: run it off the event loop.
+
+    Pictures are decoded to the last pixel; MP4 and WAV are checked by their container, other sound and video
+    by their first bytes only. Raises Undecodable.
+    """
+    size_bytes = path.stat().st_size
+    if size_bytes == 0:
+        raise Undecodable("the file is empty")
+    with path.open("rb") as stream:
+        head = stream.read(4096)
+        kind = _container(head, stream, size_bytes) or _picture(path, head)
+        stream.seek(0)
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Verified(size_bytes, sha256, kind.media_type, kind.extension, kind.width, kind.height)
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _picture(path: Path, head: bytes) -> _Kind:
+    from PIL import Image, ImageSequence
+
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    try:
+        with warnings.catch_warnings(), Image.open(path) as picture:
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            if (extension := _EXTENSIONS.get(picture.format or "")) is None:
+                raise Undecodable(f"a {picture.format} file is not something a model returns")
+            if picture.width * picture.height > MAX_PIXELS:
+                raise Undecodable(f"{picture.width}x{picture.height} pixels are more than any model returns")
+            for frame in ImageSequence.Iterator(picture):
+                frame.load()  # verify() would accept a JPEG that was cut off
+            media_type = Image.MIME.get(picture.format or "", "application/octet-stream")
+            return _Kind("image/jpeg" if extension == "jpg" else media_type, extension, *picture.size)
+    except Undecodable:
+        raise
+    except Exception as error:  # noqa: BLE001 - Pillow raises whatever a broken file provokes
+        raise Undecodable(_what_it_looks_like(head) or f"not a whole picture ({error})") from None
+
+
+def _what_it_looks_like(head: bytes) -> str | None:
+    start = head.lstrip()[:64].lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<error")):
+        return "a web page or an error document, not a picture"
+    if start.startswith((b"{", b"[")):
+        return "a JSON document, not a picture"
+    return None
+
+
+def _container(head: bytes, stream: BinaryIO, size_bytes: int) -> _Kind | None:
+    """The kind of a sound or video file; None if it is neither."""
+    if head[4:8] == b"ftyp" and head[8:12] not in (b"avif", b"avis", b"mif1", b"heic"):
+        return _mp4(head, stream, size_bytes)
+    if head[:4] == b"RIFF" and head[8:12] in (b"WAVE", b"AVI "):
+        return _riff(head, size_bytes)
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    return None
+
+
+_MAGIC = (
+    (b"\x1a\x45\xdf\xa3", _Kind("video/webm", "webm")),
+    (b"ID3", _Kind("audio/mpeg", "mp3")),
+    (b"\xff\xfb", _Kind("audio/mpeg", "mp3")),
+    (b"\xff\xf3", _Kind("audio/mpeg", "mp3")),
+    (b"OggS", _Kind("audio/ogg", "ogg")),
+    (b"fLaC", _Kind("audio/flac", "flac")),
+)
+
+
+def _riff(head: bytes, size_bytes: int) -> _Kind:
+    stated = int.from_bytes(head[4:8], "little") + 8
+    if stated > size_bytes:
+        raise Undecodable(f"cut off: {size_bytes} of {stated} bytes")
+    return _Kind("audio/wav", "wav") if head[8:12] == b"WAVE" else _Kind("video/x-msvideo", "avi")
+
+
+def _mp4(head: bytes, stream: BinaryIO, size_bytes: int) -> _Kind:
+    """Walk the top-level boxes: they must fill the file exactly and hold an index and the media."""
+    position, boxes = 0, set()
+    while position < size_bytes:
+        stream.seek(position)
+        header = stream.read(16)
+        length = int.from_bytes(header[:4], "big")
+        if length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        elif length == 0:
+            length = size_bytes - position
+        if length < 8 or position + length > size_bytes:
+            raise Undecodable(f"cut off: a box at byte {position} needs {length} bytes, the file has {size_bytes}")
+        boxes.add(header[4:8])
+        position += length
+    if not {b"moov", b"mdat"} <= boxes and b"moof" not in boxes:
+        raise Undecodable("the file has no media or no index")
+    if head[8:11] == b"M4A":
+        return _Kind("audio/mp4", "m4a")
+    if head[8:10] == b"qt":
+        return _Kind("video/quicktime", "mov")
+    return _Kind("video/mp4", "mp4")

@@ -1,0 +1,1 @@
+"""Who makes the pictures: one module a provider, all speaking the words of `contract`."""

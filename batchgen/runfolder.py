@@ -1,0 +1,127 @@
+"""Where every file of a run lies, and how a file gets its final name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class NetworkFileSystem(Exception):
+    """The run folder lies on a file system on which SQLite's locks cannot be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The paths of one run folder (OUT)."""
+
+    path: Path
+
+    @classmethod
+    def beside(cls, manifest: Path) -> RunFolder:
+        """The default run folder of *manifest*, whatever the working directory.
+
+        A CSV that lies in a run folder, such as its `failed.csv`, works on that folder.
+        """
+        manifest = manifest.absolute()
+        if (manifest.parent / "state.db").exists() or (manifest.parent / "journal.jsonl").exists():
+            return cls(manifest.parent)
+        return cls(manifest.parent / "out" / manifest.stem)
+
+    @property
+    def rehearsal(self) -> RunFolder:
+        """The folder beside this one that `rehearse` uses, which nobody can take for a paid one."""
+        return RunFolder(self.path.with_name(self.path.name + ".rehearsal"))
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state.db"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "state.lock"
+
+    @property
+    def holder(self) -> Path:
+        """Who holds the lock: a file of its own, since a locked file cannot be read on Windows."""
+        return self.path / "state.holder"
+
+    @property
+    def rows(self) -> Path:
+        return self.path / "rows"
+
+    @property
+    def failed_csv(self) -> Path:
+        return self.path / "failed.csv"
+
+    @property
+    def set_aside(self) -> Path:
+        """Bytes that were paid for and cannot be used: kept, never deleted."""
+        return self.path / "set-aside"
+
+    def row(self, row_id: str) -> Path:
+        return self.rows / row_id
+
+    def attempt(self, row_id: str, n: int) -> Path:
+        """Where the outputs of an earlier attempt are kept."""
+        return self.path / "attempts" / row_id / str(n)
+
+    def parts(self, row_id: str, n: int) -> Path:
+        """Where a row's files arrive before the whole row moves to its folder."""
+        return self.path / "parts" / f"{row_id}.{n}"
+
+
+def sync_folder(folder: Path) -> None:
+    """Return once the names in *folder* are on disk. Windows has no such call and needs none."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put *content* at *path* so that a reader finds the old file or the new one, never a part."""
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(path)
+    sync_folder(path.parent)
+
+
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "lustre", "ceph", "glusterfs", "afs", "fuse.sshfs"}
+)
+
+
+def refuse_network_file_system(folder: Path, mounts: Path = Path("/proc/mounts")) -> None:
+    """Raise NetworkFileSystem if *folder* (or its nearest existing parent) is on a network mount.
+
+    Known on Linux only; elsewhere nothing is checked.
+    """
+    if not mounts.exists():
+        return
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    place = place.resolve()
+    best, kind = "", ""
+    for line in mounts.read_text(errors="replace").splitlines():
+        _, mount_point, file_system, *_ = line.split(" ")
+        mount_point = mount_point.replace("\\040", " ")
+        if place.is_relative_to(mount_point) and len(mount_point) >= len(best):
+            best, kind = mount_point, file_system
+    if kind in _NETWORK_FILE_SYSTEMS or kind.startswith("fuse.rclone"):
+        raise NetworkFileSystem(
+            f"{folder} lies on a network file system ({kind}), where two machines could write the state file "
+            "at once; choose a folder on a local disk with --out"
+        )

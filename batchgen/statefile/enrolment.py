@@ -1,0 +1,325 @@
+"""From a manifest's rows to the state file: gather, judge against what was paid for, enrol.
+
+Rows are gathered in a scratch database on disk, so that a million rows need no memory and a manifest with one
+bad row changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from batchgen.request import Problem, Row, folded
+
+_SCRATCH = """
+CREATE TABLE scratch (
+  position INTEGER PRIMARY KEY, row_id TEXT NOT NULL, folded TEXT NOT NULL UNIQUE, explicit_id INTEGER NOT NULL,
+  model TEXT NOT NULL, input TEXT NOT NULL, files TEXT NOT NULL, fingerprint TEXT NOT NULL, meta TEXT NOT NULL,
+  priority INTEGER NOT NULL, note TEXT NOT NULL, source TEXT NOT NULL, line INTEGER NOT NULL,
+  outputs_asked INTEGER NOT NULL, units INTEGER NOT NULL
+);
+CREATE TABLE scratch_files (path TEXT PRIMARY KEY, size_bytes INTEGER, mtime_ns INTEGER, sha256 TEXT);
+"""
+_INSERT = f"INSERT INTO scratch VALUES ({', '.join('?' * 15)})"
+
+# A row was accepted, or may have been, if its latest attempt is one of these.
+_PAID = """(jobs.state IN ('submitting', 'in_doubt', 'submitted', 'ready', 'collected')
+  OR (jobs.state IN ('failed', 'cancelled') AND jobs.billed <> 'no'))"""
+_BOTH = "scratch JOIN main.rows USING (row_id) JOIN main.jobs ON jobs.key = rows.key AND jobs.latest"
+_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one row asks for, as far as its price goes."""
+
+    outputs: int
+    units: int
+
+
+class Scratch:
+    """The rows of a manifest on their way into the state file, numbered from 1 in manifest order."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="batchgen-")
+        self.path = Path(self._folder.name) / "rows.db"
+        self.connection = sqlite3.connect(self.path, check_same_thread=False)
+        self.connection.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_SCRATCH}")
+        self.rows = 0
+        self._twins: dict[str, int] = {}
+
+    def add(self, row: Row, asked: Asked) -> Problem | None:
+        """Take in *row*. Answers with a Problem if its id was used by an earlier row."""
+        self.rows += 1
+        values = self._values(row, asked)
+        try:
+            self.connection.execute(_INSERT, values)
+        except sqlite3.IntegrityError:
+            if row.explicit_id:
+                return self._taken(row)
+            self._add_twin(row, asked)
+        for file in row.files:
+            self.connection.execute(
+                "INSERT OR REPLACE INTO scratch_files VALUES (?, ?, ?, ?)",
+                (file.path, file.size_bytes, file.mtime_ns, file.sha256),
+            )
+        return None
+
+    def done(self) -> None:
+        self.connection.commit()
+
+    def close(self) -> None:
+        self.connection.close()
+        self._folder.cleanup()
+
+    def _add_twin(self, row: Row, asked: Asked) -> None:
+        """Two rows that ask for the same thing are two rows: `-2`, `-3`."""
+        while True:
+            number = self._twins[row.row_id] = self._twins.get(row.row_id, 1) + 1
+            values = self._values(row, asked, row_id=f"{row.row_id}-{number}")
+            try:
+                self.connection.execute(_INSERT, values)
+                return
+            except sqlite3.IntegrityError:
+                continue
+
+    def _taken(self, row: Row) -> Problem:
+        other_id, line = self.connection.execute(
+            "SELECT row_id, line FROM scratch WHERE folded = ?", (folded(row.row_id),)
+        ).fetchone()
+        same = "is used" if other_id == row.row_id else f"differs only by case or Unicode form from {other_id!r}"
+        message = f"{row.row_id!r} {same} on line {line} already; give every row an id of its own"
+        return Problem(row.source, row.line, "id", row.row_id, None, message)
+
+    def _values(self, row: Row, asked: Asked, row_id: str | None = None) -> tuple[object, ...]:
+        name = row_id or row.row_id
+        return (
+            self.rows,
+            name,
+            folded(name),
+            row.explicit_id,
+            row.model,
+            json.dumps(row.input, ensure_ascii=False),
+            json.dumps([asdict(file) for file in row.files]) if row.files else "[]",
+            row.fingerprint,
+            json.dumps(row.meta, ensure_ascii=False) if row.meta else "{}",
+            row.priority,
+            row.note,
+            row.source,
+            row.line,
+            asked.outputs,
+            asked.units,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What enrolling a manifest would do. Row ids are named up to a limit, counts are whole."""
+
+    new: int = 0
+    in_doubt: int = 0
+    paid: int = 0
+    waiting: int = 0
+    left: int = 0
+    changed: int = 0
+    changed_paid: int = 0
+    changed_paid_ids: tuple[str, ...] = ()
+    left_unnamed_paid: int = 0
+    renamed: int = 0
+    live: int = 0
+    outputs_asked: int = 0
+    models: tuple[tuple[str, int, int, int], ...] = field(default=())
+    """(model, rows to send, outputs asked for, priced units) of what would be sent."""
+
+    @property
+    def looks_like_an_edit(self) -> bool:
+        """Accepted rows without an id left, or were renamed, and new rows came."""
+        return self.new > 0 and (self.left_unnamed_paid > 0 or self.renamed > 0)
+
+
+def judge(state: sqlite3.Connection, scratch: Scratch, partial: bool = False) -> Judgement:
+    """Compare the gathered rows with *state*; writes nothing.
+
+    *partial*: the manifest is a part of the folder's rows (its `failed.csv`), so that absent rows have not left.
+    """
+    state.execute("ATTACH ? AS scratch", (str(scratch.path),))
+    try:
+        return _judge(state, partial)
+    finally:
+        state.execute("DETACH scratch")
+
+
+def _judge(state: sqlite3.Connection, partial: bool) -> Judgement:
+    def count(sql: str) -> int:
+        return int(state.execute(f"SELECT COUNT(*) FROM {sql}").fetchone()[0])
+
+    changed = f"{_BOTH} WHERE jobs.fingerprint <> scratch.fingerprint"
+    absent = (
+        "main.rows JOIN main.jobs ON jobs.key = rows.key AND jobs.latest WHERE rows.position IS NOT NULL AND "
+        "NOT EXISTS (SELECT 1 FROM scratch WHERE scratch.row_id = rows.row_id)"
+    )
+    changed_ids = state.execute(f"SELECT row_id FROM {changed} AND {_PAID} ORDER BY line LIMIT {_NAMED}").fetchall()
+    unknown = "scratch WHERE NOT EXISTS (SELECT 1 FROM main.rows WHERE rows.row_id = scratch.row_id)"
+    to_send = (
+        f"SELECT model, outputs_asked, units FROM {unknown} UNION ALL SELECT scratch.model, scratch.outputs_asked, "
+        f"scratch.units FROM {_BOTH} WHERE jobs.state = 'pending'"
+    )
+    models = state.execute(
+        f"SELECT model, COUNT(*), SUM(outputs_asked), SUM(units) FROM ({to_send}) GROUP BY model ORDER BY model"
+    ).fetchall()
+    return Judgement(
+        new=count(unknown),
+        in_doubt=count("main.jobs WHERE latest AND state IN ('in_doubt', 'submitting')"),
+        paid=count(f"{_BOTH} WHERE {_PAID} AND jobs.state NOT IN ('in_doubt', 'submitting')"),
+        waiting=count(f"{_BOTH} WHERE jobs.state = 'pending'"),
+        left=0 if partial else count(absent),
+        changed=count(changed),
+        changed_paid=count(f"{changed} AND {_PAID}"),
+        changed_paid_ids=tuple(row_id for (row_id,) in changed_ids),
+        left_unnamed_paid=0 if partial else count(f"{absent} AND NOT rows.explicit_id AND {_PAID}"),
+        renamed=0 if partial else _renamed(state, absent, unknown),
+        live=count("main.jobs WHERE state IN ('submitted', 'ready')"),
+        outputs_asked=sum(outputs for _, _, outputs, _ in models),
+        models=tuple(models),
+    )
+
+
+def _renamed(state: sqlite3.Connection, absent: str, unknown: str) -> int:
+    """Rows that were paid for under an id that left, and ask for the same under a new one."""
+    found = state.execute(
+        f"SELECT COUNT(*) FROM {unknown} AND fingerprint IN (SELECT jobs.fingerprint FROM {absent} AND {_PAID})"
+    )
+    return int(found.fetchone()[0])
+
+
+def enrol(state: sqlite3.Connection, partial: bool, rerun_changed: bool, keep_changed: bool) -> None:
+    """Take the rows of the attached scratch database into *state*, inside the caller's transaction.
+
+    Never-accepted rows are updated in place. With *rerun_changed*, a changed row that was accepted gets a new
+    attempt, once its live one has ended; a doubtful one never. With *keep_changed* it stays as it was paid for.
+    """
+    if not partial:
+        _note_who_left(state)
+    _update_known(state)
+    if not keep_changed:
+        _update_unsent(state)
+    if rerun_changed:
+        _queue_changed(state)
+    _insert_new(state)
+    state.execute(
+        "INSERT OR REPLACE INTO input_files SELECT path, size_bytes, mtime_ns, sha256 FROM scratch.scratch_files"
+    )
+    start_queued(state)
+
+
+def _note_who_left(state: sqlite3.Connection) -> None:
+    gone = "row_id NOT IN (SELECT row_id FROM scratch.scratch)"
+    state.execute(f"UPDATE rows SET position = NULL WHERE position IS NOT NULL AND {gone}")
+    state.execute(
+        "UPDATE jobs SET position = NULL WHERE state = 'pending' AND key IN "
+        "(SELECT key FROM rows WHERE position IS NULL)"
+    )
+
+
+def _update_known(state: sqlite3.Connection) -> None:
+    """Place, priority and notes follow the manifest; they are not part of the request."""
+    state.execute(
+        "UPDATE rows SET position = s.position, priority = s.priority, meta = s.meta, note = s.note, "
+        "source = s.source, line = s.line, explicit_id = s.explicit_id FROM scratch.scratch AS s "
+        "WHERE rows.row_id = s.row_id AND (rows.position, rows.priority, rows.meta, rows.note, rows.source, "
+        "rows.line) IS NOT (s.position, s.priority, s.meta, s.note, s.source, s.line)"
+    )
+    state.execute(  # a change that was taken back is no change
+        "UPDATE rows SET next_request = NULL FROM scratch.scratch AS s, jobs WHERE rows.next_request IS NOT NULL "
+        "AND rows.row_id = s.row_id AND jobs.key = rows.key AND jobs.latest AND jobs.fingerprint = s.fingerprint"
+    )
+    state.execute(
+        "UPDATE jobs SET position = rows.position, priority = rows.priority FROM rows "
+        "WHERE jobs.key = rows.key AND jobs.state = 'pending'"
+    )
+
+
+_REQUEST_COLUMNS = "model, input, files, fingerprint, outputs_asked, units"
+_REQUEST_JSON = (
+    "json_object('model', s.model, 'input', s.input, 'files', s.files, 'fingerprint', s.fingerprint, "
+    "'outputs_asked', s.outputs_asked, 'units', s.units)"
+)
+
+
+def _update_unsent(state: sqlite3.Connection) -> None:
+    state.execute(
+        f"UPDATE jobs SET ({_REQUEST_COLUMNS}) = (s.model, s.input, s.files, s.fingerprint, s.outputs_asked, s.units) "
+        "FROM scratch.scratch AS s JOIN rows USING (row_id) "
+        "WHERE jobs.key = rows.key AND jobs.latest AND jobs.state = 'pending' AND jobs.fingerprint <> s.fingerprint"
+    )
+    _queue(state, "jobs.state = 'failed' AND jobs.billed = 'no'")
+
+
+def _queue_changed(state: sqlite3.Connection) -> None:
+    _queue(state, "jobs.state NOT IN ('pending', 'in_doubt', 'submitting')")
+    state.execute(
+        "UPDATE rows SET next_request = json_set(next_request, '$.start', 1) WHERE next_request IS NOT NULL"
+    )
+
+
+def _queue(state: sqlite3.Connection, where: str) -> None:
+    """Keep the changed request of rows whose latest attempt is *where*, for their next attempt."""
+    state.execute(
+        f"UPDATE rows SET next_request = {_REQUEST_JSON} FROM scratch.scratch AS s, jobs "
+        f"WHERE rows.row_id = s.row_id AND jobs.key = rows.key AND jobs.latest "
+        f"AND jobs.fingerprint <> s.fingerprint AND {where}"
+    )
+
+
+def _insert_new(state: sqlite3.Connection) -> None:
+    state.execute(
+        "INSERT INTO rows (row_id, folded, explicit_id, position, priority, meta, note, source, line) "
+        "SELECT row_id, folded, explicit_id, position, priority, meta, note, source, line FROM scratch.scratch AS s "
+        "WHERE NOT EXISTS (SELECT 1 FROM rows WHERE rows.row_id = s.row_id) ORDER BY position"
+    )
+    state.execute(
+        f"INSERT INTO jobs (key, n, state, position, priority, {_REQUEST_COLUMNS}) "
+        "SELECT rows.key, 1, 'pending', s.position, s.priority, s.model, s.input, s.files, s.fingerprint, "
+        "s.outputs_asked, s.units FROM scratch.scratch AS s JOIN rows USING (row_id) "
+        "WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.key = rows.key) ORDER BY s.position"
+    )
+
+
+_ENDED = "('collected', 'failed', 'cancelled')"
+
+
+def start_queued(state: sqlite3.Connection, key: int | None = None) -> int:
+    """Start a new attempt for every row (or the one with *key*) whose changed request was waiting for its end."""
+    here = "" if key is None else f"AND rows.key = {int(key)}"
+    keys = [
+        found
+        for (found,) in state.execute(
+            f"SELECT rows.key FROM rows JOIN jobs ON jobs.key = rows.key AND jobs.latest "
+            f"WHERE json_extract(rows.next_request, '$.start') AND jobs.state IN {_ENDED} {here}"
+        )
+    ]
+    return start_attempts(state, keys)
+
+
+def start_attempts(state: sqlite3.Connection, keys: Iterable[int]) -> int:
+    """A new `pending` attempt for each of *keys*, with the changed request where one was kept."""
+    started = 0
+    for key in keys:
+        request = state.execute("SELECT next_request FROM rows WHERE key = ?", (key,)).fetchone()[0]
+        old = state.execute(f"SELECT n, {_REQUEST_COLUMNS} FROM jobs WHERE key = ? AND latest", (key,)).fetchone()
+        values = (
+            tuple(json.loads(request)[name.strip()] for name in _REQUEST_COLUMNS.split(",")) if request else old[1:]
+        )
+        state.execute("UPDATE jobs SET latest = 0 WHERE key = ? AND latest", (key,))
+        state.execute(
+            f"INSERT INTO jobs (key, n, state, position, priority, {_REQUEST_COLUMNS}) "
+            "SELECT key, ?, 'pending', COALESCE(position, 1), priority, ?, ?, ?, ?, ?, ? FROM rows WHERE key = ?",
+            (old[0] + 1, *values, key),
+        )
+        state.execute("UPDATE rows SET next_request = NULL WHERE key = ?", (key,))
+        started += 1
+    return started

@@ -1,0 +1,265 @@
+"""The open state file of a run: the only way in for every event of every job."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from batchgen.budget import Money, money
+from batchgen.job import ENDED, Event, Job, State, advance
+from batchgen.runfolder import RunFolder, refuse_network_file_system, sync_folder
+from batchgen.statefile import enrolment
+from batchgen.statefile.enrolment import Scratch
+from batchgen.statefile.journal import Journal, line_of_whole
+from batchgen.statefile.lock import Lock
+from batchgen.statefile.reader import Reader, read_only
+from batchgen.statefile.tables import JOB_COLUMNS, StateUnusable, bring_forward, job_from_record
+from batchgen.statefile.writer import OnTrouble, Writer
+
+
+class OtherBase(Exception):
+    """The folder belongs to another API base, or one is a rehearsal and the other is not."""
+
+
+@dataclass
+class Tally:
+    """Rows by state and the folder's money, kept up to date with every record."""
+
+    counts: dict[State, int]
+    money: Money
+    ended_here: int = 0
+
+    def move(self, before: Job, after: Job) -> None:
+        self.money = self.money - money(before) + money(after)
+        if before.state is not after.state:
+            self.counts[before.state] -= 1
+            self.counts[after.state] += 1
+            self.ended_here += after.state in ENDED
+
+
+@dataclass
+class StateFile:
+    """One writer: construct it with `open_state`, which takes the folder's lock."""
+
+    folder: RunFolder
+    reader: Reader
+    tally: Tally
+    _writer: Writer
+    _journal: Journal
+    _connection: sqlite3.Connection
+    _lock: Lock
+    _queued: set[int] = field(default_factory=set)
+
+    async def record(self, job: Job, event: Event) -> Job:
+        """*job* after *event*, once that is on disk in the state file and in the journal.
+
+        Raises IllegalMove, with nothing changed, for an event the state does not allow, and StateUnusable for
+        an intent that cannot be written. Other events wait until the disk takes them.
+        """
+        after = advance(job, event)
+        await self._writer.record(job, after, event)
+        self.tally.move(job, after)
+        if after.state in ENDED and job.key in self._queued:
+            await self._start_queued(job.key)
+        return after
+
+    async def enrol(
+        self, scratch: Scratch, *, partial: bool = False, rerun_changed: bool = False, keep_changed: bool = False
+    ) -> None:
+        """Take a judged manifest into the state."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            enrolment.enrol(connection, partial, rerun_changed, keep_changed)
+
+        await self._attached(scratch.path, work)
+        self._recount()
+
+    async def start_attempts(self, jobs: Iterable[Job]) -> int:
+        """A new `pending` attempt for each of *jobs*, which have ended or were given up."""
+        keys = [job.key for job in jobs]
+        started = await self._writer.change(lambda connection: enrolment.start_attempts(connection, keys))
+        self._recount()
+        return int(started)
+
+    async def set_meta(self, **values: str) -> None:
+        await self._writer.change(
+            lambda connection: connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+        )
+
+    async def raise_price(self, model: str, highest_unit_micro: int) -> None:
+        """Remember the highest price seen for *model*."""
+        await self._writer.change(
+            lambda connection: connection.execute(
+                "INSERT INTO prices VALUES (?1, ?2) ON CONFLICT (model) DO UPDATE "
+                "SET highest_unit_micro = MAX(highest_unit_micro, ?2)",
+                (model, highest_unit_micro),
+            )
+        )
+
+    def beat(self) -> None:
+        self._lock.beat()
+
+    def close(self) -> None:
+        """Write what waits and free the folder."""
+        self._writer.close()
+        self.reader.close()
+        self._connection.close()
+        self._journal.close()
+        self._lock.release()
+
+    async def _attached(self, scratch: Path, work: Callable[[sqlite3.Connection], Any]) -> None:
+        def attached(connection: sqlite3.Connection) -> None:
+            connection.execute("COMMIT")  # ATTACH is not allowed inside a transaction
+            connection.execute("ATTACH ? AS scratch", (str(scratch),))
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            finally:
+                connection.execute("DETACH scratch")
+                connection.execute("BEGIN")
+
+        await self._writer.change(attached)
+
+    async def _start_queued(self, key: int) -> None:
+        self._queued.discard(key)
+        await self._writer.change(lambda connection: enrolment.start_queued(connection, key))
+        self._recount()
+
+    def _recount(self) -> None:
+        self.tally.counts = self.reader.counts()
+        self.tally.money = self.reader.money()
+        self._queued = {
+            key
+            for (key,) in self.reader.connection.execute(
+                "SELECT key FROM rows WHERE json_extract(next_request, '$.start')"
+            )
+        }
+
+
+def open_state(folder: RunFolder, base: str, rehearsal: bool, on_trouble: OnTrouble) -> StateFile:
+    """Open, or make, the state of *folder* and take its lock.
+
+    Raises FolderInUse, NetworkFileSystem, OtherBase (the folder belongs to another API base or kind of run) and
+    StateUnusable (missing beside a journal, damaged, newer, or older than the journal). Nothing is overwritten.
+    """
+    refuse_network_file_system(folder.path)
+    folder.rows.mkdir(parents=True, exist_ok=True)
+    lock = Lock(folder)
+    try:
+        _refuse_lost_state(folder)
+        connection = _connect(folder, base, rehearsal)
+        try:
+            journal, seq = _open_journal(folder, connection)
+        except BaseException:
+            connection.close()
+            raise
+    except BaseException:
+        lock.release()
+        raise
+    reader = Reader(read_only(folder.state))
+    tally = Tally(reader.counts(), reader.money())
+    writer = Writer(connection, journal, seq, on_trouble)
+    opened = StateFile(folder, reader, tally, writer, journal, connection, lock)
+    opened._recount()
+    return opened
+
+
+def _refuse_lost_state(folder: RunFolder) -> None:
+    if folder.state.exists():
+        return
+    lost = None
+    if folder.journal.exists() and folder.journal.stat().st_size:
+        lost = folder.journal
+    elif (sidecar := next(folder.rows.glob("*/row.json"), None)) is not None:
+        lost = sidecar
+    if lost is not None:
+        raise StateUnusable(
+            f"{lost} is there but {folder.state} is not: without it paid rows would be sent again. "
+            f"Nothing was sent; `batchgen repair {folder.path}` rebuilds it"
+        )
+
+
+def _connect(folder: RunFolder, base: str, rehearsal: bool) -> sqlite3.Connection:
+    fresh = not folder.state.exists()
+    try:
+        connection = sqlite3.connect(folder.state, check_same_thread=False, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        bring_forward(connection, folder.state)
+        if fresh:
+            sync_folder(folder.path)
+    except sqlite3.Error as error:
+        raise StateUnusable(
+            f"{folder.state} cannot be used ({error}). Nothing was sent; `batchgen repair {folder.path}` sets it "
+            "aside and rebuilds it"
+        ) from None
+    _claim(connection, folder, base, rehearsal)
+    return connection
+
+
+def _claim(connection: sqlite3.Connection, folder: RunFolder, base: str, rehearsal: bool) -> None:
+    """Bind a new folder to its API base, and refuse a folder that is bound to another."""
+    known = dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('base', 'rehearsal')").fetchall())
+    kind = "yes" if rehearsal else "no"
+    if not known:
+        connection.executemany(
+            "INSERT INTO meta VALUES (?, ?)",
+            [
+                ("base", base),
+                ("rehearsal", kind),
+                ("journal_seq", "0"),
+                ("fingerprint_version", "1"),
+                ("created_at", str(time.time())),
+            ],
+        )
+        return
+    if known["rehearsal"] != kind or (known["base"] != base and not rehearsal):
+        connection.close()
+        raise OtherBase(
+            f"{folder.path} belongs to {known['base']}{' (a rehearsal)' if known['rehearsal'] == 'yes' else ''}, "
+            f"not to {base}; choose another folder with --out, or the API base it was made with"
+        )
+
+
+def _open_journal(folder: RunFolder, connection: sqlite3.Connection) -> tuple[Journal, int]:
+    """The journal, level with the state: a torn line is dropped, missing lines are added.
+
+    Raises StateUnusable if the journal knows more than the state, which an old copy of the state would.
+    """
+    seq = int(connection.execute("SELECT value FROM meta WHERE name = 'journal_seq'").fetchone()[0])
+    fresh = not folder.journal.exists()
+    journal = Journal(folder.journal)
+    try:
+        journal.drop_torn_line()
+        last = journal.last_seq()
+        if last > seq:
+            raise StateUnusable(
+                f"{folder.journal} is ahead of {folder.state} ({last} against {seq}): the state is an older copy. "
+                f"Nothing was sent; `batchgen repair {folder.path}` rebuilds it"
+            )
+        if last < seq:
+            behind = connection.execute(
+                f"SELECT jobs.seq, {JOB_COLUMNS} FROM jobs JOIN rows USING (key) WHERE seq > ? ORDER BY seq",
+                (last,),
+            )
+            journal.append(line_of_whole(record[0], job_from_record(record[1:])) for record in behind)
+    except (ValueError, KeyError, TypeError) as error:
+        journal.close()
+        raise StateUnusable(
+            f"{folder.journal} is damaged at its end ({error}). Nothing was sent; `batchgen repair {folder.path}` "
+            "sets it aside and rebuilds it"
+        ) from None
+    except BaseException:
+        journal.close()
+        raise
+    if fresh:
+        sync_folder(folder.path)
+    return journal, seq

@@ -1,0 +1,134 @@
+"""`journal.jsonl`: the append-only second copy of every intent, id and outcome.
+
+A line is what an event changed: `seq`, `row`, `n`, `event`, `state` and the fields that were learned; an intent
+also holds the whole request. Replaying all lines in order gives every attempt as it last was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from batchgen.job import Event, Intent, Job
+
+_REQUEST = ("model", "input", "files", "fingerprint", "meta", "outputs_asked", "units")
+_TAIL_BYTES = 65_536
+
+
+def line_of(seq: int, before: Job, after: Job, event: Event) -> str:
+    """The journal line for the move from *before* to *after*."""
+    changed = {
+        name: _plain(new)
+        for name in _CHANGING
+        if (new := getattr(after, name)) != getattr(before, name) or name == "state"
+    }
+    request = _request(after) if isinstance(event, Intent) else {}
+    return _encode(
+        {"seq": seq, "row": after.row_id, "n": after.n, "event": type(event).__name__} | changed | request
+    )
+
+
+def line_of_whole(seq: int, job: Job) -> str:
+    """A line that holds all of *job*, for a journal that has fallen behind."""
+    whole = {name: _plain(value) for name in _CHANGING if (value := getattr(job, name)) is not None}
+    return _encode({"seq": seq, "row": job.row_id, "n": job.n, "event": "Completed"} | whole | _request(job))
+
+
+_CHANGING = tuple(
+    field.name for field in fields(Job) if field.name not in {"key", "row_id", "n", "reason_at", *_REQUEST}
+)
+
+
+def _request(job: Job) -> dict[str, Any]:
+    return {name: getattr(job, name) for name in _REQUEST}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [asdict(item) for item in value]
+    return value
+
+
+def _encode(line: Mapping[str, Any]) -> str:
+    return json.dumps(line, ensure_ascii=True, separators=(",", ":"))
+
+
+class Journal:
+    """The open journal. Holds its end, so that a write that failed half-way leaves no torn line behind."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+        self._end = os.lseek(self._descriptor, 0, os.SEEK_END)
+
+    def drop_torn_line(self) -> None:
+        """Cut off a last line that a crash left unfinished."""
+        tail = self._tail()
+        whole = tail[: tail.rfind(b"\n") + 1]
+        if len(whole) < len(tail):
+            self._end -= len(tail) - len(whole)
+            os.ftruncate(self._descriptor, self._end)
+            os.fsync(self._descriptor)
+
+    def last_seq(self) -> int:
+        """The sequence number of the last line, 0 if there is none. Raises ValueError if it is unreadable."""
+        tail = self._tail()
+        lines = tail.rstrip(b"\n").rsplit(b"\n", 1)
+        return int(json.loads(lines[-1])["seq"]) if lines[-1] else 0
+
+    def append(self, lines: Iterable[str]) -> None:
+        """Return once *lines* are on disk. Raises OSError and leaves the journal as it was."""
+        content = "".join(f"{line}\n" for line in lines).encode()
+        try:
+            os.lseek(self._descriptor, self._end, os.SEEK_SET)
+            view = memoryview(content)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+            os.fsync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, self._end)
+            raise
+        self._end += len(content)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def _tail(self) -> bytes:
+        """The last bytes of the file, from the start of a line."""
+        size = _TAIL_BYTES
+        while True:
+            start = max(self._end - size, 0)
+            os.lseek(self._descriptor, start, os.SEEK_SET)
+            tail = _read_exactly(self._descriptor, self._end - start)
+            if start == 0:
+                return tail
+            first = tail.find(b"\n")
+            if 0 <= first < len(tail) - 1 and b"\n" in tail[first + 1 :]:
+                return tail[first + 1 :]
+            size *= 8
+
+
+def _read_exactly(descriptor: int, count: int) -> bytes:
+    parts = []
+    while count:
+        part = os.read(descriptor, count)
+        if not part:
+            break
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+def replay(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a journal, in order. A torn last line is left out; another bad one raises ValueError."""
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{path}:{number} is not a journal line: {error}") from None

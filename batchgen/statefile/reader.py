@@ -1,0 +1,155 @@
+"""What the state file says. Reads only, on a connection that cannot write, also while a run is on."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from batchgen.budget import Money
+from batchgen.job import Job, State
+from batchgen.statefile.tables import JOB_COLUMNS, StateUnusable, create, job_from_record
+
+_JOBS = f"SELECT {JOB_COLUMNS} FROM jobs JOIN rows USING (key)"
+
+# The SQL of `budget.money`, for sums over every attempt; a test keeps the two equal.
+_MONEY = """
+SELECT
+  COALESCE(SUM(CASE WHEN state NOT IN ('submitting','in_doubt','submitted','ready') AND billed IS NOT 'possibly'
+    THEN COALESCE(cost_micro, estimate_micro) END), 0),
+  COALESCE(SUM(CASE WHEN state IN ('submitting','in_doubt','submitted','ready')
+    THEN MAX(COALESCE(cost_micro, estimate_micro), COALESCE(estimate_micro, 0)) END), 0),
+  COALESCE(SUM(CASE WHEN billed = 'possibly' THEN COALESCE(cost_micro, estimate_micro) END), 0),
+  COALESCE(SUM(cost_micro IS NULL AND estimate_micro IS NULL), 0)
+FROM jobs WHERE state <> 'pending' AND billed IS NOT 'no'
+"""
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """A connection to the state file at *path* that cannot write. Raises StateUnusable if it is unreadable."""
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
+        connection.execute("SELECT value FROM meta LIMIT 1").fetchone()
+    except sqlite3.Error as error:
+        raise StateUnusable(
+            f"{path} cannot be read ({error}); `batchgen repair {path.parent}` restores it"
+        ) from None
+    return connection
+
+
+def empty() -> sqlite3.Connection:
+    """The state of a run folder that does not exist yet."""
+    connection = sqlite3.connect(":memory:")
+    create(connection)
+    return connection
+
+
+class Reader:
+    """Questions to one state file."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def meta(self, name: str) -> str | None:
+        found = self.connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def budget_micro(self) -> int | None:
+        value = self.meta("budget_micro")
+        return None if value is None else int(value)
+
+    def counts(self) -> dict[State, int]:
+        """Rows by state. Rows that were never sent and have left the manifest are not counted."""
+        found = self.connection.execute(
+            "SELECT state, COUNT(*) FROM jobs WHERE latest AND (state <> 'pending' OR position IS NOT NULL) "
+            "GROUP BY state"
+        )
+        counts = dict.fromkeys(State, 0)
+        counts.update((State(state), count) for state, count in found)
+        return counts
+
+    def money(self) -> Money:
+        return Money(*self.connection.execute(_MONEY).fetchone())
+
+    def jobs(self, states: Collection[State], only: Collection[str] | None = None) -> Iterator[Job]:
+        """The latest attempts in *states*, in manifest order, of the rows *only* if given."""
+        sql = f"{_JOBS} WHERE jobs.latest AND jobs.state IN (SELECT value FROM json_each(?))"
+        parameters: list[Any] = [json.dumps([*states])]
+        if only is not None:
+            sql += " AND rows.row_id IN (SELECT value FROM json_each(?))"
+            parameters.append(json.dumps([*only]))
+        for record in self.connection.execute(f"{sql} ORDER BY rows.position, rows.key", parameters):
+            yield job_from_record(record)
+
+    def attempts(self, row_id: str) -> list[Job]:
+        """Every attempt at one row, oldest first."""
+        found = self.connection.execute(f"{_JOBS} WHERE rows.row_id = ? ORDER BY jobs.n", (row_id,))
+        return [job_from_record(record) for record in found]
+
+    def job_of(self, request_id: str) -> Job | None:
+        """The attempt that holds *request_id*, of any row."""
+        found = self.connection.execute(f"{_JOBS} WHERE jobs.request_id = ?", (request_id,)).fetchone()
+        return None if found is None else job_from_record(found)
+
+    def next_pending(
+        self,
+        limit: int,
+        now: float,
+        but: Collection[int],
+        closed_models: Collection[str],
+        only: Collection[str] | None,
+    ) -> list[Job]:
+        """Up to *limit* rows that may be sent now, by priority and then manifest order.
+
+        Left out are rows with a key in *but*, of a model in *closed_models*, or not among *only*.
+        """
+        sql = f"{_JOBS} WHERE jobs.state = 'pending' AND jobs.position IS NOT NULL AND COALESCE(again_at, 0) <= ?"
+        parameters: list[Any] = [now]
+        for column, left_out in (("jobs.key", but), ("jobs.model", closed_models)):
+            if left_out:
+                sql += f" AND {column} NOT IN (SELECT value FROM json_each(?))"
+                parameters.append(json.dumps([*left_out]))
+        if only is not None:
+            sql += " AND rows.row_id IN (SELECT value FROM json_each(?))"
+            parameters.append(json.dumps([*only]))
+        sql += " ORDER BY jobs.priority DESC, jobs.position LIMIT ?"
+        return [job_from_record(record) for record in self.connection.execute(sql, [*parameters, limit])]
+
+    def next_again_at(self) -> float | None:
+        """When the next deferred row may be sent."""
+        found = self.connection.execute(
+            "SELECT MIN(again_at) FROM jobs WHERE state = 'pending' AND position IS NOT NULL"
+        ).fetchone()
+        return None if found[0] is None else float(found[0])
+
+    def pending(self, only: Collection[str] | None = None) -> int:
+        """How many rows wait to be sent."""
+        sql = "SELECT COUNT(*) FROM jobs JOIN rows USING (key) WHERE state = 'pending' AND jobs.position > 0"
+        if only is None:
+            return int(self.connection.execute(sql).fetchone()[0])
+        sql += " AND rows.row_id IN (SELECT value FROM json_each(?))"
+        return int(self.connection.execute(sql, (json.dumps([*only]),)).fetchone()[0])
+
+    def models(self) -> list[str]:
+        """Every model that rows of this folder ask for."""
+        return [model for (model,) in self.connection.execute("SELECT DISTINCT model FROM jobs ORDER BY model")]
+
+    def input_files(self) -> Iterator[tuple[str, int, int, str]]:
+        """Known local input files: path, size in bytes, mtime in ns, sha256."""
+        yield from self.connection.execute("SELECT path, size_bytes, mtime_ns, sha256 FROM input_files")
+
+    def known_hash(self, path: str, size_bytes: int, mtime_ns: int) -> str | None:
+        """The content hash of a local file that has not changed since it was read."""
+        found = self.connection.execute(
+            "SELECT sha256 FROM input_files WHERE path = ? AND size_bytes = ? AND mtime_ns = ?",
+            (path, size_bytes, mtime_ns),
+        ).fetchone()
+        return None if found is None else str(found[0])
+
+    def highest_unit_prices(self) -> dict[str, int]:
+        return dict(self.connection.execute("SELECT model, highest_unit_micro FROM prices"))
+
+    def close(self) -> None:
+        self.connection.close()

@@ -1,0 +1,192 @@
+"""The tables of `state.db`, how a job becomes a record of them, and how an older file is brought forward."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from batchgen.job import Billed, Job, Output, SavedFile, State
+
+SCHEMA_VERSION = 1
+
+_TABLES = """
+CREATE TABLE meta (
+  name  TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- One row of the manifest. `position` is its place there, NULL once it has left; `next_request` is a changed
+-- request that waits for the live attempt to end.
+CREATE TABLE rows (
+  key          INTEGER PRIMARY KEY,
+  row_id       TEXT NOT NULL UNIQUE,
+  folded       TEXT NOT NULL UNIQUE,
+  explicit_id  INTEGER NOT NULL,
+  position     INTEGER,
+  priority     INTEGER NOT NULL DEFAULT 0,
+  meta         TEXT NOT NULL,
+  note         TEXT NOT NULL DEFAULT '',
+  source       TEXT NOT NULL DEFAULT '',
+  line         INTEGER NOT NULL DEFAULT 0,
+  next_request TEXT
+);
+
+-- One attempt at a row; never overwritten by a later one. `latest` marks the attempt whose state is the row's.
+CREATE TABLE jobs (
+  key            INTEGER NOT NULL,
+  n              INTEGER NOT NULL,
+  latest         INTEGER NOT NULL DEFAULT 1,
+  state          TEXT NOT NULL,
+  position       INTEGER,
+  priority       INTEGER NOT NULL DEFAULT 0,
+  model          TEXT NOT NULL,
+  input          TEXT NOT NULL,
+  files          TEXT NOT NULL,
+  fingerprint    TEXT NOT NULL,
+  outputs_asked  INTEGER NOT NULL,
+  units          INTEGER NOT NULL,
+  estimate_micro INTEGER,
+  cost_micro     INTEGER,
+  request_id     TEXT,
+  reason         TEXT,
+  billed         TEXT,
+  again_at       REAL,
+  intent_at      REAL,
+  submitted_at   REAL,
+  ended_at       REAL,
+  collected_at   REAL,
+  outputs        TEXT,
+  saved          TEXT,
+  seq            INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (key, n)
+);
+CREATE INDEX jobs_pending ON jobs (priority DESC, position) WHERE state = 'pending';
+CREATE INDEX jobs_live ON jobs (state) WHERE state IN ('submitting', 'in_doubt', 'submitted', 'ready');
+CREATE UNIQUE INDEX jobs_request_id ON jobs (request_id) WHERE request_id IS NOT NULL;
+
+-- Content hashes of local input files, so that an unchanged file is not read again at every start.
+CREATE TABLE input_files (
+  path       TEXT PRIMARY KEY,
+  size_bytes INTEGER NOT NULL,
+  mtime_ns   INTEGER NOT NULL,
+  sha256     TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- The highest price seen for a model, so that reservations never fall behind what is really charged.
+CREATE TABLE prices (
+  model              TEXT PRIMARY KEY,
+  highest_unit_micro INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+
+JOB_COLUMNS = (
+    "jobs.key, rows.row_id, jobs.n, jobs.state, jobs.model, jobs.input, jobs.files, jobs.fingerprint, rows.meta, "
+    "jobs.outputs_asked, jobs.units, jobs.estimate_micro, jobs.cost_micro, jobs.request_id, jobs.reason, "
+    "jobs.billed, jobs.again_at, jobs.intent_at, jobs.submitted_at, jobs.ended_at, jobs.collected_at, "
+    "jobs.outputs, jobs.saved"
+)
+
+UPDATE_JOB = """
+UPDATE jobs SET state = ?, estimate_micro = ?, cost_micro = ?, request_id = ?, reason = ?, billed = ?,
+  again_at = ?, intent_at = ?, submitted_at = ?, ended_at = ?, collected_at = ?, outputs = ?, saved = ?, seq = ?
+WHERE key = ? AND n = ? AND state = ?
+"""
+
+
+class StateUnusable(Exception):
+    """The state file cannot be trusted or written; nothing may be sent. Says why and what to do."""
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Make the tables in an empty database."""
+    connection.executescript(_TABLES)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.commit()
+
+
+def bring_forward(connection: sqlite3.Connection, path: Path) -> None:
+    """Make sure that the file has this version's tables. Raises StateUnusable for a newer file."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0:
+        create(connection)
+    elif version > SCHEMA_VERSION:
+        raise StateUnusable(
+            f"{path} was written by a newer batchgen (state version {version}, this one knows "
+            f"{SCHEMA_VERSION}); install the newer batchgen, nothing was changed"
+        )
+    else:
+        _migrate(connection, path, version)
+
+
+MIGRATIONS: dict[int, str] = {}
+"""SQL that brings a file from the version of its key to the next one."""
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    if version == SCHEMA_VERSION:
+        return
+    backup = path.with_name(f"state.v{version}.backup.db")
+    with sqlite3.connect(backup) as copy:
+        connection.backup(copy)
+    copy.close()
+    while version < SCHEMA_VERSION:
+        connection.executescript(f"BEGIN; {MIGRATIONS[version]}; PRAGMA user_version = {version + 1}; COMMIT;")
+        version += 1
+
+
+def job_from_record(record: tuple[Any, ...]) -> Job:
+    """The job of a record selected with JOB_COLUMNS."""
+    (key, row_id, n, state, model, job_input, files, fingerprint, meta, *rest) = record
+    (asked, units, estimate, cost, request_id, reason, billed, *times, outputs, saved) = rest
+    again_at, intent_at, submitted_at, ended_at, collected_at = times
+    return Job(
+        key=key,
+        row_id=row_id,
+        n=n,
+        state=State(state),
+        model=model,
+        input=json.loads(job_input),
+        files=tuple(json.loads(files)),
+        fingerprint=fingerprint,
+        meta=json.loads(meta),
+        outputs_asked=asked,
+        units=units,
+        estimate_micro=estimate,
+        cost_micro=cost,
+        request_id=request_id,
+        reason=reason,
+        billed=Billed(billed) if billed else None,
+        again_at=again_at,
+        intent_at=intent_at,
+        submitted_at=submitted_at,
+        ended_at=ended_at,
+        collected_at=collected_at,
+        outputs=tuple(Output(*output) for output in json.loads(outputs)) if outputs else (),
+        saved=tuple(SavedFile(**file) for file in json.loads(saved)) if saved else (),
+    )
+
+
+def update_values(before: Job, after: Job, seq: int) -> tuple[Any, ...]:
+    """The parameters of UPDATE_JOB that take *before* to *after*."""
+    return (
+        after.state,
+        after.estimate_micro,
+        after.cost_micro,
+        after.request_id,
+        after.reason,
+        after.billed,
+        after.again_at,
+        after.intent_at,
+        after.submitted_at,
+        after.ended_at,
+        after.collected_at,
+        json.dumps([[output.key, output.url] for output in after.outputs]) if after.outputs else None,
+        json.dumps([asdict(file) for file in after.saved]) if after.saved else None,
+        seq,
+        before.key,
+        before.n,
+        before.state,
+    )

@@ -1,0 +1,233 @@
+"""The one thread that writes: records go to SQLite and to the journal in groups, as they come.
+
+A group is a SQLite commit, then the journal's fsync, and only then do the waiters go on. What they wait for is
+therefore on disk twice before the run acts on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from batchgen.job import Event, Intent, Job
+from batchgen.statefile.journal import Journal, line_of
+from batchgen.statefile.tables import UPDATE_JOB, StateUnusable, update_values
+
+_AGAIN_S = 1.0
+_GROUP_RECORDS = 512
+
+
+@dataclass(slots=True)
+class Record:
+    """The move of one job, waiting to be durable."""
+
+    before: Job
+    after: Job
+    event: Event
+    done: asyncio.Future[None]
+
+    @property
+    def may_fail(self) -> bool:
+        """An intent that cannot be written is simply not sent; what was paid for must be written."""
+        return isinstance(self.event, Intent)
+
+
+@dataclass(slots=True)
+class Change:
+    """Work on the tables that is a transaction of its own, such as enrolling a manifest."""
+
+    work: Callable[[sqlite3.Connection], Any]
+    done: asyncio.Future[Any]
+
+
+OnTrouble: TypeAlias = Callable[[str, list[Job]], None]
+"""Called in the event loop when a group cannot be written: the reason, and the jobs that wait for it."""
+
+
+class Writer:
+    """Owns the only writing connection. Everything but `close` is called from the event loop."""
+
+    def __init__(self, connection: sqlite3.Connection, journal: Journal, seq: int, on_trouble: OnTrouble) -> None:
+        self._connection = connection
+        self._journal = journal
+        self._seq = seq
+        self._on_trouble = on_trouble
+        self._queue: queue.SimpleQueue[Record | Change | None] = queue.SimpleQueue()
+        self._leaving = threading.Event()
+        self._thread = threading.Thread(target=self._write_until_closed, name="batchgen-state")
+        self._thread.start()
+
+    async def record(self, before: Job, after: Job, event: Event) -> None:
+        """Return once the move is durable. Raises StateUnusable if an intent cannot be written."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.put(Record(before, after, event, done))
+        await done
+
+    async def change(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        """Run *work* in the writer's thread as one transaction, and return what it returned."""
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._queue.put(Change(work, done))
+        return await done
+
+    def close(self) -> None:
+        """Write what waits, then end the thread. Gives up on what the disk refuses."""
+        self._leaving.set()
+        self._queue.put(None)
+        self._thread.join()
+
+    # ── in the thread ───────────────────────────────────────────────────────────────────────────────────
+
+    def _write_until_closed(self) -> None:
+        kept: list[Record] = []
+        while True:
+            group, change = self._next_group(kept)
+            kept = self._write(group)
+            if change is not None:
+                self._apply(change)
+            if self._leaving.is_set() and self._queue.empty():
+                _fail(kept, "the run was told to leave before the disk took its last records")
+                return
+
+    def _next_group(self, kept: list[Record]) -> tuple[list[Record], Change | None]:
+        """*kept* and all that came meanwhile, up to the next change; kept records come up again by time."""
+        group = list(kept)
+        try:
+            item = self._queue.get(timeout=_AGAIN_S if kept else None)
+            while item is not None and len(group) < _GROUP_RECORDS:
+                if isinstance(item, Change):
+                    return group, item
+                group.append(item)
+                item = self._queue.get_nowait()
+        except queue.Empty:
+            pass
+        return group, None
+
+    def _write(self, group: list[Record]) -> list[Record]:
+        """Make *group* durable and wake its waiters. Returns what must be tried again."""
+        if not group:
+            return []
+        try:
+            lines = self._commit(group)
+        except sqlite3.Error as error:
+            return self._refused(group, f"the state file cannot be written: {error}")
+        try:
+            self._journal.append(lines)
+        except OSError as error:
+            self._half_written(group, lines, f"the journal cannot be written: {error}")
+        else:
+            _wake(group)
+        return []
+
+    def _commit(self, group: list[Record]) -> list[str]:
+        seq = self._seq
+        lines = []
+        cursor = self._connection.cursor()
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            for record in group:
+                seq += 1
+                cursor.execute(UPDATE_JOB, update_values(record.before, record.after, seq))
+                if cursor.rowcount != 1:
+                    raise sqlite3.IntegrityError(f"row {record.after.row_id} was moved by something else")
+                lines.append(line_of(seq, record.before, record.after, record.event))
+            cursor.execute("INSERT OR REPLACE INTO meta VALUES ('journal_seq', ?)", (str(seq),))
+            cursor.execute("COMMIT")
+        except BaseException:
+            _roll_back(self._connection)
+            raise
+        finally:
+            cursor.close()
+        self._seq = seq
+        return lines
+
+    def _refused(self, group: list[Record], reason: str) -> list[Record]:
+        """Nothing of *group* was written: intents are told so, all else is kept for the next try."""
+        _fail([record for record in group if record.may_fail], reason)
+        kept = [record for record in group if not record.may_fail]
+        self._tell(reason, kept)
+        return kept
+
+    def _half_written(self, group: list[Record], lines: list[str], reason: str) -> None:
+        """*group* is in SQLite but not in the journal: take the intents back, write the rest until it is in.
+
+        An intent that is not in both places must not be followed by its POST, and a row without a POST must
+        not look as if it were in doubt.
+        """
+        intents = [record for record in group if record.may_fail]
+        self._take_back(intents)
+        _fail(intents, reason)
+        waiting = [record for record in group if not record.may_fail]
+        owed = [line for record, line in zip(group, lines, strict=True) if not record.may_fail]
+        self._tell(reason, waiting)
+        while waiting and not self._leaving.wait(_AGAIN_S):
+            try:
+                self._journal.append(owed)
+            except OSError:
+                continue
+            _wake(waiting)
+            return
+        _fail(waiting, reason)
+
+    def _take_back(self, intents: list[Record]) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for record in intents:
+                self._connection.execute(UPDATE_JOB, update_values(record.after, record.before, self._seq))
+            self._connection.execute("COMMIT")
+        except sqlite3.Error:  # these rows will be found in doubt, which is safe
+            _roll_back(self._connection)
+
+    def _apply(self, change: Change) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            result = change.work(self._connection)
+            self._connection.execute("COMMIT")
+        except BaseException as error:  # noqa: BLE001 - whatever went wrong belongs to the waiter
+            _roll_back(self._connection)
+            _settle(change.done, error=error)
+        else:
+            _settle(change.done, result=result)
+
+    def _tell(self, reason: str, waiting: list[Record]) -> None:
+        if waiting:
+            jobs = [record.after for record in waiting]
+            waiting[0].done.get_loop().call_soon_threadsafe(self._on_trouble, reason, jobs)
+
+
+def _wake(group: list[Record]) -> None:
+    if not group:
+        return
+
+    def settle_all() -> None:
+        for record in group:
+            if not record.done.done():
+                record.done.set_result(None)
+
+    group[0].done.get_loop().call_soon_threadsafe(settle_all)
+
+
+def _fail(group: list[Record], reason: str) -> None:
+    for record in group:
+        _settle(record.done, error=StateUnusable(reason))
+
+
+def _settle(done: asyncio.Future[Any], result: Any = None, error: BaseException | None = None) -> None:
+    def settle() -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)
+
+    done.get_loop().call_soon_threadsafe(settle)
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
