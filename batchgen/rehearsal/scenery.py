@@ -57,10 +57,7 @@ def scene(width: int, height: int, seed: int, kind: str, mood: Mood) -> Image.Im
     shrink = min(1.0, (WORKING_PIXELS / (width * height)) ** 0.5)
     w, h = max(8, round(width * shrink)), max(8, round(height * shrink))
     rng = np.random.default_rng(seed)
-    if kind == "abstract":
-        pixels = _abstract(rng, w, h, mood)
-    else:
-        pixels = _landscape(rng, w, h, kind, mood)
+    pixels = _abstract(rng, w, h, mood) if kind == "abstract" else _landscape(rng, w, h, kind, mood)
     grain = rng.normal(0.0, 1.6, (h, w, 1)).astype(np.float32)  # hides the steps of wide gradients
     image = Image.fromarray(np.clip(pixels + grain, 0, 255).astype(np.uint8), "RGB")
     return image if image.size == (width, height) else image.resize((width, height), Image.Resampling.LANCZOS)
