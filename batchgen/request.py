@@ -16,6 +16,9 @@ FINGERPRINT_VERSION = 1
 """Version of the rules in `canonical`; a run folder keeps the version it was made with."""
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d{1,3})?")
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+_MAY_CHANGE = "-0123456789hTF"
+"""The first letters of texts whose canonical form may differ: numbers, URLs, True and False."""
 _SIGNED_QUERIES = (
     frozenset({"x-amz-signature"}),
     frozenset({"x-goog-signature"}),
@@ -84,9 +87,7 @@ class Problem:
 
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{5,100}")  # none of the reserved names is this long
-_DEVICES = re.compile(
-    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE | re.DOTALL
-)
+_DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE | re.DOTALL)
 _LONGEST_ID_BYTES = 200
 
 
@@ -123,30 +124,32 @@ def fingerprint(model: str, request_input: Mapping[str, Any], files: tuple[Local
     """
     contents = {file.pointer: file.sha256 for file in files}
     canonical_input = {
-        key: _canonical_field(key, value, contents)
+        key: _canonical_field(key, value, contents) if contents else canonical(value)
         for key, value in request_input.items()
         if value is not None
     }
-    text = json.dumps([model, canonical_input], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = _ENCODER.encode([model, canonical_input])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _canonical_field(key: str, value: Any, contents: Mapping[str, str]) -> Any:
-    if contents:
-        if isinstance(value, list):
-            return [
-                "sha256:" + contents[pointer]
-                if (pointer := f"{key}.{index}") in contents
-                else canonical(item)
-                for index, item in enumerate(value)
-            ]
-        if key in contents:
-            return "sha256:" + contents[key]
-    return canonical(value)
+    if isinstance(value, list):
+        return [
+            "sha256:" + contents[pointer] if (pointer := f"{key}.{index}") in contents else canonical(item)
+            for index, item in enumerate(value)
+        ]
+    return "sha256:" + contents[key] if key in contents else canonical(value)
 
 
 def canonical(value: Any) -> Any:
     """*value* with every scalar as canonical text; lists and objects keep their shape."""
+    kind = type(value)  # the common kinds first: this runs for every cell of every row
+    if kind is str:
+        return _canonical_text(value) if value[:1] in _MAY_CHANGE else value
+    if kind is list:
+        return [canonical(item) for item in value]
+    if kind is int:
+        return str(value)
     match value:
         case bool():
             return "true" if value else "false"
@@ -166,12 +169,13 @@ def canonical(value: Any) -> Any:
 
 
 def _canonical_text(text: str) -> str:
+    first = text[:1]
+    if first in "-0123456789":
+        return _plain_number(Decimal(text)) if len(text) < 40 and _NUMBER.fullmatch(text) else text
+    if first == "h":
+        return without_signature(text) if "?" in text and text.startswith(("https://", "http://")) else text
     if text in ("True", "TRUE", "False", "FALSE"):
         return text.lower()
-    if len(text) < 40 and _NUMBER.fullmatch(text):
-        return _plain_number(Decimal(text))
-    if text.startswith(("https://", "http://")):
-        return without_signature(text)
     return text
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from batchgen.expand import Matrix, TemplateFault, TextTemplate
 from batchgen.manifest.document import Node, entries
+from batchgen.manifest.parts import ABOUT_THE_ROW, Parts
 from batchgen.request import Problem
-from batchgen.schema import did_you_mean
+from batchgen.schema import Fault, did_you_mean
 
 
 @dataclass(slots=True)
@@ -27,6 +28,55 @@ class Head:
     lines: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     has_rows: bool = False
+    _variables: frozenset[str] = frozenset()
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The names a row may carry for the sake of matrix and templates, whatever its model."""
+        return self._variables
+
+    @property
+    def given(self) -> set[str]:
+        """The fields that every row has from here."""
+        from_defaults = {name.partition(".")[0] for name in self.defaults}
+        return {*from_defaults, *self.templates, *(self.matrix.keys if self.matrix else ())}
+
+    def field_of(self, column: str) -> str:
+        """The field, or word about the row, that a table's *column* fills."""
+        return self.columns.get(column, column).partition(".")[0]
+
+    def line_of(self, field: str) -> int | None:
+        """The line where a *field* that no row gives is given for all rows."""
+        places = (f"{where}.{field}" for where in ("template", "matrix", "defaults"))
+        return next((self.lines[place] for place in places if place in self.lines), None)
+
+    def write_templates(self, own_cells: Mapping[str, Any], parts: Parts) -> list[Fault]:
+        """Write the templates of a row into its *parts*; *own_cells* are those the row itself gives."""
+        known = {**parts.own, **parts.fields}
+        names = {name: cell for name, cell in known.items() if cell is not None} | {"meta": parts.meta}
+        written: dict[str, Any] = {}
+        faults = []
+        for name in self.templates:
+            absent = self._required_by(name) - names.keys()
+            faults += [Fault(f"$.{each}", _no_such_name(name, each, names)) for each in sorted(absent)]
+            try:
+                written[name] = None if absent else self._write(name, own_cells, names)
+            except TemplateFault as fault:
+                faults.append(Fault(f"$.{name}", str(fault)))
+        for name, text in written.items():
+            (parts.own if name in ABOUT_THE_ROW else parts.fields)[name] = text
+        return faults
+
+    def _write(self, name: str, own_cells: Mapping[str, Any], names: Mapping[str, Any]) -> Any:
+        templates = self.templates_in(name)
+        if name in own_cells and not any(name in template.names for template in templates):
+            hint = f"delete one, or use {{{{ {name} }}}} in it"
+            raise TemplateFault(f"this row's own {name!r} would be lost to the template; {hint}")
+        texts = [template.render(names) for template in templates]
+        return texts if isinstance(self.templates[name], list) else texts[0]
+
+    def _required_by(self, name: str) -> frozenset[str]:
+        return frozenset[str]().union(*(template.required for template in self.templates_in(name)))
 
     def templates_in(self, name: str) -> list[TextTemplate]:
         """The templates of field *name*: one, or one for each entry of a list."""
@@ -52,7 +102,14 @@ def read_head(path: Path) -> Head:
             continue
         head.problems.extend(entry.problems)
         _take(head, path, entry.key, entry.node)
+    used = [template.names for name in head.templates for template in head.templates_in(name)]
+    head._variables = frozenset(head.matrix.keys if head.matrix else ()).union(*used)
     return head
+
+
+def _no_such_name(field: str, name: str, names: Mapping[str, Any]) -> str:
+    hint = did_you_mean(name, names) or f"; give each row a {name!r}, or all of them one in `defaults`"
+    return f"the template of {field!r} uses {name!r}, which this row does not have{hint}"
 
 
 def _note_rows(head: Head, node: Node) -> None:

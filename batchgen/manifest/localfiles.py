@@ -28,9 +28,16 @@ class LocalFiles:
         self._seen: dict[tuple[str, str], tuple[str, int, int, str] | str] = {}
 
     def of(
-        self, media: Mapping[str, MediaField], request_input: Mapping[str, Any], folder_of: Callable[[str], str]
-    ) -> tuple[list[LocalFile], list[Fault]]:
-        """The local files *request_input* names, and a fault for each that cannot be read."""
+        self,
+        media: Mapping[str, MediaField],
+        request_input: Mapping[str, Any],
+        cells: Mapping[str, Any],
+        folder_of: Callable[[Mapping[str, Any], str], str],
+    ) -> tuple[tuple[LocalFile, ...], list[Fault]]:
+        """The local files *request_input* names, and a fault for each that cannot be read.
+
+        *folder_of* the row's *cells* and a field is the folder its paths are relative to.
+        """
         files: list[LocalFile] = []
         faults: list[Fault] = []
         for name in media:
@@ -38,12 +45,12 @@ class LocalFiles:
             for index, address in enumerate(value) if isinstance(value, list) else ((None, value),):
                 if not isinstance(address, str) or address.startswith(_REMOTE):
                     continue
-                found = self._find(folder_of(name), address)
+                found = self._find(folder_of(cells, name), address)
                 if isinstance(found, str):
                     faults.append(Fault(f"$.{name}" if index is None else f"$.{name}[{index}]", found))
                 else:
                     files.append(LocalFile(name if index is None else f"{name}.{index}", *found))
-        return files, faults
+        return tuple(files), faults
 
     def _find(self, folder: str, address: str) -> tuple[str, int, int, str] | str:
         key = folder, address

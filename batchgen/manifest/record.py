@@ -24,6 +24,7 @@ class Table:
     file: str
     columns: tuple[str, ...] | None
     records: Iterator[Record | Problem]
+    header_line: int = 1
 
 
 class ManifestError(Exception):

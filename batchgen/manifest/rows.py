@@ -8,7 +8,7 @@ from pathlib import Path
 from batchgen.manifest.document import Entry, entries
 from batchgen.manifest.head import Head, read_head
 from batchgen.manifest.localfiles import KnownHash, LocalFiles
-from batchgen.manifest.record import ManifestError, Record, unreadable
+from batchgen.manifest.record import ManifestError, Record, Table, unreadable
 from batchgen.manifest.resolve import Resolver
 from batchgen.manifest.tables import DOCUMENTS, check_file, open_table
 from batchgen.manifest.told import Told
@@ -66,7 +66,7 @@ def _rows(path: Path, head: Head, told: Told, files: LocalFiles) -> Iterator[Row
             yield from _table_rows(head.rows_from, head, told, files)
         except ManifestError as error:
             yield from error.problems
-    resolver = Resolver(head, head.file, None, told, files)
+    resolver = Resolver(head, Table(head.file, None, iter(())), told, files)
     if head.has_rows:
         for entry in entries(path):
             if entry.key == "rows":
@@ -92,7 +92,7 @@ def _table_rows(path: Path, head: Head, told: Told, files: LocalFiles) -> Iterat
         if table.columns is not None and column not in table.columns:
             message = f"{table.file} has no column {column!r}"
             yield Problem(head.file, head.lines.get(f"columns.{column}"), column, None, None, message)
-    resolver = Resolver(head, table.file, table.columns, told, files)
+    resolver = Resolver(head, table, told, files)
     for record in table.records:
         if isinstance(record, Problem):
             yield record

@@ -10,23 +10,25 @@ import csv
 import io
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import TextIO
 
 from batchgen.manifest.record import Record, Table, unreadable
 from batchgen.request import Problem
 
-_BLOCK_RECORDS = 10_000
-_BLOCK_CHARACTERS = 8 << 20
+_BLOCK_CHARACTERS = 2 << 20  # some 10,000 rows
+_LONGEST_RECORD_LINES = 20_000
 _LONGEST_CELL = 64 << 20  # an inlined picture is one cell; csv's own limit is 128 KiB
 
 
-class _Raw(NamedTuple):
-    line: int
-    text: str
-    fields: int
-    fault: str | None
-    cells: list[str]
+@dataclass(slots=True)
+class _Block:
+    """Whole records, their first lines and their text; and the faults of those that are not whole."""
+
+    lines: list[int] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    faults: list[tuple[int, str | None, str]] = field(default_factory=list)
 
 
 def read_csv(path: Path) -> Table:
@@ -41,18 +43,18 @@ def read_tsv(path: Path) -> Table:
 
 def _read(path: Path, separator: str) -> Table:
     with _opened(path) as file:
-        header = next(_raw_records(file, separator), None)
-    if header is None:
-        raise unreadable(str(path), "the file is empty; its first line names the columns")
-    fault = header.fault or _unreadable_text(header.text) or _wrong_separator(header.cells, separator)
+        first, text, header = _header(str(path), file, separator)
+    fault = _damage(text) or _wrong_separator(header, separator)
     if fault:
-        raise unreadable(str(path), fault, header.line)
-    columns = tuple(name.strip() for name in header.cells)
-    problems = _header_problems(str(path), header.line, columns)
+        raise unreadable(str(path), fault, first)
+    columns = tuple(name.strip() for name in header)
     usable = [place for place, name in enumerate(columns) if name and columns.index(name) == place]
-    records = _records(path, separator, columns, usable)
     names = tuple(columns[place] for place in usable)
-    return Table(str(path), names, itertools.chain(problems, records))
+    if not usable:
+        raise unreadable(str(path), "no column has a name; the first line names the columns", first)
+    records = _records(path, separator, columns, usable, first)
+    problems = _header_problems(str(path), first, columns)
+    return Table(str(path), names, itertools.chain(problems, records), first)
 
 
 def _opened(path: Path) -> TextIO:
@@ -60,12 +62,22 @@ def _opened(path: Path) -> TextIO:
     return open(path, newline="", encoding="utf-8-sig", errors="surrogateescape")
 
 
+def _header(file: str, lines: TextIO, separator: str) -> tuple[int, str, list[str]]:
+    """The first line that is not blank, its text, and the columns it names."""
+    csv.field_size_limit(_LONGEST_CELL)
+    for first, text in enumerate(lines, 1):
+        if text.strip():
+            try:
+                return first, text, next(csv.reader([text], delimiter=separator, strict=True))
+            except csv.Error as error:
+                raise unreadable(file, _in_words(str(error)), first) from None
+    raise unreadable(file, "the file is empty; its first line names the columns")
+
+
 def _wrong_separator(header: list[str], separator: str) -> str | None:
-    if len(header) > 1:
-        return None
     names = {",": "commas", ";": "semicolons", "\t": "tabs"}
     for other in names:
-        if other != separator and other in header[0]:
+        if len(header) == 1 and other != separator and other in header[0]:
             return f"the columns look separated by {names[other]}; save the file with {names[separator]}"
     return None
 
@@ -80,29 +92,63 @@ def _header_problems(file: str, line: int, columns: tuple[str, ...]) -> Iterator
             yield Problem(file, line, name, None, None, message)
 
 
-def _raw_records(file: TextIO, separator: str) -> Iterator[_Raw]:
-    """Every record that is not blank, with its first line and its text as it stands in the file."""
-    csv.field_size_limit(_LONGEST_CELL)
-    taken: list[str] = []
+def _records(
+    path: Path, separator: str, columns: tuple[str, ...], usable: list[int], header_lines: int
+) -> Iterator[Record | Problem]:
+    names = [columns[place] for place in usable]
+    with _opened(path) as file:
+        for _ in range(header_lines):
+            next(file, None)
+        for block in _blocks(file, separator, columns, header_lines):
+            rows = _cells("".join(block.texts), separator, len(columns), usable)
+            found: Iterator[Record | Problem] = (
+                Record(line, {name: cell for name, cell in zip(names, cells, strict=True) if cell})
+                for line, cells in zip(block.lines, rows, strict=True)
+                if any(cells)  # spreadsheets leave lines of nothing but commas
+            )
+            if block.faults:
+                faults = [Problem(str(path), line, column, None, None, why) for line, column, why in block.faults]
+                found = iter(sorted([*found, *faults], key=lambda each: each.line or 0))
+            yield from found
 
-    def lines() -> Iterator[str]:
-        for line in file:
-            taken.append(line)
-            yield line
 
-    reader = csv.reader(lines(), delimiter=separator, strict=True)
-    while True:
-        first = reader.line_num + 1
+def _blocks(file: TextIO, separator: str, columns: tuple[str, ...], before: int) -> Iterator[_Block]:
+    """The file in blocks of about _BLOCK_CHARACTERS; *before* lines were already read."""
+    lines: list[str] = []
+    while fresh := file.readlines(_BLOCK_CHARACTERS):
+        is_too_long = len(lines) > _LONGEST_RECORD_LINES
+        lines += fresh
+        block, used = _block(lines, separator, columns, before, is_last=is_too_long)
+        yield block
+        lines, before = lines[used:], before + used
+    yield _block(lines, separator, columns, before, is_last=True)[0]
+
+
+def _block(
+    lines: list[str], separator: str, columns: tuple[str, ...], before: int, is_last: bool
+) -> tuple[_Block, int]:
+    """The records of *lines* and how many lines they take; one that goes on beyond waits, unless *is_last*."""
+    block = _Block()
+    suspect = _damage("".join(lines)) is not None
+    width, done = len(columns), 0
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    while done < len(lines):
         try:
-            cells = next(reader)
-        except StopIteration:
-            return
+            for cells in reader:
+                end = reader.line_num
+                text = lines[done] if end == done + 1 else "".join(lines[done:end])
+                if len(cells) == width and not (suspect and _damage(text)):
+                    block.lines.append(before + done + 1)
+                    block.texts.append(text)
+                elif cells:
+                    block.faults.append((before + done + 1, *_fault(columns, len(cells), text)))
+                done = end
         except csv.Error as error:
-            yield _Raw(first, "".join(taken), 0, _in_words(str(error)), [])
-        else:
-            if cells:
-                yield _Raw(first, taken[0] if len(taken) == 1 else "".join(taken), len(cells), None, cells)
-        taken.clear()
+            if "unexpected end" in str(error) and not is_last:
+                return block, done
+            block.faults.append((before + done + 1, None, _in_words(str(error))))
+            done = reader.line_num
+    return block, done
 
 
 def _in_words(error: str) -> str:
@@ -115,53 +161,25 @@ def _in_words(error: str) -> str:
     return f"the row cannot be read: {error}"
 
 
-def _records(path: Path, separator: str, columns: tuple[str, ...], usable: list[int]) -> Iterator[Record | Problem]:
-    with _opened(path) as file:
-        raw = _raw_records(file, separator)
-        next(raw)
-        for block in _blocks(raw):
-            yield from _parsed(str(path), separator, columns, usable, block)
+def _fault(columns: tuple[str, ...], fields: int, text: str) -> tuple[str | None, str]:
+    if damage := _damage(text):
+        return None, damage
+    have = f"{fields} fields where the header has {len(columns)}"
+    if fields < len(columns):
+        return columns[fields] or None, f"{have}; add the missing commas"
+    return None, f"{have}, {fields - len(columns)} too many; put quotes around a text that holds a comma"
 
 
-def _blocks(raw: Iterator[_Raw]) -> Iterator[list[_Raw]]:
-    block: list[_Raw] = []
-    characters = 0
-    for record in raw:
-        block.append(record)
-        characters += len(record.text)
-        if len(block) == _BLOCK_RECORDS or characters > _BLOCK_CHARACTERS:
-            yield block
-            block, characters = [], 0
-    if block:
-        yield block
-
-
-def _parsed(
-    file: str, separator: str, columns: tuple[str, ...], usable: list[int], block: list[_Raw]
-) -> Iterator[Record | Problem]:
-    """The records of one block and the problems between them, in the order of their lines."""
-    text = "".join(record.text for record in block)
-    suspect = _unreadable_text(text) is not None
-    width = len(columns)
-    problems = {}
-    for record in block:
-        if record.fields != width or record.fault or (suspect and _unreadable_text(record.text)):
-            problems[record.line] = _problem(file, columns, record)
-    if problems:
-        block = [record for record in block if record.line not in problems]
-        text = "".join(record.text for record in block)
-    rows = _cells(text, separator, width, usable)
-    names = [columns[place] for place in usable]
-    found = (
-        Record(record.line, {name: cell for name, cell in zip(names, cells, strict=True) if cell})
-        for record, cells in zip(block, rows, strict=True)
-    )
-    filled = (record for record in found if record.cells)  # spreadsheets leave lines of nothing but commas
-    if not problems:
-        yield from filled
-    else:
-        both: list[Record | Problem] = [*filled, *problems.values()]
-        yield from sorted(both, key=lambda each: each.line or 0)
+def _damage(text: str) -> str | None:
+    """Why *text* is no text at all, or None."""
+    if "\0" in text:
+        return "a NUL character stands in this row; the file is damaged or is no text"
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        byte = ord(text[error.start]) - 0xDC00
+        return f"byte 0x{byte:02X} is not UTF-8; save the file as UTF-8 (in Excel: CSV UTF-8)"
+    return None
 
 
 def _cells(text: str, separator: str, width: int, usable: list[int]) -> Iterator[tuple[str, ...]]:
@@ -182,29 +200,3 @@ def _cells(text: str, separator: str, width: int, usable: list[int]) -> Iterator
         engine="c",
     )
     return zip(*(frame[place].tolist() for place in usable), strict=True)
-
-
-def _unreadable_text(text: str) -> str | None:
-    if "\0" in text:
-        return "a NUL character stands in this row; the file is damaged or is no text"
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        byte = ord(text[error.start]) - 0xDC00
-        return f"byte 0x{byte:02X} is not UTF-8; save the file as UTF-8 (in Excel: CSV UTF-8)"
-    return None
-
-
-def _problem(file: str, columns: tuple[str, ...], record: _Raw) -> Problem:
-    fault = record.fault or _unreadable_text(record.text)
-    column = None
-    if fault is None and record.fields < len(columns):
-        column = columns[record.fields] or None
-        fault = f"{record.fields} fields where the header has {len(columns)}; add the missing commas"
-    elif fault is None:
-        extra = record.fields - len(columns)
-        fault = (
-            f"{record.fields} fields where the header has {len(columns)}, {extra} too many; "
-            "put quotes around a text that holds a comma"
-        )
-    return Problem(file, record.line, column, None, None, fault)

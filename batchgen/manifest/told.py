@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 
 from batchgen.manifest.head import Head
+from batchgen.manifest.parts import ABOUT_THE_ROW
+from batchgen.manifest.record import Table
 from batchgen.request import Problem
 from batchgen.schema import Fault, ModelSchema, ModelUnknown
-
-_ABOUT_THE_ROW = frozenset({"id", "model", "priority", "note", "meta"})
 
 
 class Told:
@@ -27,16 +27,21 @@ class Told:
 
     def schema(self, model: str, file: str, line: int) -> ModelSchema | None:
         """The schema of *model*; None, and counted, if nobody knows it."""
-        if model not in self._known:
-            try:
-                self._known[model] = self._schemas(model)
-            except ModelUnknown as unknown:
-                self._known[model] = None
-                self._unknown_models[model] = file, line, str(unknown)
-        schema = self._known[model]
+        schema = self._known.get(model)
         if schema is None:
-            self._rows_of_unknown[model] += 1
+            if model not in self._known:
+                schema = self._look_up(str(model), file, line)
+            if schema is None:
+                self._rows_of_unknown[model] += 1
         return schema
+
+    def _look_up(self, model: str, file: str, line: int) -> ModelSchema | None:
+        try:
+            self._known[model] = self._schemas(model)
+        except ModelUnknown as unknown:
+            self._known[model] = None
+            self._unknown_models[model] = file, line, str(unknown)
+        return self._known[model]
 
     def models_unknown(self) -> Iterator[Problem]:
         """One problem a model nobody knows, at the first line that asks for it."""
@@ -45,57 +50,50 @@ class Told:
             count = f" ({rows} rows ask for it)" if rows > 1 else ""
             yield Problem(file, line, "model", None, None, message + count)
 
-    def of_schema(
-        self,
-        schema: ModelSchema,
-        file: str,
-        line: int,
-        head: Head,
-        columns: tuple[str, ...] | None,
-        variables: frozenset[str],
-    ) -> Iterator[Problem]:
-        """When *file* meets a model first: its oddities, and what the header has too much or too little of."""
-        if (schema.model_id, file) in self._introduced:
-            return
-        self._introduced.add((schema.model_id, file))
-        for oddity in schema.oddities:
-            yield Problem(file, line, "model", None, None, oddity, "warning")
-        if columns is not None:
-            yield from self._of_header(schema, file, head, columns, variables)
+    def news(self, schema: ModelSchema, table: Table, line: int, head: Head) -> list[Problem]:
+        """When a file meets a model first: its oddities, and what the header has too much or too little of."""
+        if (schema.model_id, table.file) in self._introduced:
+            return []
+        self._introduced.add((schema.model_id, table.file))
+        odd = [Problem(table.file, line, "model", None, None, text, "warning") for text in schema.oddities]
+        columns = {} if table.columns is None else {name: head.field_of(name) for name in table.columns}
+        return [
+            *odd,
+            *self._columns_too_many(schema, table, columns, head.variables),
+            *(self._columns_too_few(schema, table, {*columns.values(), *head.given}) if columns else ()),
+        ]
 
-    def _of_header(
-        self, schema: ModelSchema, file: str, head: Head, columns: tuple[str, ...], variables: frozenset[str]
+    def _columns_too_many(
+        self, schema: ModelSchema, table: Table, columns: dict[str, str], variables: Set[str]
     ) -> Iterator[Problem]:
-        fields = {column: head.columns.get(column, column).partition(".")[0] for column in columns}
         unusable = self._columns_unknown.setdefault(schema.model_id, set())
-        for column, field in fields.items():
-            if field in _ABOUT_THE_ROW or field in variables or not (fault := schema.unknown(field)):
+        for column, field in columns.items():
+            if field in ABOUT_THE_ROW or field in variables or not (fault := schema.unknown(field)):
                 continue
             unusable.add(field)
-            message = f"{fault.message} To keep the column and not send it, call it 'meta.{column}'."
-            yield Problem(file, 1, column, None, None, message)
-        given = {*fields.values(), *variables, *head.defaults, *head.templates}
-        given |= {default.partition(".")[0] for default in head.defaults}
+            keep = "" if column.startswith("meta.") else f" To keep it and not send it, call it 'meta.{column}'."
+            yield Problem(table.file, table.header_line, column, None, None, fault.message + keep)
+
+    def _columns_too_few(self, schema: ModelSchema, table: Table, given: Set[str]) -> Iterator[Problem]:
         missing = self._fields_missing.setdefault(schema.model_id, set())
         for field in schema.required:
             if field not in given:
                 missing.add(field)
                 message = f"no column {field!r}, which {schema.model_id} requires; add it"
-                yield Problem(file, 1, field, None, f"$.{field}", message)
+                yield Problem(table.file, table.header_line, field, None, f"$.{field}", message)
 
-    def columns_unknown(self, model: str) -> set[str] | None:
-        """The fields of the header that *model* does not have, already told."""
-        return self._columns_unknown.get(model)
+    def columns_unknown(self, model: str) -> Set[str]:
+        """The fields of a header that *model* does not have, already told."""
+        return self._columns_unknown.get(model, frozenset())
 
-    def new(self, model: str, is_table: bool, faults: list[Fault]) -> Iterator[Fault]:
-        """The *faults* of one row without what was told for its whole file."""
+    def new(self, model: str, is_alike: bool, faults: list[Fault]) -> Iterator[Fault]:
+        """The *faults* of one row without those told for all rows that are *alike* in their keys."""
         missing = self._fields_missing.get(model, ())
         for fault in faults:
-            field = fault.path[2:]
-            if fault.rule == "required" and field in missing:
+            if fault.rule == "required" and fault.path[2:] in missing:
                 continue
-            if is_table and fault.rule == "unknown field":
-                if (model, field) in self._keys_unknown:
+            if is_alike and fault.rule == "unknown field":
+                if (model, fault.path) in self._keys_unknown:
                     continue
-                self._keys_unknown.add((model, field))
+                self._keys_unknown.add((model, fault.path))
             yield fault

@@ -124,6 +124,8 @@ def to_integer(cell: Any) -> int:
 
 
 def _integer_of(text: str) -> int:
+    if text.isdecimal() and text.isascii() and len(text) < 30:
+        return int(text)
     number = _decimal(text)
     if number is None:
         digits = "".join(character for character in text if character.isdecimal())[:9]
@@ -190,7 +192,7 @@ def _parts(cell: Any) -> list[Any]:
     if not isinstance(cell, list):
         raise Misfit(f'{_kind_of(cell)} stands where a list belongs; write ["a", "b"] or a|b')
     for index, item in enumerate(cell):
-        if item is None or (isinstance(item, str) and not item.strip()):
+        if item is None or (not item and isinstance(item, str)):
             raise Misfit(f"entry {index + 1} of the list is empty; write it or leave it out", f"[{index}]")
     return cell
 

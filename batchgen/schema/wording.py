@@ -11,9 +11,7 @@ from batchgen.schema.nearest import did_you_mean
 _Error = Any  # jsonschema's ValidationError, whose stub says "or unset" of every attribute an error has
 
 
-def faults(
-    schema: Mapping[str, Any], required: tuple[str, ...], request_input: Mapping[str, Any]
-) -> list[Fault]:
+def faults(schema: Mapping[str, Any], required: tuple[str, ...], request_input: Mapping[str, Any]) -> list[Fault]:
     """Every fault jsonschema finds in *request_input*, ordered by field and place."""
     import jsonschema  # 60 ms to import, and needed only when a row is not plainly right
 
@@ -95,9 +93,7 @@ def _too_large(error: _Error) -> str:
 def _too_few(error: _Error) -> str:
     have = len(error.instance)
     least = error.validator_value
-    return (
-        f"the list is empty; give at least {least}" if have == 0 else f"{have} given; give at least {least}"
-    )
+    return f"the list is empty; give at least {least}" if have == 0 else f"{have} given; give at least {least}"
 
 
 def _too_many(error: _Error) -> str:
