@@ -56,7 +56,8 @@ def entries(path: Path) -> Iterator[Entry]:
         try:
             yield from document.entries()
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
+            is_open_quote = "quoted scalar" in (error.context or "")  # noticed only at the end of the file
+            mark = error.context_mark if is_open_quote else error.problem_mark or error.context_mark
             what = " ".join(part for part in (error.context, error.problem) if part)
             raise unreadable(str(path), f"this is not YAML: {what}", mark.line + 1 if mark else None) from None
         except yaml.reader.ReaderError as error:
@@ -111,6 +112,8 @@ class _Document:
                 yield from self._items(key)
             else:
                 node = self._node(value, 1)._replace(line=_line(event))
+                if key == "rows":
+                    self._problem(node.line, "`rows` is a list of rows; write each after a dash")
                 yield Entry(key, node, self._take_problems())
 
     def _items(self, key: str) -> Iterator[Entry]:

@@ -93,12 +93,11 @@ def read_head(path: Path) -> Head:
     """The head of a YAML manifest, its problems in it. Raises ManifestError if the document cannot be read."""
     head = Head(str(path))
     for entry in entries(path):
-        if entry.key == "rows" and "rows" in head.lines:
+        if entry.key == "rows" and head.has_rows:
             continue
         head.lines[entry.key] = entry.node.line
         if entry.key == "rows":
-            # A list of rows comes item by item and is met again when the rows are read.
-            _note_rows(head, entry.node)
+            head.has_rows = True  # read again, item by item, when all else is known
             continue
         head.problems.extend(entry.problems)
         _take(head, path, entry.key, entry.node)
@@ -110,10 +109,6 @@ def read_head(path: Path) -> Head:
 def _no_such_name(field: str, name: str, names: Mapping[str, Any]) -> str:
     hint = did_you_mean(name, names) or f"; give each row a {name!r}, or all of them one in `defaults`"
     return f"the template of {field!r} uses {name!r}, which this row does not have{hint}"
-
-
-def _note_rows(head: Head, node: Node) -> None:
-    head.has_rows = node.value is not None
 
 
 def _take(head: Head, path: Path, key: str, node: Node) -> None:

@@ -79,9 +79,11 @@ def _rows(path: Path, head: Head, told: Told, files: LocalFiles) -> Iterator[Row
 def _document_row(file: str, entry: Entry, resolver: Resolver) -> Iterator[Row | Problem]:
     node = entry.node
     yield from entry.problems
+    if entry.problems:
+        return
     if not isinstance(node.value, dict):
         yield Problem(file, node.line, None, None, None, "a row is field: value pairs, such as {text: a dune}")
-    elif not entry.problems:
+    else:
         lines = {key: inner.line for key, inner in node.value.items()}
         yield from resolver.rows(Record(node.line, node.bare(), lines))
 
