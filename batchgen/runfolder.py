@@ -19,6 +19,10 @@ class RunFolder:
     path: Path
 
     @classmethod
+    def at(cls, path: Path) -> RunFolder:
+        return cls(path.absolute())
+
+    @classmethod
     def beside(cls, manifest: Path) -> RunFolder:
         """The default run folder of *manifest*, whatever the working directory.
 

@@ -107,6 +107,10 @@ class Collector:
         """When the first of a job's links stops working; never, if they do not say."""
         return min((expiry for output in job.outputs if (expiry := expires_at(output.url))), default=float("inf"))
 
+    def rewrite_sidecar(self, job: Job, earlier: Sequence[Job]) -> None:
+        """Bring the row.json of a collected job up to date after a late cost."""
+        rowfolder.rewrite_sidecar(self.folder, job, earlier)
+
     async def _file(self, job: Job, output: Output, parts: Path, stem: str) -> SavedFile | JobFailed | TryLater:
         if (done := await asyncio.to_thread(rowfolder.finished, parts, stem)) is not None:
             return done

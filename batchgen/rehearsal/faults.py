@@ -54,7 +54,7 @@ FAULTS = {
     "download.html": "200 with an HTML page",
     "download.empty": "200 with no bytes",
     "download.wrong_type": "the whole file, as application/octet-stream",
-    "download.corrupt": "the right length, the second half overwritten",
+    "download.corrupt": "the right length and beginning, zeros after that",
     "download.endless": "bytes without end",
     "download.slow": "the whole file, spread over 10s, or the time after the colon",
     "download.403": "403, as of an expired link",

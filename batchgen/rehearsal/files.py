@@ -18,6 +18,7 @@ from batchgen.rehearsal.wire import cut, html_answer, reset, server_error
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 MOVED = "/moved"
 SLOW_STEPS = 20
+HEAD_BYTES = 40  # enough to look like a PNG and to carry its size, too little for any picture
 
 
 def output_path(job: Job, index: int, suffix: str) -> str:
@@ -118,8 +119,7 @@ async def _faulty(provider: Provider, request: web.BaseRequest, path: str, drawn
             return _whole_or_range(request, drawn, "application/octet-stream")
         case "download.corrupt":
             content = drawn.read()
-            half = len(content) // 2
-            return web.Response(body=content[:half] + b"\x00" * (len(content) - half), headers=headers)
+            return web.Response(body=content[:HEAD_BYTES].ljust(len(content), b"\0"), headers=headers)
         case "download.endless":
             return await _endless(request, headers)
         case "download.slow":

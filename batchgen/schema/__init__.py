@@ -1,4 +1,7 @@
-"""What a model wants: its schema, the typing of a row's cells, and everything that can be wrong with them."""
+"""What a model wants: its schema, the typing of a row's cells, and everything that can be wrong with them.
+
+`batchgen.schema.media` looks at input files; it is imported by itself, as it brings the HTTP client.
+"""
 
 from batchgen.schema.cache import SchemaCache
 from batchgen.schema.cells import Plain
@@ -6,6 +9,7 @@ from batchgen.schema.fault import Fault, ModelUnknown
 from batchgen.schema.model import MediaField, ModelSchema, from_catalogue_entry
 from batchgen.schema.nearest import did_you_mean, nearest
 from batchgen.schema.shipped import shipped, shipped_model_ids
+from batchgen.schema.starter import init
 
 __all__ = [
     "Fault",
@@ -16,6 +20,7 @@ __all__ = [
     "SchemaCache",
     "did_you_mean",
     "from_catalogue_entry",
+    "init",
     "nearest",
     "shipped",
     "shipped_model_ids",

@@ -1,18 +1,21 @@
 """The state of a run folder: SQLite and its journal, one writer, durable before anything acts on it."""
 
-from batchgen.statefile.enrolment import Asked, Judgement, Scratch, judge
+from batchgen.statefile.enrolment import Asked, Judgement, Scope, Scratch, judge
 from batchgen.statefile.file import OtherBase, StateFile, Tally, open_state
 from batchgen.statefile.lock import HEARTBEAT_S, FolderInUse
 from batchgen.statefile.reader import Reader, empty, read_only
 from batchgen.statefile.tables import StateUnusable
+from batchgen.statefile.writer import OnTrouble
 
 __all__ = [
     "HEARTBEAT_S",
     "Asked",
     "FolderInUse",
     "Judgement",
+    "OnTrouble",
     "OtherBase",
     "Reader",
+    "Scope",
     "Scratch",
     "StateFile",
     "StateUnusable",

@@ -69,6 +69,13 @@ class Scratch:
             )
         return None
 
+    def local_files(self) -> int:
+        """How many local input files the rows name."""
+        return int(self.connection.execute("SELECT COUNT(*) FROM scratch_files").fetchone()[0])
+
+    def row_ids(self) -> list[str]:
+        return [row_id for (row_id,) in self.connection.execute("SELECT row_id FROM scratch ORDER BY position")]
+
     def done(self) -> None:
         self.connection.commit()
 
@@ -118,12 +125,18 @@ class Scratch:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What enrolling a manifest would do. Row ids are named up to a limit, counts are whole."""
+    """What enrolling a manifest would do. Row ids are named up to a limit, counts are whole.
+
+    *new* rows are not in the folder yet, *waiting* ones were never accepted, *again* ended and are asked for
+    again; *to_send* of these are within what the run was limited to, and *models* and *outputs_asked* are theirs.
+    """
 
     new: int = 0
     in_doubt: int = 0
     paid: int = 0
     waiting: int = 0
+    again: int = 0
+    to_send: int = 0
     left: int = 0
     changed: int = 0
     changed_paid: int = 0
@@ -141,57 +154,97 @@ class Judgement:
         return self.new > 0 and (self.left_unnamed_paid > 0 or self.renamed > 0)
 
 
-def judge(state: sqlite3.Connection, scratch: Scratch, partial: bool = False) -> Judgement:
-    """Compare the gathered rows with *state*; writes nothing.
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which rows a run may send: those of *only*, *limit* of them at most.
 
-    *partial*: the manifest is a part of the folder's rows (its `failed.csv`), so that absent rows have not left.
+    *partial*: the manifest is a part of the folder's rows (its `failed.csv`): absent rows have not left, and
+    those that failed are asked for again. *rerun_changed*: changed rows that were paid for are, too.
     """
+
+    partial: bool = False
+    rerun_changed: bool = False
+    only: frozenset[str] | None = None
+    limit: int | None = None
+
+
+def judge(state: sqlite3.Connection, scratch: Scratch, scope: Scope) -> Judgement:
+    """Compare the gathered rows with *state*; writes nothing."""
     state.execute("ATTACH ? AS scratch", (str(scratch.path),))
     try:
-        return _judge(state, partial)
+        return _judge(state, scope)
     finally:
         state.execute("DETACH scratch")
 
 
-def _judge(state: sqlite3.Connection, partial: bool) -> Judgement:
+_CHANGED = f"{_BOTH} WHERE jobs.fingerprint <> scratch.fingerprint"
+_NEW = "scratch WHERE NOT EXISTS (SELECT 1 FROM main.rows WHERE rows.row_id = scratch.row_id)"
+_ABSENT = (
+    "main.rows JOIN main.jobs ON jobs.key = rows.key AND jobs.latest WHERE rows.position IS NOT NULL AND "
+    "NOT EXISTS (SELECT 1 FROM scratch WHERE scratch.row_id = rows.row_id)"
+)
+
+
+def _judge(state: sqlite3.Connection, scope: Scope) -> Judgement:
     def count(sql: str) -> int:
         return int(state.execute(f"SELECT COUNT(*) FROM {sql}").fetchone()[0])
 
-    changed = f"{_BOTH} WHERE jobs.fingerprint <> scratch.fingerprint"
-    absent = (
-        "main.rows JOIN main.jobs ON jobs.key = rows.key AND jobs.latest WHERE rows.position IS NOT NULL AND "
-        "NOT EXISTS (SELECT 1 FROM scratch WHERE scratch.row_id = rows.row_id)"
-    )
-    changed_ids = state.execute(f"SELECT row_id FROM {changed} AND {_PAID} ORDER BY line LIMIT {_NAMED}").fetchall()
-    unknown = "scratch WHERE NOT EXISTS (SELECT 1 FROM main.rows WHERE rows.row_id = scratch.row_id)"
-    to_send = (
-        f"SELECT model, outputs_asked, units FROM {unknown} UNION ALL SELECT scratch.model, scratch.outputs_asked, "
-        f"scratch.units FROM {_BOTH} WHERE jobs.state = 'pending'"
-    )
-    models = state.execute(
-        f"SELECT model, COUNT(*), SUM(outputs_asked), SUM(units) FROM ({to_send}) GROUP BY model ORDER BY model"
-    ).fetchall()
+    changed_ids = state.execute(f"SELECT row_id FROM {_CHANGED} AND {_PAID} ORDER BY scratch.line LIMIT {_NAMED}").fetchall()
+    models = _to_send(state, scope)
+    whole = not scope.partial
     return Judgement(
-        new=count(unknown),
+        new=count(_NEW),
         in_doubt=count("main.jobs WHERE latest AND state IN ('in_doubt', 'submitting')"),
         paid=count(f"{_BOTH} WHERE {_PAID} AND jobs.state NOT IN ('in_doubt', 'submitting')"),
         waiting=count(f"{_BOTH} WHERE jobs.state = 'pending'"),
-        left=0 if partial else count(absent),
-        changed=count(changed),
-        changed_paid=count(f"{changed} AND {_PAID}"),
+        again=count(f"{_BOTH} WHERE {_again(scope)}"),
+        to_send=sum(rows for _, rows, _, _ in models),
+        left=count(_ABSENT) if whole else 0,
+        changed=count(_CHANGED),
+        changed_paid=count(f"{_CHANGED} AND {_PAID}"),
         changed_paid_ids=tuple(row_id for (row_id,) in changed_ids),
-        left_unnamed_paid=0 if partial else count(f"{absent} AND NOT rows.explicit_id AND {_PAID}"),
-        renamed=0 if partial else _renamed(state, absent, unknown),
+        left_unnamed_paid=count(f"{_ABSENT} AND NOT rows.explicit_id AND {_PAID}") if whole else 0,
+        renamed=_renamed(state) if whole else 0,
         live=count("main.jobs WHERE state IN ('submitted', 'ready')"),
         outputs_asked=sum(outputs for _, _, outputs, _ in models),
-        models=tuple(models),
+        models=models,
     )
 
 
-def _renamed(state: sqlite3.Connection, absent: str, unknown: str) -> int:
+def _again(scope: Scope) -> str:
+    """Rows that have ended, or are live, and are asked for again."""
+    asked = ["0"]
+    if scope.partial:
+        asked.append("jobs.state IN ('failed', 'cancelled')")
+    if scope.rerun_changed:
+        asked.append(
+            "jobs.fingerprint <> scratch.fingerprint AND jobs.state NOT IN ('pending', 'in_doubt', 'submitting')"
+        )
+    return f"({' OR '.join(asked)})"
+
+
+def _to_send(state: sqlite3.Connection, scope: Scope) -> tuple[tuple[str, int, int, int], ...]:
+    """(model, rows, outputs, units) of what the run may send."""
+    asked = "scratch.position, scratch.row_id, scratch.model, scratch.outputs_asked, scratch.units"
+    rows = (
+        f"SELECT {asked} FROM {_NEW} UNION ALL "
+        f"SELECT {asked} FROM {_BOTH} WHERE jobs.state = 'pending' OR {_again(scope)}"
+    )
+    if scope.only is not None:
+        rows = f"SELECT * FROM ({rows}) WHERE row_id IN (SELECT value FROM json_each(:only))"
+    if scope.limit is not None:
+        rows = f"SELECT * FROM ({rows}) ORDER BY position LIMIT {int(scope.limit)}"
+    found = state.execute(
+        f"SELECT model, COUNT(*), SUM(outputs_asked), SUM(units) FROM ({rows}) GROUP BY model ORDER BY model",
+        {"only": json.dumps([*(scope.only or ())])},
+    )
+    return tuple(found.fetchall())
+
+
+def _renamed(state: sqlite3.Connection) -> int:
     """Rows that were paid for under an id that left, and ask for the same under a new one."""
     found = state.execute(
-        f"SELECT COUNT(*) FROM {unknown} AND fingerprint IN (SELECT jobs.fingerprint FROM {absent} AND {_PAID})"
+        f"SELECT COUNT(*) FROM {_NEW} AND fingerprint IN (SELECT jobs.fingerprint FROM {_ABSENT} AND {_PAID})"
     )
     return int(found.fetchone()[0])
 
@@ -261,9 +314,7 @@ def _update_unsent(state: sqlite3.Connection) -> None:
 
 def _queue_changed(state: sqlite3.Connection) -> None:
     _queue(state, "jobs.state NOT IN ('pending', 'in_doubt', 'submitting')")
-    state.execute(
-        "UPDATE rows SET next_request = json_set(next_request, '$.start', 1) WHERE next_request IS NOT NULL"
-    )
+    state.execute("UPDATE rows SET next_request = json_set(next_request, '$.start', 1) WHERE next_request IS NOT NULL")
 
 
 def _queue(state: sqlite3.Connection, where: str) -> None:

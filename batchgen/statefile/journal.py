@@ -27,9 +27,7 @@ def line_of(seq: int, before: Job, after: Job, event: Event) -> str:
         if (new := getattr(after, name)) != getattr(before, name) or name == "state"
     }
     request = _request(after) if isinstance(event, Intent) else {}
-    return _encode(
-        {"seq": seq, "row": after.row_id, "n": after.n, "event": type(event).__name__} | changed | request
-    )
+    return _encode({"seq": seq, "row": after.row_id, "n": after.n, "event": type(event).__name__} | changed | request)
 
 
 def line_of_whole(seq: int, job: Job) -> str:

@@ -30,12 +30,12 @@ FROM jobs WHERE state <> 'pending' AND billed IS NOT 'no'
 def read_only(path: Path) -> sqlite3.Connection:
     """A connection to the state file at *path* that cannot write. Raises StateUnusable if it is unreadable."""
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30, check_same_thread=False
+        )
         connection.execute("SELECT value FROM meta LIMIT 1").fetchone()
     except sqlite3.Error as error:
-        raise StateUnusable(
-            f"{path} cannot be read ({error}); `batchgen repair {path.parent}` restores it"
-        ) from None
+        raise StateUnusable(f"{path} cannot be read ({error}); `batchgen repair {path.parent}` restores it") from None
     return connection
 
 
@@ -60,11 +60,13 @@ class Reader:
         value = self.meta("budget_micro")
         return None if value is None else int(value)
 
-    def counts(self) -> dict[State, int]:
-        """Rows by state. Rows that were never sent and have left the manifest are not counted."""
+    def counts(self, only: Collection[str] | None = None) -> dict[State, int]:
+        """Rows by state, of *only* if given. Rows that were never sent and have left the manifest do not count."""
+        where = "latest AND (state <> 'pending' OR position IS NOT NULL)"
+        if only is not None:
+            where += " AND key IN (SELECT key FROM rows WHERE row_id IN (SELECT value FROM json_each(:only)))"
         found = self.connection.execute(
-            "SELECT state, COUNT(*) FROM jobs WHERE latest AND (state <> 'pending' OR position IS NOT NULL) "
-            "GROUP BY state"
+            f"SELECT state, COUNT(*) FROM jobs WHERE {where} GROUP BY state", {"only": json.dumps([*(only or ())])}
         )
         counts = dict.fromkeys(State, 0)
         counts.update((State(state), count) for state, count in found)
@@ -126,7 +128,7 @@ class Reader:
 
     def pending(self, only: Collection[str] | None = None) -> int:
         """How many rows wait to be sent."""
-        sql = "SELECT COUNT(*) FROM jobs JOIN rows USING (key) WHERE state = 'pending' AND jobs.position > 0"
+        sql = "SELECT COUNT(*) FROM jobs JOIN rows USING (key) WHERE state = 'pending' AND jobs.position IS NOT NULL"
         if only is None:
             return int(self.connection.execute(sql).fetchone()[0])
         sql += " AND rows.row_id IN (SELECT value FROM json_each(?))"

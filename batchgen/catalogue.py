@@ -1,0 +1,85 @@
+"""Which schema a model has: asked of the provider's catalogue, kept for a day, shipped for the first models."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from batchgen.budget import Price, micro
+from batchgen.schema import (
+    ModelSchema,
+    ModelUnknown,
+    SchemaCache,
+    from_catalogue_entry,
+    nearest,
+    shipped,
+    shipped_model_ids,
+)
+
+_FRESH_S = 24 * 3600.0
+_ASK_S = 20.0
+
+
+class Asks(Protocol):
+    """As much of a provider as schemas need."""
+
+    async def catalogue_entry(self, model: str) -> Mapping[str, Any] | None: ...
+
+
+class Catalogue:
+    """Schemas by model id for the loader's thread; the provider is asked in the event loop.
+
+    *provider* None works offline: from the cache, then from what is shipped.
+    """
+
+    def __init__(self, base: str, provider: Asks | None, cache: SchemaCache | None = None) -> None:
+        self._base = base
+        self._provider = provider
+        self._cache = cache or SchemaCache()
+        self._loop = asyncio.get_running_loop()
+        self._known: dict[str, ModelSchema] = {}
+        self.unreachable = False
+
+    def schema(self, model: str) -> ModelSchema:
+        """The schema of *model*. Call it from a worker thread. Raises ModelUnknown."""
+        if model not in self._known:
+            self._known[model] = self._look_up(model)
+        return self._known[model]
+
+    def price(self, model: str, highest_seen_micro: int | None = None) -> Price:
+        """The list price of *model*, raised to the highest one seen."""
+        schema = self._known.get(model)
+        listed = None if schema is None else micro(schema.base_price_usd)
+        known = [amount for amount in (listed, highest_seen_micro) if amount is not None]
+        return Price(listed, max(known) if known else None)
+
+    def units(self, model: str, request_input: Mapping[str, Any]) -> int:
+        """What the list price is multiplied by: outputs, or seconds of the longest duration that may be billed."""
+        schema = self._known[model]
+        outputs = schema.outputs_asked(request_input)
+        return outputs * schema.seconds_asked(request_input) if schema.price_unit == "second" else outputs
+
+    def _look_up(self, model: str) -> ModelSchema:
+        cached = self._cache.get(self._base, model)
+        if cached is not None and time.time() - (cached.fetched_at or 0.0) < _FRESH_S:
+            return cached
+        if (entry := self._ask(model)) is not None:
+            self._cache.put(self._base, entry)
+            return from_catalogue_entry(entry, fetched_at=time.time())
+        if (known := cached or shipped(model)) is not None:
+            return known
+        near = nearest(model, shipped_model_ids())
+        raise ModelUnknown(model, [near] if near else [])
+
+    def _ask(self, model: str) -> Mapping[str, Any] | None:
+        if self._provider is None or self.unreachable:
+            return None
+        asking = asyncio.run_coroutine_threadsafe(self._provider.catalogue_entry(model), self._loop)
+        try:
+            return asking.result(_ASK_S)
+        except Exception:  # noqa: BLE001 - whatever went wrong, the cache and the shipped schemas remain
+            asking.cancel()
+            self.unreachable = True
+            return None

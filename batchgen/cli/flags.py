@@ -1,0 +1,148 @@
+"""The flags that several commands share: one name, one variable and one meaning each."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def _rate_per_min(text: str | float) -> float:
+    """`30/min`, `2/s` or a bare number of submits a minute."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:/\s*(s|sec|second|min|minute|h|hour))?\s*", str(text))
+    if found is None or float(found[1]) <= 0:
+        raise typer.BadParameter(f"{text!r} is not a rate; write for example 30/min or 2/s")
+    unit = (found[2] or "min")[0]
+    return float(found[1]) * {"s": 60.0, "m": 1.0, "h": 1 / 60.0}[unit]
+
+
+def _in_flight(text: str | int) -> int:
+    """A number of jobs, or `auto`."""
+    if str(text) == "auto":
+        return 20
+    if not str(text).isdigit() or not 1 <= int(text) <= 1000:
+        raise typer.BadParameter(f"{text!r} is not a number from 1 to 1000, nor auto")
+    return int(text)
+
+
+_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+
+
+def _size_bytes(text: str | int) -> int:
+    """`500M`, `1GiB` or a bare number of bytes."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", str(text), re.IGNORECASE)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is not a size; write for example 1GiB or 500M")
+    return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+_DURATIONS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _duration_s(text: str | float) -> float:
+    """`90s`, `30m`, `2h` or a bare number of seconds."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", str(text))
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is not a duration; write for example 2h, 90m or 7200")
+    return float(found[1]) * _DURATIONS_S[found[2]]
+
+
+Manifest = Annotated[
+    Path, typer.Argument(metavar="MANIFEST", help="The rows: a CSV, TSV, JSONL or YAML file.", show_default=False)
+]
+OutFolder = Annotated[Path, typer.Argument(metavar="OUT", help="A run folder.", show_default=False)]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        envvar="BATCHGEN_OUT",
+        help="The run folder. Default: out/<name>/ beside the manifest.",
+    ),
+]
+InFlight = Annotated[
+    int,
+    typer.Option(
+        "--in-flight",
+        "-j",
+        metavar="N|auto",
+        parser=_in_flight,
+        envvar="BATCHGEN_IN_FLIGHT",
+        help="Jobs at the provider at once.",
+    ),
+]
+SubmitRate = Annotated[
+    float | None,
+    typer.Option(
+        metavar="N/min",
+        parser=_rate_per_min,
+        envvar="BATCHGEN_SUBMIT_RATE",
+        help="Most submits in a minute. [default: none]",
+    ),
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        metavar="USD",
+        min=0.0,
+        envvar="BATCHGEN_BUDGET",
+        help="Most money the folder may ever cost; stays until another is given.",
+    ),
+]
+Limit = Annotated[
+    int | None, typer.Option(metavar="N", min=0, envvar="BATCHGEN_LIMIT", help="Send at most N rows now.")
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ID...", envvar="BATCHGEN_ONLY", help="Only these rows.", show_default=False),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Agree to the bill without being asked.")]
+Json = Annotated[bool, typer.Option("--json", envvar="BATCHGEN_JSON", help="Print one JSON object on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", envvar="BATCHGEN_QUIET", help="No progress.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", envvar="BATCHGEN_VERBOSE", help="Say more about what happens.")
+]
+ApiBase = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar=["BATCHGEN_API_BASE", "RUNCOMFY_MODEL_API_BASE"],
+        help="The API's address, with or without /v1.",
+    ),
+]
+JobTimeout = Annotated[
+    float,
+    typer.Option(
+        metavar="TIME",
+        parser=_duration_s,
+        envvar="BATCHGEN_JOB_TIMEOUT",
+        help="A job older than this is overdue: waited for, never sent again.",
+    ),
+]
+MinFree = Annotated[
+    int,
+    typer.Option(
+        metavar="SIZE",
+        parser=_size_bytes,
+        envvar="BATCHGEN_MIN_FREE",
+        help="Stop submitting when less disk than this is free.",
+    ),
+]
+InlineFiles = Annotated[
+    bool,
+    typer.Option("--inline-files", envvar="BATCHGEN_INLINE_FILES", help="Send local input files inside the request."),
+]
+RerunChanged = Annotated[
+    bool, typer.Option("--rerun-changed", help="Pay again for rows that were paid for and have changed.")
+]
+KeepChanged = Annotated[
+    bool,
+    typer.Option("--keep-changed", envvar="BATCHGEN_KEEP_CHANGED", help="Keep changed rows as they were paid for."),
+]
+NewRows = Annotated[bool, typer.Option("--new-rows", help="New rows are new, although paid ones without an id left.")]
+Downloads = Annotated[
+    int, typer.Option(metavar="N", min=1, max=200, envvar="BATCHGEN_DOWNLOADS", help="Rows downloaded at once.")
+]

@@ -1,0 +1,282 @@
+"""The commands that send, poll and collect: run, rehearse, plan, collect, retry."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+from batchgen.cli import flags
+from batchgen.cli.ends import carried, emit, end, refusals, say
+from batchgen.outcome import Exit
+
+if TYPE_CHECKING:
+    from batchgen.job import Job
+    from batchgen.outcome import Report
+    from batchgen.plan import Plan
+    from batchgen.scheduler import Scheduler
+
+_JOB_TIMEOUT_S = 7200.0
+_MIN_FREE = 1024**3
+
+
+def run(
+    manifest: flags.Manifest,
+    out: flags.Out = None,
+    in_flight: flags.InFlight = 20,
+    submit_rate: flags.SubmitRate = None,
+    budget: flags.Budget = None,
+    limit: flags.Limit = None,
+    only: flags.Only = None,
+    yes: flags.Yes = False,
+    as_json: flags.Json = False,
+    quiet: flags.Quiet = False,
+    verbose: flags.Verbose = False,
+    api_base: flags.ApiBase = None,
+    job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
+    min_free: flags.MinFree = _MIN_FREE,
+    inline_files: flags.InlineFiles = False,
+    rerun_changed: flags.RerunChanged = False,
+    keep_changed: flags.KeepChanged = False,
+    new_rows: flags.NewRows = False,
+    downloads: flags.Downloads = 16,
+) -> None:
+    """Validate, show the bill, ask, submit, poll and collect. Run it again, and it resumes."""
+    with refusals(as_json):
+        from batchgen.run import Options, run
+        from batchgen.token import find_token
+
+        options = Options(
+            out=out,
+            api_base=api_base,
+            token=find_token(),
+            in_flight=in_flight,
+            downloads=downloads,
+            submit_rate=submit_rate,
+            budget_usd=budget,
+            limit=limit,
+            only=_ids(only),
+            job_timeout_s=job_timeout,
+            min_free_bytes=min_free,
+            inline_files=inline_files,
+            rerun_changed=rerun_changed,
+            keep_changed=keep_changed,
+            new_rows=new_rows,
+            on_trouble=_on_trouble,
+        )
+        watch = _watch(quiet, _resume_command())
+        report = carried(lambda: run(manifest, options, _consent(yes), watch))
+    _finish(report, as_json)
+
+
+def rehearse(
+    manifest: flags.Manifest,
+    out: flags.Out = None,
+    in_flight: flags.InFlight = 20,
+    limit: flags.Limit = None,
+    only: flags.Only = None,
+    as_json: flags.Json = False,
+    quiet: flags.Quiet = False,
+    faults: str = typer.Option(
+        "", metavar="PLAN", envvar="BATCHGEN_FAULTS", help="Faults the server makes on purpose."
+    ),
+    latency: str = typer.Option("lognormal:2s", envvar="BATCHGEN_LATENCY", help="How long jobs take."),
+    draw: str = typer.Option("full", envvar="BATCHGEN_DRAW", help="full pictures, or tiny ones for load tests."),
+) -> None:
+    """The same run against the embedded server: free, and in a folder of its own (OUT.rehearsal)."""
+    with refusals(as_json):
+        from batchgen.rehearse import rehearse
+        from batchgen.run import Options
+
+        options = Options(out=out, in_flight=in_flight, limit=limit, only=_ids(only), rehearsal=True, inline_files=True)
+        watch = _watch(quiet, _resume_command())
+        report = carried(lambda: rehearse(manifest, options, watch, faults=faults, latency=latency, draw=draw))
+    _finish(report, as_json)
+
+
+def plan(
+    manifest: flags.Manifest,
+    out: flags.Out = None,
+    limit: flags.Limit = None,
+    only: flags.Only = None,
+    as_json: flags.Json = False,
+    api_base: flags.ApiBase = None,
+    rerun_changed: flags.RerunChanged = False,
+) -> None:
+    """The bill of a manifest and everything that is wrong with it. Nothing is sent."""
+    from batchgen.cli.show import bill, problems
+
+    with refusals(as_json):
+        from batchgen.run import Options, plan
+
+        options = Options(
+            out=out, api_base=api_base, token=_token_if_any(), limit=limit, only=_ids(only), rerun_changed=rerun_changed
+        )
+        made = carried(lambda: plan(manifest, options))
+    if as_json:
+        emit(made.as_json())
+    elif not made.errors:
+        print("\n".join(bill(made)))
+    if made.problems:
+        say(*problems(made.problems))
+    if made.errors:
+        count = len(made.errors)
+        say(f"batchgen: {count} problem{'s' * (count != 1)} in {manifest}")
+        end(Exit.USAGE)
+
+
+def collect(
+    out: flags.OutFolder,
+    verify: bool = typer.Option(
+        False, "--verify", envvar="BATCHGEN_VERIFY", help="Hash every file again; fetch what is lost."
+    ),
+    only: flags.Only = None,
+    as_json: flags.Json = False,
+    quiet: flags.Quiet = False,
+    api_base: flags.ApiBase = None,
+    job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
+    downloads: flags.Downloads = 16,
+) -> None:
+    """Poll and download what was paid for. Never submits anything."""
+    with refusals(as_json):
+        from batchgen.run import Options, collect
+        from batchgen.token import find_token
+
+        options = Options(
+            api_base=_base_of(out, api_base),
+            token=find_token(),
+            only=_ids(only),
+            job_timeout_s=job_timeout,
+            downloads=downloads,
+            on_trouble=_on_trouble,
+        )
+        watch = _watch(quiet, _resume_command())
+        report = carried(lambda: collect(out, options, verify, watch))
+    _finish(report, as_json)
+
+
+def retry(
+    out: flags.OutFolder,
+    rerun: bool = typer.Option(False, "--rerun", help="Pay again for collected rows, too."),
+    in_flight: flags.InFlight = 20,
+    submit_rate: flags.SubmitRate = None,
+    budget: flags.Budget = None,
+    only: flags.Only = None,
+    yes: flags.Yes = False,
+    as_json: flags.Json = False,
+    quiet: flags.Quiet = False,
+    api_base: flags.ApiBase = None,
+    job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
+    min_free: flags.MinFree = _MIN_FREE,
+    inline_files: flags.InlineFiles = False,
+) -> None:
+    """Send failed and cancelled rows again, each as a new attempt."""
+    with refusals(as_json):
+        from batchgen.run import Options, retry
+        from batchgen.token import find_token
+
+        options = Options(
+            api_base=_base_of(out, api_base),
+            token=find_token(),
+            in_flight=in_flight,
+            submit_rate=submit_rate,
+            budget_usd=budget,
+            only=_ids(only),
+            job_timeout_s=job_timeout,
+            min_free_bytes=min_free,
+            inline_files=inline_files,
+            on_trouble=_on_trouble,
+        )
+        watch = _watch(quiet, _resume_command())
+        report = carried(lambda: retry(out, options, _consent(yes), rerun, watch))
+    _finish(report, as_json)
+
+
+def _consent(yes: bool) -> Callable[[Plan], bool]:
+    """Show the bill and ask; a machine has to have said --yes."""
+    from batchgen.cli.show import bill, problems
+
+    def agreed(plan: Plan) -> bool:
+        say(*problems(plan.problems), *bill(plan))
+        if yes:
+            return True
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            say("not a terminal, so nobody can be asked: --yes agrees to this bill")
+            return False
+        return typer.confirm("Send them?", err=True)
+
+    return agreed
+
+
+def _watch(quiet: bool, resume: str) -> Callable[[Scheduler], Coroutine[None, None, None]]:
+    """Progress for people, and the Ctrl-C ladder."""
+
+    async def watch(scheduler: Scheduler) -> None:
+        import asyncio
+
+        from batchgen.cli import live
+        from batchgen.cli.signals import ladder
+
+        with ladder(scheduler, resume):
+            if quiet:
+                await asyncio.Event().wait()
+            elif sys.stderr.isatty():
+                await live.bars(scheduler)
+            else:
+                await live.lines(scheduler)
+
+    return watch
+
+
+def _finish(report: Report, as_json: bool) -> NoReturn:
+    from batchgen.cli.show import report as lines
+
+    if as_json:
+        emit(report.as_json())
+    say(*lines(report))
+    assert report.exit is not None
+    end(report.exit)
+
+
+def _on_trouble(reason: str, jobs: list[Job]) -> None:
+    """An id that the disk does not take is paid for: it goes to the screen until it is written."""
+    say(f"batchgen: {reason}; trying again until it is written (Ctrl-C twice gives up)")
+    for job in jobs:
+        if job.request_id is not None:
+            say(f"{job.row_id} {job.request_id}")
+
+
+def _ids(only: list[str] | None) -> frozenset[str] | None:
+    return frozenset(only) if only else None
+
+
+def _token_if_any() -> str | None:
+    from batchgen.token import TokenMissing, find_token
+
+    try:
+        return find_token()
+    except TokenMissing:
+        return None
+
+
+def _base_of(out: Path, given: str | None) -> str | None:
+    """The API base that a folder belongs to, unless another is given."""
+    from batchgen.runfolder import RunFolder
+    from batchgen.statefile import Reader, read_only
+
+    folder = RunFolder.at(out)
+    if given is not None or not folder.state.exists():
+        return given
+    reader = Reader(read_only(folder.state))
+    try:
+        return reader.meta("base")
+    finally:
+        reader.close()
+
+
+def _resume_command() -> str:
+    return "batchgen " + shlex.join(sys.argv[1:])

@@ -1,0 +1,162 @@
+"""What people read: bills, problems and reports as plain text. Everything here returns lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from batchgen.budget import Money, usd
+from batchgen.job import State
+from batchgen.outcome import Exit, Report
+from batchgen.plan import Plan
+from batchgen.request import Problem
+
+_MOST_PROBLEMS = 50
+
+
+def dollars(amount_usd: float | None) -> str:
+    """An amount as people write it; at least two decimals, more only where they say something."""
+    if amount_usd is None:
+        return "unknown"
+    text = f"{amount_usd:.4f}".rstrip("0")
+    whole, _, decimals = text.partition(".")
+    return f"${int(whole):,}.{decimals:0<2}"
+
+
+def duration(seconds: float) -> str:
+    minutes, rest_s = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest_s:02d} s" if minutes else f"{rest_s} s"
+
+
+def size(count_bytes: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count_bytes < 1000:
+            return f"{count_bytes:.0f} {unit}" if unit == "B" else f"{count_bytes:.1f} {unit}"
+        count_bytes /= 1000
+    return f"{count_bytes:.1f} TB"
+
+
+def table(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
+    """*rows* in columns; those in *right* are flush right. The first row is the head."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def bill(plan: Plan) -> list[str]:
+    """The plan as a bill."""
+    judgement = plan.judgement
+    lines = [f"{plan.manifest.name} -> {plan.out}"]
+    figures = [
+        ("new", judgement.new),
+        ("waiting", judgement.waiting),
+        ("again", judgement.again),
+        ("paid already", judgement.paid),
+        ("changed", judgement.changed),
+        ("in doubt", judgement.in_doubt),
+        ("left the manifest", judgement.left),
+    ]
+    lines.append("rows: " + (", ".join(f"{count:,} {name}" for name, count in figures if count) or "none"))
+    if plan.bill:
+        head = ("model", "rows", "outputs", "price", "total")
+        body = [
+            (
+                line.model,
+                f"{line.rows:,}",
+                f"{line.outputs:,}",
+                "unknown" if line.price_usd is None else f"{dollars(line.price_usd)}/{line.unit}",
+                dollars(line.total_usd),
+            )
+            for line in plan.bill
+        ]
+        lines += ["", *table([head, *body], right=frozenset({1, 2, 3, 4}))]
+        lines += [f"  {line.model}: {line.note}" for line in plan.bill if line.note]
+    total = plan.total_usd
+    lines += ["", f"to send: {plan.to_send:,} rows, {judgement.outputs_asked:,} outputs, at most {dollars(total)}"]
+    if total is None:
+        lines.append("a price is unknown: this is not a complete bill")
+    if plan.money.committed or plan.budget_micro is not None:
+        lines.append(money(plan.money, plan.budget_micro))
+    return lines
+
+
+def money(account: Money, budget_micro: int | None) -> str:
+    parts = [f"{dollars(usd(account.charged))} charged"]
+    if account.reserved:
+        parts.append(f"{dollars(usd(account.reserved))} reserved")
+    if account.possibly:
+        parts.append(f"{dollars(usd(account.possibly))} possibly charged")
+    if account.unpriced:
+        parts.append(f"{account.unpriced:,} jobs of unknown price")
+    if budget_micro is not None:
+        parts.append(f"of a budget of {dollars(usd(budget_micro))}")
+    return "cost: " + ", ".join(parts)
+
+
+def problems(found: Iterable[Problem]) -> list[str]:
+    """Problems by line, with a count at the end."""
+    every = list(found)
+    lines = [f"{'warning: ' if problem.severity == 'warning' else ''}{problem}" for problem in every[:_MOST_PROBLEMS]]
+    if len(every) > _MOST_PROBLEMS:
+        lines.append(f"... and {len(every) - _MOST_PROBLEMS:,} more; --json lists them")
+    return lines
+
+
+_WHAT_NEXT = {
+    Exit.TOKEN: "rows not sent stay pending; put the right token in place and run the same command again",
+    Exit.BALANCE: "rows not sent stay pending; top up the account and run the same command again",
+    Exit.PROVIDER: "rows not sent stay pending; run the same command again later",
+    Exit.BUDGET: "rows not sent stay pending; give a larger --budget to go on",
+    Exit.STATE: "nothing is lost; make room or mend the cause, then run the same command again",
+}
+
+
+def report(told: Report) -> list[str]:
+    """How a run ended, or how a folder stands."""
+    counts = [(state.value.replace("_", " "), told.rows[state]) for state in State if told.rows[state]]
+    total = sum(count for _, count in counts)
+    lines = table(
+        [("rows", "count"), *((name, f"{count:,}") for name, count in counts), ("all", f"{total:,}")], frozenset({1})
+    )
+    lines += ["", money(told.money, told.budget_micro)]
+    lines += [f"note: {note}" for note in told.notes]
+    if told.in_doubt:
+        lines.append(
+            f"in doubt: {_named(told.in_doubt)} may have been paid for, and nobody knows; "
+            f"`batchgen reconcile {told.out}` settles them"
+        )
+    if told.overdue:
+        lines.append(f"overdue: {_named(told.overdue)}; `batchgen collect {told.out}` asks for them again")
+    if told.rows[State.FAILED] or told.rows[State.CANCELLED]:
+        lines.append(f"failed rows are in {told.out / 'failed.csv'}; `batchgen retry {told.out}` sends them again")
+    if told.exit is not None:
+        lines.append(_finish(told, total))
+    lines.append(f"files: {told.out / 'rows'}")
+    return lines
+
+
+def _finish(told: Report, total: int) -> str:
+    assert told.exit is not None
+    if told.exit is Exit.DONE:
+        return f"finished: {told.rows[State.COLLECTED]:,} of {total:,} rows collected and verified"
+    if told.exit is Exit.SOME_FAILED:
+        return f"finished: {told.rows[State.COLLECTED]:,} of {total:,} rows collected, the others did not work out"
+    if told.exit is Exit.STILL_LIVE:
+        return "stopped while paid jobs are live: the same command, or collect, goes on without paying again"
+    if told.exit is Exit.STOPPED:
+        return "stopped as asked; the same command goes on where it was"
+    if told.exit is Exit.IN_DOUBT:
+        return "everything else is done; rows in doubt remain"
+    return f"stopped: {told.reason}\n{_WHAT_NEXT.get(told.exit, '')}".rstrip()
+
+
+def _named(row_ids: Sequence[str], most: int = 10) -> str:
+    rest = len(row_ids) - most
+    return ", ".join(row_ids[:most]) + (f" and {rest:,} more" if rest > 0 else "")

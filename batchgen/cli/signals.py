@@ -1,0 +1,60 @@
+"""Ctrl-C once: finish what is in flight. Twice: save and go. Three times: go now."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from batchgen.scheduler import Scheduler
+
+
+class Ladder:
+    """Counts SIGINT and SIGTERM, and takes the scheduler one step further down each time."""
+
+    def __init__(self, scheduler: Scheduler, resume: str) -> None:
+        self._scheduler = scheduler
+        self._resume = resume
+        self._presses = 0
+        self._abandoning: asyncio.Task[list[str]] | None = None
+
+    def press(self) -> None:
+        self._presses += 1
+        if self._presses == 1:
+            self._scheduler.stop()
+            _say(
+                f"stopping: nothing more is sent, {self._scheduler.in_flight} jobs in flight are waited for and "
+                "collected. Again: save and leave now, they can be collected later"
+            )
+        elif self._presses == 2:
+            self._scheduler.leave()
+            _say(f"leaving as soon as {self._scheduler.posts_on_the_wire} POSTs on the wire are answered")
+            _say(f"to go on: {self._resume}")
+        elif self._abandoning is None:
+            self._abandoning = asyncio.create_task(self._abandon())
+
+    async def _abandon(self) -> list[str]:
+        doubtful = await self._scheduler.abandon()
+        if doubtful:
+            _say(f"in doubt, since their answers were not waited for: {', '.join(doubtful)}")
+        return doubtful
+
+
+@contextmanager
+def ladder(scheduler: Scheduler, resume: str) -> Iterator[None]:
+    """While open, SIGINT and SIGTERM step down the ladder. *resume* is the command that goes on."""
+    loop = asyncio.get_running_loop()
+    steps = Ladder(scheduler, resume)
+    handled = [signal.SIGINT, signal.SIGTERM]
+    before = {number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(steps.press)) for number in handled}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,59 @@
+"""`failed.csv`: the failed rows in manifest form, to be edited and run again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+from batchgen.job import Job, State
+from batchgen.runfolder import RunFolder, write_whole
+from batchgen.statefile import Reader, read_only
+
+
+def write_failed_csv(folder: RunFolder) -> int:
+    """Write the failed and cancelled rows of *folder* to its failed.csv, or remove it if there are none.
+
+    The reason stands in `note`; local input files are named by their absolute path. Returns how many rows.
+    """
+    reader = Reader(read_only(folder.state))
+    try:
+        jobs = list(reader.jobs([State.FAILED, State.CANCELLED]))
+    finally:
+        reader.close()
+    if not jobs:
+        folder.failed_csv.unlink(missing_ok=True)
+        return 0
+    fields = dict.fromkeys(name for job in jobs for name in job.input)
+    meta = dict.fromkeys(f"meta.{name}" for job in jobs for name in job.meta)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, ["id", "model", *fields, *meta, "note"], restval="")
+    writer.writeheader()
+    for job in jobs:
+        cells = {name: _cell(value) for name, value in _with_whole_paths(job).items()}
+        meta_cells = {f"meta.{name}": value for name, value in job.meta.items()}
+        writer.writerow({"id": job.row_id, "model": job.model, **cells, **meta_cells, "note": job.reason or job.state})
+    write_whole(folder.failed_csv, table.getvalue().encode("utf-8"))
+    return len(jobs)
+
+
+def _with_whole_paths(job: Job) -> dict[str, Any]:
+    shown = dict(job.input)
+    for file in job.files:
+        name, _, index = str(file["pointer"]).partition(".")
+        if index:
+            shown[name] = [*shown[name]]
+            shown[name][int(index)] = file["path"]
+        else:
+            shown[name] = file["path"]
+    return shown
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case str():
+            return value
+        case bool() | list() | dict() | None:
+            return json.dumps(value, ensure_ascii=False)
+    return str(value)

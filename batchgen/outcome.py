@@ -1,0 +1,85 @@
+"""What a run came to: the figures people and machines read, and the one exit code that says it all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from batchgen.budget import Money, cost_report
+from batchgen.job import State
+from batchgen.providers.contract import Cause
+
+
+class Exit(IntEnum):
+    """Exit codes; where several apply, the first in the order of `exit_code` is given."""
+
+    DONE = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    TOKEN = 3
+    BALANCE = 4
+    PROVIDER = 5
+    BUDGET = 6
+    IN_DOUBT = 7
+    FOLDER_IN_USE = 8
+    STATE = 9
+    STILL_LIVE = 75
+    STOPPED = 130
+
+
+_BY_CAUSE = {
+    Cause.DISK: Exit.STATE,
+    Cause.TOKEN: Exit.TOKEN,
+    Cause.BALANCE: Exit.BALANCE,
+    Cause.PROVIDER: Exit.PROVIDER,
+    Cause.BUDGET: Exit.BUDGET,
+}
+
+
+def exit_code(
+    counts: Mapping[State, int], cause: Cause | None, by_user: bool, model_missing: bool, unsent: bool
+) -> Exit:
+    """The code of a run that got as far as sending. *unsent*: rows in scope that could not be sent."""
+    if cause is not None:
+        return _BY_CAUSE[cause]
+    if model_missing:
+        return Exit.PROVIDER
+    if counts[State.IN_DOUBT]:
+        return Exit.IN_DOUBT
+    if counts[State.SUBMITTING] or counts[State.SUBMITTED] or counts[State.READY]:
+        return Exit.STILL_LIVE
+    if by_user:
+        return Exit.STOPPED
+    if unsent or counts[State.FAILED] or counts[State.CANCELLED]:
+        return Exit.SOME_FAILED
+    return Exit.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run folder in figures. `exit` is None for a question, such as `status`, that runs nothing."""
+
+    out: Path
+    rows: Mapping[State, int]
+    in_doubt: Sequence[str]
+    money: Money
+    budget_micro: int | None
+    exit: Exit | None = None
+    reason: str = ""
+    overdue: Sequence[str] = ()
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of `--json`; money in USD."""
+        told: dict[str, Any] = {
+            "rows": {state.value: count for state, count in self.rows.items()},
+            "in_doubt": list(self.in_doubt),
+            "cost": cost_report(self.money, self.budget_micro),
+        }
+        if self.exit is not None:
+            told |= {"exit": int(self.exit), "out": str(self.out)}
+            told |= {"reason": self.reason, "overdue": list(self.overdue), "notes": list(self.notes)}
+        return told

@@ -1,0 +1,89 @@
+"""A first manifest for a model: what its schema asks for, and what it offers, in comments."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from batchgen.schema.model import MediaField, ModelSchema
+from batchgen.schema.wording import shown_options
+
+_WIDTH = 100
+
+
+def init(schema: ModelSchema) -> str:
+    """A commented YAML manifest of *schema*'s model that validates once its required blanks are filled."""
+    optional = [name for name in schema.fields if name not in schema.required]
+    return "\n".join([
+        *_comment(f"A manifest for {schema.model_id}.", ""),
+        *_comment("Fill in the row below, add more, and see the bill with: batchgen plan THIS_FILE", ""),
+        f"model: {schema.model_id}",
+        "",
+        *_comment("What all rows share. Take away the # before what you want; the rest is left to the model.", ""),
+        "# defaults:" if optional else "",
+        *(line for name in optional for line in _field(schema, name, "#   ", "# ")),
+        "",
+        "rows:",
+        "  - id: first",
+        *(line for name in schema.required for line in _field(schema, name, "    ", "    # ")),
+        "",
+    ])  # fmt: skip
+
+
+def _field(schema: ModelSchema, name: str, before: str, comment_before: str) -> Iterator[str]:
+    of = schema.fields[name]
+    yield from _comment(". ".join(_says(of, schema.media_fields.get(name))), comment_before.replace("# ", ""))
+    example = json.dumps(_example(of), ensure_ascii=False)
+    yield f"{before}{_key(name)}:" + ("  # required" if name in schema.required else f" {example}")
+
+
+def _key(name: str) -> str:
+    return name if name.replace("_", "").isalnum() and name[0].isalpha() else json.dumps(name)
+
+
+def _says(of: Mapping[str, Any], media: MediaField | None) -> Iterator[str]:
+    for key in ("title", "description"):
+        text = " ".join(str(of.get(key) or "").split()).rstrip(".")
+        if text:
+            yield text
+    if media is not None:
+        place = "a path beside this file or an https:// address"
+        yield f"Each is {place}, as a list: [a.png, b.png]" if media.many else place.capitalize()
+    if of.get("enum"):
+        yield "One of: " + shown_options([str(option) for option in of["enum"]])
+    limits = {"minimum": "At least {}", "maximum": "At most {}", "maxLength": "{} characters at most"}
+    for key, words in {**limits, "maxItems": "{} entries at most"}.items():
+        if key in of:
+            yield words.format(of[key])
+    if of.get("default") not in (None, ""):
+        yield f"Default: {shown_default(of['default'])}"
+
+
+def shown_default(value: Any) -> str:
+    """A default, as short as a comment wants it."""
+    return textwrap.shorten(str(value), 60, placeholder=" …")
+
+
+def _example(of: Mapping[str, Any]) -> Any:
+    """A value that would be accepted in an optional field."""
+    if of.get("default") not in (None, ""):
+        return of["default"]
+    if of.get("enum"):
+        return of["enum"][0]
+    low, high = of.get("minimum", 1), of.get("maximum", 1)
+    by_kind: Mapping[Any, Any] = {
+        "integer": max(low, min(1, high)),
+        "number": max(low, min(1, high)),
+        "float": max(low, min(1, high)),
+        "boolean": True,
+        "array": [],
+        "object": {},
+    }
+    return by_kind.get(of.get("type"), "")
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    before = f"{indent}# "
+    return textwrap.wrap(text, _WIDTH, initial_indent=before, subsequent_indent=before, break_on_hyphens=False)
