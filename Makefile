@@ -1,0 +1,46 @@
+# Everything a developer or a user runs; each target sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+READY := $(VENV)/ready
+DEV := $(VENV)/dev-ready
+
+.PHONY: demo test check lint format types clean
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(DEV): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  hypothesis looptime mypy pandas-stubs pytest pytest-asyncio pytest-timeout ruff \
+	  types-aiofiles types-jsonschema types-PyYAML
+	@touch $@
+
+# The main job on the embedded server: nothing is paid, nothing leaves this machine.
+demo: $(READY)
+	$(BIN)/batchgen rehearse manifests/postcards.csv --out out/postcards
+
+test: $(DEV)
+	$(BIN)/python -m pytest --quiet
+
+lint: $(DEV)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(DEV)
+	$(BIN)/mypy
+
+check: lint types test
+
+format: $(DEV)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
