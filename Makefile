@@ -11,13 +11,13 @@ DEV := $(VENV)/dev-ready
 
 .PHONY: demo test check lint format types clean
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable .
 	@touch $@
 
 $(DEV): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt \
 	  hypothesis looptime mypy pandas-stubs pytest pytest-asyncio pytest-timeout ruff \
 	  types-aiofiles types-jsonschema types-PyYAML
 	@touch $@

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ class SchemaCache:
             part.write_text(text, "utf-8")
             os.replace(part, file)
         except OSError:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
 
     def _file(self, base: str, model_id: str) -> Path:
         name = hashlib.sha256(f"{base}\n{model_id}".encode()).hexdigest()[:32]
