@@ -6,13 +6,15 @@ import io
 
 import aiohttp
 import pytest
-from conftest import Client, Start
 from PIL import Image
 from yarl import URL
 
+from tests.rehearsal.client import Client, Start
+
 
 async def first_link(client: Client, text: str = "a dune") -> str:
-    return (await client.links(await client.accepted(text)))[0]
+    links = await client.links(await client.accepted(text))
+    return links[0]
 
 
 async def test_a_file_is_what_the_ledger_says_and_no_two_are_equal(start: Start) -> None:

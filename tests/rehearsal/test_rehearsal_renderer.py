@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from conftest import Start
 from PIL import Image
 
 from batchgen.rehearsal.catalogue import Catalogue
 from batchgen.rehearsal.renderer import MARK, Order, drawn
+from tests.rehearsal.client import Start
 
 CATALOGUE = Catalogue()
 SEEDREAM = "bytedance/seedream-4-0/edit-sequential"

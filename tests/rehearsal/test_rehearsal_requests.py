@@ -5,7 +5,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import Client, Start
+
+from tests.rehearsal.client import Client, Start
 
 
 async def test_a_job_goes_from_the_queue_to_its_end(start: Start) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import MODEL, Start
+
+from tests.rehearsal.client import MODEL, Start
 
 
 async def test_an_accepted_post_answers_the_four_documented_fields_and_urls_of_this_server(start: Start) -> None:
