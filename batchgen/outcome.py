@@ -4,31 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 from batchgen.budget import Money, cost_report
+from batchgen.exits import Exit
 from batchgen.job import State
 from batchgen.providers.contract import Cause
-
-
-class Exit(IntEnum):
-    """Exit codes; where several apply, the first in the order of `exit_code` is given."""
-
-    DONE = 0
-    SOME_FAILED = 1
-    USAGE = 2
-    TOKEN = 3
-    BALANCE = 4
-    PROVIDER = 5
-    BUDGET = 6
-    IN_DOUBT = 7
-    FOLDER_IN_USE = 8
-    STATE = 9
-    STILL_LIVE = 75
-    STOPPED = 130
-
 
 _BY_CAUSE = {
     Cause.DISK: Exit.STATE,

@@ -11,6 +11,7 @@ from typing import Any
 from batchgen import manifest
 from batchgen.budget import Money, Price, cost_report, usd
 from batchgen.catalogue import Catalogue
+from batchgen.exits import Refusal
 from batchgen.manifest import ManifestError
 from batchgen.request import Problem, Row
 from batchgen.statefile import Asked, Judgement, Reader, Scope, Scratch, judge
@@ -90,7 +91,7 @@ class Plan:
         }
 
 
-class Refused(Exception):
+class Refused(Refusal):
     """The run would send something it must not send unasked. Nothing was sent. Says what allows it."""
 
 

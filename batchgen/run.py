@@ -14,6 +14,7 @@ from batchgen.awake import kept_awake
 from batchgen.budget import Price, micro
 from batchgen.catalogue import Catalogue
 from batchgen.collector import Collector, downloads_session, rowfolder
+from batchgen.exits import Refusal
 from batchgen.failed import write_failed_csv
 from batchgen.job import ContactLost, CostKnown, FilesLost, Job, State
 from batchgen.outcome import Report, exit_code
@@ -81,7 +82,7 @@ class Options:
         return RunFolder.at(self.out) if self.out is not None else RunFolder.beside(manifest)
 
 
-class InvalidManifest(Exception):
+class InvalidManifest(Refusal):
     """The manifest has faults. Nothing was sent."""
 
     def __init__(self, plan: Plan) -> None:
@@ -145,7 +146,7 @@ async def collect(out: Path, options: Options, verify: bool = False, watch: Watc
 
     *verify* hashes every collected file again and fetches what is lost or damaged.
     """
-    async with _existing(out, options) as opened:
+    async with open_existing(out, options) as opened:
         if verify:
             await opened.find_lost_files()
         report = await opened.carry(options.only, watch, submitting=False)
@@ -160,7 +161,7 @@ async def retry(
 
     Raises Refused if there is nothing to retry or the bill is not agreed to.
     """
-    async with _existing(out, options) as opened:
+    async with open_existing(out, options) as opened:
         states = [State.FAILED, State.CANCELLED, *([State.COLLECTED] if rerun else [])]
         jobs = list(opened.state.reader.jobs(states, options.only))
         if not jobs:
@@ -208,7 +209,7 @@ def _refuse(bill: Plan, options: Options, consent: Consent) -> None:
 
 
 @dataclass
-class _Opened:
+class Opened:
     """A run folder with its lock, its state and its sessions."""
 
     folder: RunFolder
@@ -314,9 +315,7 @@ def _live(counts: dict[State, int]) -> dict[State, int]:
 
 
 @asynccontextmanager
-async def _open(
-    folder: RunFolder, options: Options, provider: RunComfy, catalogue: Catalogue
-) -> AsyncIterator[_Opened]:
+async def _open(folder: RunFolder, options: Options, provider: RunComfy, catalogue: Catalogue) -> AsyncIterator[Opened]:
     """Open *folder* for writing, and close everything in reverse."""
     async with AsyncExitStack() as stack:
         state = open_state(folder, options.base, options.rehearsal, options.on_trouble)
@@ -325,13 +324,13 @@ async def _open(
         session = downloads_session(allow_private, options.downloads * 2)
         stack.push_async_callback(session.close)
         collector = Collector(folder, session, allow_private, time.time)
-        opened = _Opened(folder, options, state, provider, collector, catalogue)
+        opened = Opened(folder, options, state, provider, collector, catalogue)
         await opened.settle_unanswered()
         yield opened
 
 
 @asynccontextmanager
-async def _existing(out: Path, options: Options) -> AsyncIterator[_Opened]:
+async def open_existing(out: Path, options: Options) -> AsyncIterator[Opened]:
     """Open the run folder *out*, which must be there already. Raises StateUnusable if it is not."""
     folder = RunFolder.at(out)
     if not folder.path.is_dir():

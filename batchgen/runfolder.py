@@ -7,9 +7,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchgen.exits import Exit, Refusal
 
-class NetworkFileSystem(Exception):
+
+class NetworkFileSystem(Refusal):
     """The run folder lies on a file system on which SQLite's locks cannot be trusted."""
+
+    exit = Exit.STATE
 
 
 @dataclass(frozen=True, slots=True)

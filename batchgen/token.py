@@ -7,11 +7,15 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from batchgen.exits import Exit, Refusal
+
 NAMES = ("RUNCOMFY_TOKEN", "RUNCOMFY_API_TOKEN", "RUNCOMFY_API_KEY")
 
 
-class TokenMissing(Exception):
+class TokenMissing(Refusal):
     """No token, or one that cannot be a token. Says where one may be put."""
+
+    exit = Exit.TOKEN
 
 
 def find_token(environ: Mapping[str, str] = os.environ) -> str:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from batchgen.cli import asking, running
+from batchgen.cli import asking, running, settling
 
 app = typer.Typer(
     name="batchgen",
@@ -16,11 +16,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (running.run, running.plan, running.rehearse, asking.status, running.collect, running.retry, asking.serve):
+for verb in (
+    running.run,
+    running.plan,
+    running.rehearse,
+    asking.status,
+    running.collect,
+    running.retry,
+    settling.reconcile,
+    settling.cancel,
+    settling.repair,
+    settling.show,
+    asking.serve,
+):
     app.command(verb.__name__)(verb)
 app.add_typer(asking.models, name="models")
 
-_TAKES_MANY = frozenset({"--only"})
+_TAKES_MANY = frozenset({"--only", "--adopt", "--release", "--give-up"})
 
 
 def main() -> None:
@@ -30,16 +42,20 @@ def main() -> None:
 
 
 def spread(arguments: list[str]) -> list[str]:
-    """`--only a b` as `--only a --only b`: flags that take many values end at the next flag."""
+    """`--only a b` as `--only a --only b`: flags that take many values end at the next flag.
+
+    `--release --all` needs no row: it is `--all`.
+    """
     spread_out: list[str] = []
-    flag = None
-    for argument in arguments:
+    flag, values = "", 0
+    for position, argument in enumerate(arguments):
+        if argument == "--release" and arguments[position + 1 : position + 2] == ["--all"]:
+            continue
         if argument.startswith("-"):
-            flag = argument if argument in _TAKES_MANY else None
-            first = True
-        elif flag is not None and not first:
-            spread_out.append(flag)
+            flag, values = argument, 0
         else:
-            first = False
+            values += 1
+            if flag in _TAKES_MANY and values > 1:
+                spread_out.append(flag)
         spread_out.append(argument)
     return spread_out

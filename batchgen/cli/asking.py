@@ -10,14 +10,14 @@ import typer
 
 from batchgen.cli import flags
 from batchgen.cli.ends import carried, emit, end, refusals, say
-from batchgen.outcome import Exit
+from batchgen.exits import Exit
 
 models = typer.Typer(help="The models of the catalogue.", no_args_is_help=True)
 
 
 def status(out: flags.OutFolder, as_json: flags.Json = False) -> None:
     """How a run folder stands: rows by state and cost, also while a run is on."""
-    with refusals(as_json):
+    with refusals():
         from batchgen.status import status
 
         told = status(out)
@@ -36,7 +36,7 @@ def show_model(
     api_base: flags.ApiBase = None,
 ) -> None:
     """The input fields of one model, with their types, limits and defaults."""
-    with refusals(as_json):
+    with refusals():
         from batchgen.lookup import model_schema
         from batchgen.schema import ModelUnknown
 

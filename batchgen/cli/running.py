@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -12,7 +13,7 @@ import typer
 
 from batchgen.cli import flags
 from batchgen.cli.ends import carried, emit, end, refusals, say
-from batchgen.outcome import Exit
+from batchgen.exits import Exit
 
 if TYPE_CHECKING:
     from batchgen.job import Job
@@ -46,7 +47,7 @@ def run(
     downloads: flags.Downloads = 16,
 ) -> None:
     """Validate, show the bill, ask, submit, poll and collect. Run it again, and it resumes."""
-    with refusals(as_json):
+    with refusals():
         from batchgen.run import Options, run
         from batchgen.token import find_token
 
@@ -69,7 +70,8 @@ def run(
             on_trouble=_on_trouble,
         )
         watch = _watch(quiet, _resume_command())
-        report = carried(lambda: run(manifest, options, _consent(yes), watch))
+        with _invalid_manifests(as_json):
+            report = carried(lambda: run(manifest, options, _consent(yes), watch))
     _finish(report, as_json)
 
 
@@ -88,13 +90,14 @@ def rehearse(
     draw: str = typer.Option("full", envvar="BATCHGEN_DRAW", help="full pictures, or tiny ones for load tests."),
 ) -> None:
     """The same run against the embedded server: free, and in a folder of its own (OUT.rehearsal)."""
-    with refusals(as_json):
+    with refusals():
         from batchgen.rehearse import rehearse
         from batchgen.run import Options
 
         options = Options(out=out, in_flight=in_flight, limit=limit, only=_ids(only), rehearsal=True, inline_files=True)
         watch = _watch(quiet, _resume_command())
-        report = carried(lambda: rehearse(manifest, options, watch, faults=faults, latency=latency, draw=draw))
+        with _invalid_manifests(as_json):
+            report = carried(lambda: rehearse(manifest, options, watch, faults=faults, latency=latency, draw=draw))
     _finish(report, as_json)
 
 
@@ -110,11 +113,11 @@ def plan(
     """The bill of a manifest and everything that is wrong with it. Nothing is sent."""
     from batchgen.cli.show import bill, problems
 
-    with refusals(as_json):
+    with refusals():
         from batchgen.run import Options, plan
 
         options = Options(
-            out=out, api_base=api_base, token=_token_if_any(), limit=limit, only=_ids(only), rerun_changed=rerun_changed
+            out=out, api_base=api_base, token=token_if_any(), limit=limit, only=_ids(only), rerun_changed=rerun_changed
         )
         made = carried(lambda: plan(manifest, options))
     if as_json:
@@ -124,8 +127,7 @@ def plan(
     if made.problems:
         say(*problems(made.problems))
     if made.errors:
-        count = len(made.errors)
-        say(f"batchgen: {count} problem{'s' * (count != 1)} in {manifest}")
+        say(_counted(made))
         end(Exit.USAGE)
 
 
@@ -142,12 +144,12 @@ def collect(
     downloads: flags.Downloads = 16,
 ) -> None:
     """Poll and download what was paid for. Never submits anything."""
-    with refusals(as_json):
+    with refusals():
         from batchgen.run import Options, collect
         from batchgen.token import find_token
 
         options = Options(
-            api_base=_base_of(out, api_base),
+            api_base=base_of(out, api_base),
             token=find_token(),
             only=_ids(only),
             job_timeout_s=job_timeout,
@@ -175,12 +177,12 @@ def retry(
     inline_files: flags.InlineFiles = False,
 ) -> None:
     """Send failed and cancelled rows again, each as a new attempt."""
-    with refusals(as_json):
+    with refusals():
         from batchgen.run import Options, retry
         from batchgen.token import find_token
 
         options = Options(
-            api_base=_base_of(out, api_base),
+            api_base=base_of(out, api_base),
             token=find_token(),
             in_flight=in_flight,
             submit_rate=submit_rate,
@@ -194,6 +196,26 @@ def retry(
         watch = _watch(quiet, _resume_command())
         report = carried(lambda: retry(out, options, _consent(yes), rerun, watch))
     _finish(report, as_json)
+
+
+@contextmanager
+def _invalid_manifests(as_json: bool) -> Iterator[None]:
+    """Show every problem of a manifest that cannot be run."""
+    from batchgen.cli.show import problems
+    from batchgen.run import InvalidManifest
+
+    try:
+        yield
+    except InvalidManifest as invalid:
+        if as_json:
+            emit(invalid.plan.as_json() | {"exit": int(Exit.USAGE)})
+        say(*problems(invalid.plan.problems), _counted(invalid.plan))
+        end(Exit.USAGE)
+
+
+def _counted(plan: Plan) -> str:
+    count = len(plan.errors)
+    return f"batchgen: {count} problem{'s' * (count != 1)} in {plan.manifest}; nothing was sent"
 
 
 def _consent(yes: bool) -> Callable[[Plan], bool]:
@@ -254,7 +276,7 @@ def _ids(only: list[str] | None) -> frozenset[str] | None:
     return frozenset(only) if only else None
 
 
-def _token_if_any() -> str | None:
+def token_if_any() -> str | None:
     from batchgen.token import TokenMissing, find_token
 
     try:
@@ -263,7 +285,7 @@ def _token_if_any() -> str | None:
         return None
 
 
-def _base_of(out: Path, given: str | None) -> str | None:
+def base_of(out: Path, given: str | None) -> str | None:
     """The API base that a folder belongs to, unless another is given."""
     from batchgen.runfolder import RunFolder
     from batchgen.statefile import Reader, read_only

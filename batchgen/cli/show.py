@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from batchgen.budget import Money, usd
+from batchgen.exits import Exit
 from batchgen.job import State
-from batchgen.outcome import Exit, Report
-from batchgen.plan import Plan
-from batchgen.request import Problem
+from batchgen.outcome import Report
+
+if TYPE_CHECKING:
+    from batchgen.plan import Plan
+    from batchgen.request import Problem
 
 _MOST_PROBLEMS = 50
 

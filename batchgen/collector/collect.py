@@ -81,6 +81,8 @@ class Collector:
             raise
 
     async def _collect(self, job: Job, earlier: Sequence[Job]) -> Collection:
+        if (published := await asyncio.to_thread(rowfolder.published, self.folder, job)) is not None:
+            return Collected(self.now(), published)  # killed between the folder's move and its record
         parts = await asyncio.to_thread(rowfolder.open_parts, self.folder, job)
         saved: list[SavedFile] = []
         failed: list[JobFailed] = []

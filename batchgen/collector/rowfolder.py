@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,18 @@ def publish(folder: RunFolder, job: Job, earlier: Sequence[Job], saved: Sequence
         _make_room(folder, job, place)
     os.replace(parts, place)
     sync_folder(folder.rows)
+
+
+def published(folder: RunFolder, job: Job) -> tuple[SavedFile, ...] | None:
+    """The files of *job* if its row folder already stands whole; None if they have to be fetched."""
+    try:
+        told = json.loads((folder.row(job.row_id) / SIDECAR).read_text("utf-8"))
+        saved = tuple(SavedFile(**file) for file in told["files"])
+        if told["request_id"] != job.request_id or len(saved) != len(job.outputs):
+            return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return saved if lost_file(folder, replace(job, saved=saved)) is None else None
 
 
 def rewrite_sidecar(folder: RunFolder, job: Job, earlier: Sequence[Job]) -> None:

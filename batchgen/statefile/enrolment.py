@@ -189,7 +189,9 @@ def _judge(state: sqlite3.Connection, scope: Scope) -> Judgement:
     def count(sql: str) -> int:
         return int(state.execute(f"SELECT COUNT(*) FROM {sql}").fetchone()[0])
 
-    changed_ids = state.execute(f"SELECT row_id FROM {_CHANGED} AND {_PAID} ORDER BY scratch.line LIMIT {_NAMED}").fetchall()
+    changed_ids = state.execute(
+        f"SELECT row_id FROM {_CHANGED} AND {_PAID} ORDER BY scratch.line LIMIT {_NAMED}"
+    ).fetchall()
     models = _to_send(state, scope)
     whole = not scope.partial
     return Judgement(

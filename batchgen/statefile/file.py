@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.budget import Money, money
+from batchgen.exits import Refusal
 from batchgen.job import ENDED, Event, Job, State, advance
 from batchgen.runfolder import RunFolder, refuse_network_file_system, sync_folder
 from batchgen.statefile import enrolment
 from batchgen.statefile.enrolment import Scratch
-from batchgen.statefile.journal import Journal, line_of_whole
+from batchgen.statefile.journal import Journal, line_of_head, line_of_whole
 from batchgen.statefile.lock import Lock
 from batchgen.statefile.reader import Reader, read_only
 from batchgen.statefile.tables import JOB_COLUMNS, StateUnusable, bring_forward, job_from_record
 from batchgen.statefile.writer import OnTrouble, Writer
 
 
-class OtherBase(Exception):
+class OtherBase(Refusal):
     """The folder belongs to another API base, or one is a rehearsal and the other is not."""
 
 
@@ -229,6 +230,11 @@ def _claim(connection: sqlite3.Connection, folder: RunFolder, base: str, rehears
         )
 
 
+def _head_line(connection: sqlite3.Connection) -> str:
+    meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
+    return line_of_head(meta["base"], meta["rehearsal"] == "yes")
+
+
 def _open_journal(folder: RunFolder, connection: sqlite3.Connection) -> tuple[Journal, int]:
     """The journal, level with the state: a torn line is dropped, missing lines are added.
 
@@ -239,6 +245,8 @@ def _open_journal(folder: RunFolder, connection: sqlite3.Connection) -> tuple[Jo
     journal = Journal(folder.journal)
     try:
         journal.drop_torn_line()
+        if journal.is_empty:
+            journal.append([_head_line(connection)])
         last = journal.last_seq()
         if last > seq:
             raise StateUnusable(

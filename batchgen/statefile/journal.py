@@ -1,7 +1,8 @@
 """`journal.jsonl`: the append-only second copy of every intent, id and outcome.
 
-A line is what an event changed: `seq`, `row`, `n`, `event`, `state` and the fields that were learned; an intent
-also holds the whole request. Replaying all lines in order gives every attempt as it last was.
+The first line names the API base. Every other line is what an event changed: `seq`, `at`, `row`, `n`, `event`,
+`state` and the fields that were learned; an intent also holds the whole request. Replaying all lines in order gives
+every attempt as it last was.
 """
 
 from __future__ import annotations
@@ -27,7 +28,13 @@ def line_of(seq: int, before: Job, after: Job, event: Event) -> str:
         if (new := getattr(after, name)) != getattr(before, name) or name == "state"
     }
     request = _request(after) if isinstance(event, Intent) else {}
-    return _encode({"seq": seq, "row": after.row_id, "n": after.n, "event": type(event).__name__} | changed | request)
+    what = {"seq": seq, "at": event.at, "row": after.row_id, "n": after.n, "event": type(event).__name__}
+    return _encode(what | changed | request)
+
+
+def line_of_head(base: str, rehearsal: bool) -> str:
+    """The first line: whom the folder belongs to."""
+    return _encode({"seq": 0, "event": "Opened", "base": base, "rehearsal": rehearsal})
 
 
 def line_of_whole(seq: int, job: Job) -> str:
@@ -36,9 +43,7 @@ def line_of_whole(seq: int, job: Job) -> str:
     return _encode({"seq": seq, "row": job.row_id, "n": job.n, "event": "Completed"} | whole | _request(job))
 
 
-_CHANGING = tuple(
-    field.name for field in fields(Job) if field.name not in {"key", "row_id", "n", "reason_at", *_REQUEST}
-)
+_CHANGING = tuple(field.name for field in fields(Job) if field.name not in {"key", "row_id", "n", *_REQUEST})
 
 
 def _request(job: Job) -> dict[str, Any]:
@@ -61,6 +66,10 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         self._end = os.lseek(self._descriptor, 0, os.SEEK_END)
+
+    @property
+    def is_empty(self) -> bool:
+        return self._end == 0
 
     def drop_torn_line(self) -> None:
         """Cut off a last line that a crash left unfinished."""

@@ -11,14 +11,17 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from batchgen.exits import Exit, Refusal
 from batchgen.runfolder import RunFolder
 
 HEARTBEAT_S = 15.0
 _OTHER_HOST_S = 60.0
 
 
-class FolderInUse(Exception):
+class FolderInUse(Refusal):
     """Another run holds the folder; says its host, process and since when."""
+
+    exit = Exit.FOLDER_IN_USE
 
 
 class Lock:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from batchgen.exits import Exit, Refusal
 from batchgen.job import Billed, Job, Output, SavedFile, State
 
 SCHEMA_VERSION = 1
@@ -96,8 +97,10 @@ WHERE key = ? AND n = ? AND state = ?
 """
 
 
-class StateUnusable(Exception):
+class StateUnusable(Refusal):
     """The state file cannot be trusted or written; nothing may be sent. Says why and what to do."""
+
+    exit = Exit.STATE
 
 
 def create(connection: sqlite3.Connection) -> None:

@@ -1,0 +1,224 @@
+"""The commands for what went wrong: reconcile, cancel, repair, show."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from batchgen.cli import flags
+from batchgen.cli.ends import carried, emit, end, refusals, say
+from batchgen.exits import Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batchgen.job import Job
+    from batchgen.run import Opened
+
+
+def reconcile(
+    out: flags.OutFolder,
+    adopt: Annotated[
+        list[str] | None, typer.Option(metavar="ROW=ID", help="This row's request_id is ID; it will be collected.")
+    ] = None,
+    release: Annotated[
+        list[str] | None, typer.Option(metavar="ROW...", help="Send these rows again; they may be paid for twice.")
+    ] = None,
+    release_all: Annotated[bool, typer.Option("--all", help="With --release: every row in doubt.")] = False,
+    give_up: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROW...", help="Close these rows; what they may have cost stays counted."),
+    ] = None,
+    as_json: flags.Json = False,
+    api_base: flags.ApiBase = None,
+) -> None:
+    """Settle rows in doubt: they may have been paid for, and nobody knows their request_id."""
+    from batchgen.cli.running import base_of, token_if_any
+
+    with refusals():
+        from batchgen.run import Options, open_existing
+
+        options = Options(api_base=base_of(out, api_base), token=token_if_any())
+
+        async def settle() -> Sequence[Job]:
+            async with open_existing(out, options) as opened:
+                return await _settle(opened, adopt or [], release or [], release_all, give_up or [], as_json)
+
+        left = carried(settle)
+    if as_json:
+        emit({"in_doubt": [_doubt(job) for job in left]})
+    elif left:
+        say("", "still in doubt:", *_doubt_lines(left))
+    else:
+        say("no row is in doubt")
+    end(Exit.IN_DOUBT if left else Exit.DONE)
+
+
+async def _settle(
+    opened: Opened,
+    adopt: Sequence[str],
+    release: Sequence[str],
+    release_all: bool,
+    give_up: Sequence[str],
+    as_json: bool,
+) -> Sequence[Job]:
+    from batchgen import reconcile
+    from batchgen.job import State
+    from batchgen.token import find_token
+
+    state = opened.state
+    doubtful = list(state.reader.jobs([State.IN_DOUBT]))
+    if not (adopt or release or release_all or give_up):
+        if doubtful and not as_json and sys.stdin.isatty() and sys.stderr.isatty():
+            await _ask(opened, doubtful)
+        return list(state.reader.jobs([State.IN_DOUBT]))
+    for pair in adopt:
+        row_id, _, request_id = pair.rpartition("=")
+        if not row_id or not request_id:
+            raise reconcile.NotSettled(f"{pair!r} is not ROW=ID")
+        find_token()  # the id is checked with the provider
+        await reconcile.adopt(state, opened.provider, row_id, request_id)
+        say(f"{row_id}: adopted {request_id}; `batchgen collect {opened.folder.path}` brings it in")
+    to_release = doubtful if release_all else [reconcile.in_doubt(state, row_id) for row_id in release]
+    if to_release and _may_release(to_release):
+        await reconcile.release(state, to_release)
+        say(f"{len(to_release)} rows will be sent again by the next run")
+    closed = [reconcile.in_doubt(state, row_id) for row_id in give_up]
+    await reconcile.give_up(state, closed)
+    return list(state.reader.jobs([State.IN_DOUBT]))
+
+
+def _may_release(jobs: Sequence[Job]) -> bool:
+    """The flag is a person's word; on a terminal the possible double charge is shown and asked for."""
+    say(f"sending {len(jobs)} rows again may pay twice for them: up to {_cost(jobs)} more", *_doubt_lines(jobs))
+    return not (sys.stdin.isatty() and sys.stderr.isatty()) or typer.confirm("Send them again?", err=True)
+
+
+async def _ask(opened: Opened, doubtful: Sequence[Job]) -> None:
+    """Go through the rows in doubt one by one with a person."""
+    from batchgen import reconcile
+
+    say(
+        "The provider's web page lists what was generated. For each row: paste its request_id, or type",
+        "`release` to send it again, `give up` to close it, or nothing to leave it in doubt.",
+    )
+    for job in doubtful:
+        say("", *_doubt_lines([job]), f"  {str(job.input)[:200]}")
+        word = typer.prompt(job.row_id, default="", show_default=False, err=True).strip()
+        try:
+            if word == "release":
+                if _may_release([job]):
+                    await reconcile.release(opened.state, [job])
+            elif word in ("give up", "give-up"):
+                await reconcile.give_up(opened.state, [job])
+            elif word:
+                await reconcile.adopt(opened.state, opened.provider, job.row_id, word)
+        except reconcile.NotSettled as error:
+            say(str(error))
+
+
+def _doubt(job: Job) -> dict[str, Any]:
+    from batchgen.budget import usd
+
+    return {
+        "row": job.row_id,
+        "model": job.model,
+        "sent_at": job.intent_at,
+        "reason": job.reason,
+        "may_have_cost_usd": usd(job.estimate_micro),
+    }
+
+
+def _doubt_lines(jobs: Sequence[Job]) -> list[str]:
+    from batchgen.cli.show import table
+
+    head = ("row", "sent", "may have cost", "how the answer was lost")
+    body = [(job.row_id, _clock(job.intent_at), _cost([job]), job.reason or "") for job in jobs]
+    return table([head, *body])
+
+
+def _cost(jobs: Sequence[Job]) -> str:
+    from batchgen.budget import usd
+    from batchgen.cli.show import dollars
+
+    known = [job.estimate_micro for job in jobs if job.estimate_micro is not None]
+    return dollars(usd(sum(known)) if len(known) == len(jobs) else None)
+
+
+def _clock(at: float | None) -> str:
+    return "" if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def cancel(
+    out: flags.OutFolder, only: flags.Only = None, as_json: flags.Json = False, api_base: flags.ApiBase = None
+) -> None:
+    """Cancel what is still queued at the provider, and say what will be billed all the same."""
+    from batchgen.cli.running import base_of
+
+    with refusals():
+        from batchgen.cancelling import Cancelling, cancel_queued
+        from batchgen.run import Options, open_existing
+        from batchgen.token import find_token
+
+        options = Options(api_base=base_of(out, api_base), token=find_token(), only=frozenset(only) if only else None)
+
+        async def cancel_all() -> Cancelling:
+            async with open_existing(out, options) as opened:
+                return await cancel_queued(opened.state, opened.provider, options.only)
+
+        told = carried(cancel_all)
+    if as_json:
+        emit({"cancelled": told.cancelled, "too_late": told.too_late, "unanswered": told.unanswered})
+    say(f"{len(told.cancelled)} cancelled, {len(told.too_late)} already running or done: these will be billed")
+    if told.unanswered:
+        say(f"{len(told.unanswered)} gave no clear answer: {', '.join(sorted(told.unanswered)[:10])}")
+    if told.too_late or told.unanswered:
+        say(f"`batchgen collect {out}` brings in what goes on")
+        end(Exit.STILL_LIVE)
+
+
+def repair(out: flags.OutFolder, as_json: flags.Json = False, api_base: flags.ApiBase = None) -> None:
+    """Rebuild a lost, damaged or outdated state.db from the journal and the row folders."""
+    with refusals():
+        from batchgen.providers.runcomfy import api_base as base_without_v1
+        from batchgen.runfolder import RunFolder
+        from batchgen.statefile import StateUnusable
+        from batchgen.statefile.repair import repair
+
+        folder = RunFolder.at(out)
+        if not folder.path.is_dir():
+            raise StateUnusable(f"{folder.path} is not a run folder: there is no such folder")
+        repaired = repair(folder, base_without_v1(api_base))
+    if as_json:
+        emit({"rows": repaired.rows, "attempts": repaired.attempts, "notes": list(repaired.notes)})
+    say(*(f"note: {note}" for note in repaired.notes))
+    say(
+        f"repaired: {repaired.attempts} attempts at {repaired.rows} rows; the old state is in {folder.set_aside}",
+        "`batchgen run MANIFEST` goes on; rows that were never sent come from the manifest again",
+    )
+
+
+def show(
+    out: flags.OutFolder,
+    row: Annotated[str, typer.Argument(metavar="ROW", help="A row id.")],
+    as_json: flags.Json = False,
+) -> None:
+    """One row's story in time order."""
+    with refusals():
+        from batchgen.story import story
+
+        told = story(out, row)
+    if as_json:
+        emit({"row": row, "state": told.attempts[-1].state, "events": list(told.events)})
+        return
+    last = told.attempts[-1]
+    print(f"{row}: {last.state.value.replace('_', ' ')}, attempt {last.n}, {last.model}")
+    for event in told.events:
+        learned = [f"{name} {event[name]}" for name in ("request_id", "reason") if event.get(name) and name in event]
+        print(f"{_clock(event.get('at'))}  {event['n']}  {event['event']:<12}  {', '.join(learned)}".rstrip())
+    for file in last.saved:
+        pixels = f", {file.width}x{file.height}" if file.width else ""
+        print(f"    {file.name}  {file.bytes:,} bytes{pixels}")

@@ -1,0 +1,281 @@
+"""Rebuild a lost, damaged or outdated `state.db` from the journal, the row folders and what is left of the state.
+
+Nothing is deleted: the old state goes to `set-aside/`. Of each attempt the newest record counts, so that no second
+payment follows from a file that was lost or restored.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from batchgen.budget import micro
+from batchgen.job import Billed, Job, Output, SavedFile, State
+from batchgen.request import folded
+from batchgen.runfolder import RunFolder, sync_folder, write_whole
+from batchgen.statefile.journal import line_of_head
+from batchgen.statefile.lock import Lock
+from batchgen.statefile.tables import (
+    JOB_COLUMNS,
+    SCHEMA_VERSION,
+    UPDATE_JOB,
+    StateUnusable,
+    create,
+    job_from_record,
+    update_values,
+)
+
+_UNNAMED = re.compile(r"r-[0-9a-f]{16}(-\d+)?")
+_PLACE = "position, priority, note, source, line, explicit_id"
+
+
+@dataclass(slots=True)
+class _Found:
+    """Every attempt that any source knows, by (row id, n), with the sequence number of what was known last."""
+
+    jobs: dict[tuple[str, int], tuple[int, Job]] = field(default_factory=dict)
+    places: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    meta: dict[str, str] = field(default_factory=dict)
+    last_seq: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, seq: int, job: Job) -> None:
+        known = self.jobs.get((job.row_id, job.n))
+        if known is None or seq > known[0]:
+            self.jobs[job.row_id, job.n] = (seq, job)
+        self.last_seq = max(self.last_seq, seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What a repair found: attempts, rows, and everything a person should know."""
+
+    attempts: int
+    rows: int
+    notes: tuple[str, ...]
+
+
+def repair(folder: RunFolder, base: str) -> Repaired:
+    """Rebuild the state of *folder*; *base* is the API base if no source names one.
+
+    Raises FolderInUse, and StateUnusable for a state that a newer version wrote.
+    """
+    lock = Lock(folder)
+    try:
+        return _repair(folder, base)
+    finally:
+        lock.release()
+
+
+def _repair(folder: RunFolder, base: str) -> Repaired:
+    found = _Found()
+    _read_state(folder, found)
+    _read_journal(folder, found)
+    _read_sidecars(folder, found)
+    found.meta.setdefault("base", base)
+    found.meta.setdefault("rehearsal", "no")
+    part = folder.state.with_name("state.db.part")
+    part.unlink(missing_ok=True)
+    with closing(sqlite3.connect(part)) as connection:
+        _write(connection, found)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    folder.set_aside.mkdir(exist_ok=True)
+    for suffix in ("", "-wal", "-shm"):
+        old = Path(f"{folder.state}{suffix}")
+        if old.exists():
+            old.replace(folder.set_aside / f"state.{stamp}.db{suffix}")
+    part.replace(folder.state)
+    sync_folder(folder.path)
+    return Repaired(len(found.jobs), len({row_id for row_id, _ in found.jobs}), tuple(found.notes))
+
+
+# ── the three sources ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _read_state(folder: RunFolder, found: _Found) -> None:
+    """What the old state still tells, up to the first page that cannot be read."""
+    if not folder.state.exists():
+        return
+    try:
+        with closing(sqlite3.connect(f"{folder.state.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                raise StateUnusable(f"{folder.state} was written by a newer batchgen; install that one to repair it")
+            found.meta |= dict(connection.execute("SELECT name, value FROM meta").fetchall())
+            found.meta.pop("manifest", None)
+            for row_id, *place in connection.execute(f"SELECT row_id, {_PLACE} FROM rows"):
+                found.places[row_id] = tuple(place)
+            for seq, *record in connection.execute(f"SELECT jobs.seq, {JOB_COLUMNS} FROM jobs JOIN rows USING (key)"):
+                found.take(seq, job_from_record(tuple(record)))
+    except sqlite3.Error as error:
+        found.notes.append(f"the old state could not be read to its end ({error})")
+
+
+def _read_journal(folder: RunFolder, found: _Found) -> None:
+    if not folder.journal.exists():
+        found.notes.append("there is no journal: requests whose files are not here cannot be known any more")
+        return
+    attempts: dict[tuple[str, int], dict[str, Any]] = {}
+    bad = 0
+    for line in _lines(folder.journal):
+        if line is None:
+            bad += 1
+        elif line.get("event") == "Opened":
+            found.meta.setdefault("base", line["base"])
+            found.meta.setdefault("rehearsal", "yes" if line["rehearsal"] else "no")
+        else:
+            attempts.setdefault((line["row"], line["n"]), {}).update(line)
+    for told in attempts.values():
+        found.take(told["seq"], _job_of(told))
+    if bad:
+        found.notes.append(f"{bad} journal lines could not be read; the whole journal is kept in set-aside/")
+        _rewrite_journal(folder, found)
+
+
+def _lines(journal: Path) -> Iterator[dict[str, Any] | None]:
+    """The lines of a journal; None for one that cannot be read. A torn last line is no loss."""
+    with journal.open("rb") as stream:
+        for raw in stream:
+            if not raw.endswith(b"\n"):
+                return
+            try:
+                line = json.loads(raw)
+                yield line if isinstance(line, dict) and "seq" in line else None
+            except ValueError:
+                yield None
+
+
+def _rewrite_journal(folder: RunFolder, found: _Found) -> None:
+    """Keep the damaged journal aside, and leave one that holds its readable lines."""
+    good = b"".join(raw for raw in folder.journal.read_bytes().splitlines(keepends=True) if _readable(raw))
+    folder.set_aside.mkdir(exist_ok=True)
+    folder.journal.replace(folder.set_aside / f"journal.{time.time_ns()}.jsonl")
+    write_whole(folder.journal, good or (line_of_head(found.meta.get("base", ""), False) + "\n").encode())
+
+
+def _readable(raw: bytes) -> bool:
+    try:
+        return raw.endswith(b"\n") and "seq" in json.loads(raw)
+    except (ValueError, TypeError):
+        return False
+
+
+def _job_of(told: dict[str, Any]) -> Job:
+    """The attempt that merged journal lines describe."""
+    return Job(
+        key=0,
+        row_id=told["row"],
+        n=told["n"],
+        state=State(told["state"]),
+        model=told.get("model", ""),
+        input=told.get("input", {}),
+        files=tuple(told.get("files", ())),
+        fingerprint=told.get("fingerprint", ""),
+        meta=told.get("meta", {}),
+        outputs_asked=told.get("outputs_asked", 1),
+        units=told.get("units", 1),
+        billed=Billed(told["billed"]) if told.get("billed") else None,
+        outputs=tuple(Output(**output) for output in told.get("outputs") or ()),
+        saved=tuple(SavedFile(**file) for file in told.get("saved") or ()),
+        **{name: told.get(name) for name in _SCALARS},
+    )
+
+
+_SCALARS = (
+    "estimate_micro",
+    "cost_micro",
+    "request_id",
+    "reason",
+    "again_at",
+    "intent_at",
+    "submitted_at",
+    "ended_at",
+    "collected_at",
+)
+
+
+def _read_sidecars(folder: RunFolder, found: _Found) -> None:
+    """Row folders that no other source knows: they were paid for and are complete."""
+    for path in sorted(folder.rows.glob("*/row.json")):
+        try:
+            job = _job_of_sidecar(json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            found.notes.append(f"{path} could not be read ({error})")
+            continue
+        known = found.jobs.get((job.row_id, job.n))
+        if known is None or known[1].request_id is None:
+            found.take(0 if known is None else known[0] + 1, job)
+
+
+def _job_of_sidecar(told: dict[str, Any]) -> Job:
+    times = told["times"]
+    return Job(
+        key=0,
+        row_id=told["row_id"],
+        n=max(int(attempt["n"]) for attempt in told["attempts"]),
+        state=State.COLLECTED,
+        model=told["model"],
+        input=told["input"],
+        files=(),
+        fingerprint=told["fingerprint"],
+        meta=told["meta"],
+        outputs_asked=told.get("outputs_asked", 1),
+        cost_micro=micro(told["cost_usd"]),
+        request_id=told["request_id"],
+        intent_at=times.get("sent_at"),
+        submitted_at=times.get("accepted_at"),
+        ended_at=times.get("ended_at"),
+        saved=tuple(SavedFile(**file) for file in told["files"]),
+    )
+
+
+# ── the new state ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _write(connection: sqlite3.Connection, found: _Found) -> None:
+    create(connection)
+    meta = found.meta | {"journal_seq": str(found.last_seq), "repaired_at": str(time.time())}
+    meta.setdefault("fingerprint_version", "1")
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+    latest = dict(sorted(found.jobs))  # the highest attempt of each row comes last
+    for row_id in latest:
+        place = found.places.get(row_id, (None, 0, "", "", 0, not _UNNAMED.fullmatch(row_id)))
+        job = found.jobs[row_id, latest[row_id]][1]
+        connection.execute(
+            f"INSERT INTO rows (row_id, folded, meta, {_PLACE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (row_id, folded(row_id), json.dumps(job.meta, ensure_ascii=False), *place),
+        )
+    keys = dict(connection.execute("SELECT row_id, key FROM rows").fetchall())
+    for (row_id, n), (seq, job) in sorted(found.jobs.items()):
+        _insert(connection, replace(job, key=keys[row_id]), seq, n == latest[row_id])
+    connection.execute(
+        "UPDATE jobs SET (position, priority) = (SELECT position, priority FROM rows WHERE key = jobs.key)"
+    )
+    connection.commit()
+
+
+def _insert(connection: sqlite3.Connection, job: Job, seq: int, latest: bool) -> None:
+    connection.execute(
+        "INSERT INTO jobs (key, n, latest, state, model, input, files, fingerprint, outputs_asked, units) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            job.key,
+            job.n,
+            latest,
+            job.state,
+            job.model,
+            json.dumps(job.input, ensure_ascii=False),
+            json.dumps([dict(file) for file in job.files]),
+            job.fingerprint,
+            job.outputs_asked,
+            job.units,
+        ),
+    )
+    connection.execute(UPDATE_JOB, update_values(job, job, seq))

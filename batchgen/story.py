@@ -1,0 +1,50 @@
+"""One row's story: every attempt, and every event in time order, as the journal tells it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchgen.exits import Refusal
+from batchgen.job import Job
+from batchgen.runfolder import RunFolder
+from batchgen.statefile import Reader, StateUnusable, read_only
+
+
+class NoSuchRow(Refusal):
+    """The folder has no row of that id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """*events* are journal lines of the row, oldest first."""
+
+    attempts: tuple[Job, ...]
+    events: tuple[dict[str, Any], ...]
+
+
+def story(out: Path, row_id: str) -> Story:
+    """What happened to one row. Raises NoSuchRow, and StateUnusable if *out* is not a run folder."""
+    folder = RunFolder.at(out)
+    if not folder.state.exists():
+        raise StateUnusable(f"{folder.path} is not a run folder: it has no state.db")
+    reader = Reader(read_only(folder.state))
+    try:
+        attempts = tuple(reader.attempts(row_id))
+    finally:
+        reader.close()
+    if not attempts:
+        raise NoSuchRow(f"{folder.path} has no row {row_id!r}")
+    return Story(attempts, tuple(_events(folder.journal, row_id)))
+
+
+def _events(journal: Path, row_id: str) -> Iterator[dict[str, Any]]:
+    """Lines about *row_id*; all others are passed over without being parsed."""
+    mark = json.dumps({"row": row_id}, separators=(",", ":")).encode()[1:-1]
+    with journal.open("rb") as stream:
+        for raw in stream:
+            if mark in raw and raw.endswith(b"\n") and (line := json.loads(raw)).get("row") == row_id:
+                yield line
