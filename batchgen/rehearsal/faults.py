@@ -153,9 +153,7 @@ class FaultPlan:
             kind = name.partition(".")[0]
             self.rules[kind] = (*self.rules.get(kind, ()), _rule(name, value))
         else:
-            near = difflib.get_close_matches(name, [*FAULTS, *SETTINGS], n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join([*FAULTS, *SETTINGS])}"
-            raise FaultProblem(f"no fault or setting is called '{name}'; {hint}")
+            raise FaultProblem(f"no fault or setting is called '{name}'; {_hint(name)}")
 
     def setting(self, name: str) -> str:
         return self.settings.get(name) or SETTINGS[name][0]
@@ -194,6 +192,13 @@ def roll(seed: int, *about: object) -> float:
     """A number in [0, 1) that depends on nothing but its arguments."""
     digest = hashlib.blake2b("\x1f".join(map(str, (seed, *about))).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2.0**64
+
+
+def _hint(name: str) -> str:
+    """The known name that was probably meant: the same fault of another kind, else one spelled alike."""
+    of_other_kind = [fault for fault in FAULTS if fault.partition(".")[2] == name.rpartition(".")[2]]
+    near = of_other_kind or difflib.get_close_matches(name, [*FAULTS, *SETTINGS], n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"known are: {', '.join([*FAULTS, *SETTINGS])}"
 
 
 def _rule(name: str, value: str) -> Rule:

@@ -6,7 +6,8 @@ import hashlib
 import hmac
 import re
 import uuid
-from urllib.parse import quote, unquote
+from functools import cache
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -27,10 +28,17 @@ def output_path(job: Job, index: int, suffix: str) -> str:
     The first part is the request, the second the index. The id in the file name hangs on model and index alone, so
     different jobs have files of the same name.
     """
-    request = base64.b64encode(uuid.UUID(job.request_id).bytes).decode()
-    number = base64.b64encode(str(index).encode()).decode()
-    name = hashlib.sha256(f"{job.model_id}{index}".encode()).hexdigest()[:21]
-    return f"/{quote(request, safe='')}/{quote(number, safe='')}/output/{name}_output{suffix}"
+    request = _encoded(bytes.fromhex(job.request_id.replace("-", "")))
+    return f"/{request}/{_encoded(str(index).encode())}/output/{_file_id(job.model_id, index)}_output{suffix}"
+
+
+def _encoded(part: bytes) -> str:
+    return base64.b64encode(part).decode().replace("/", "%2F").replace("+", "%2B").replace("=", "%3D")
+
+
+@cache
+def _file_id(model_id: str, index: int) -> str:
+    return hashlib.sha256(f"{model_id}{index}".encode()).hexdigest()[:21]
 
 
 def _signature(provider: Provider, path: str, expires: str) -> str:

@@ -16,7 +16,7 @@ from batchgen.rehearsal.pictures import Input, inputs
 from batchgen.rehearsal.scenery import MOODS, SCENES, scene
 from batchgen.rehearsal.sizes import requested_size
 from batchgen.rehearsal.sound import melody
-from batchgen.rehearsal.treatments import treated
+from batchgen.rehearsal.treatments import mentions, styled, treated
 
 MARK = "REHEARSAL - not a real generation"
 WORKING_PIXELS = 1_600_000
@@ -26,7 +26,7 @@ FRAMES, FRAMES_PER_S = 24, 12
 
 SCENE_WORDS = (
     ("city", ("city", "street", "skyline", "tokyo", "new york", "building", "urban", "cyberpunk", "neon")),
-    ("sea", ("sea", "ocean", "beach", "coast", "ship", "boat", "wave", "island")),
+    ("sea", ("sea", "ocean", "beach", "coast", "ship", "boat", "wave", "island", "lighthouse", "harbour")),
     ("lake", ("lake", "river", "reflection", "fjord", "pond", "water")),
     ("dunes", ("dune", "desert", "sand", "sahara", "mars")),
     ("forest", ("forest", "wood", "tree", "jungle", "fir", "fox", "deer")),
@@ -35,9 +35,9 @@ SCENE_WORDS = (
 )
 MOOD_WORDS = (
     ("aurora", ("aurora", "northern light")),
-    ("night", ("night", "moon", "midnight", "star", "dark", "neon", "cyberpunk")),
+    ("night", ("night", "moon", "midnight", "star", "starry", "dark", "neon", "cyberpunk")),
     ("sunset", ("sunset", "dusk", "golden hour", "evening")),
-    ("dawn", ("dawn", "sunrise", "morning", "mist", "fog")),
+    ("dawn", ("dawn", "sunrise", "morning", "mist", "fog", "foggy")),
     ("winter", ("winter", "snow", "ice", "frost")),
     ("autumn", ("autumn", "october", "harvest")),
     ("spring", ("spring", "blossom", "flower", "garden")),
@@ -57,10 +57,14 @@ class Order:
     media_type: str
 
     @cached_property
+    def series_seed(self) -> int:
+        """What all outputs of the request share: everything it says."""
+        return _hash(self.model_id, self.submitted)
+
+    @cached_property
     def seed(self) -> int:
-        """What the picture hangs on: everything the request says, and which output it is."""
-        request = json.dumps([self.model_id, self.submitted, self.index], sort_keys=True, ensure_ascii=False)
-        return int.from_bytes(hashlib.sha256(request.encode()).digest()[:8], "big")
+        """What this output hangs on: the request, and which of its outputs it is."""
+        return _hash(self.series_seed, self.index)
 
     @property
     def prompt(self) -> str:
@@ -69,6 +73,11 @@ class Order:
     @property
     def shown_seed(self) -> str:
         return str(self.submitted.get("seed", "none"))
+
+
+def _hash(*about: Any) -> int:
+    text = json.dumps(about, sort_keys=True, ensure_ascii=False)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def drawn(order: Order) -> bytes:
@@ -84,24 +93,26 @@ def drawn(order: Order) -> bytes:
 def _picture(order: Order, width: int, height: int) -> Image.Image:
     given = list(inputs(order.submitted, order.properties))
     rng = np.random.default_rng(order.seed)
-    shown = [one for one in given if one.picture is not None]
-    if not shown:
-        return _with_labels(_scenery(order, rng, width, height), given)
     shrink = min(1.0, (WORKING_PIXELS / (width * height)) ** 0.5)
     size = (max(8, round(width * shrink)), max(8, round(height * shrink)))
-    first = shown[(order.index // 4) % len(shown)]
-    image = treated(_framed(first, size, order.index, rng), order.prompt, rng)
+    shown = [one for one in given if one.picture is not None]
+    if shown:
+        first = shown[(order.index // 4) % len(shown)]
+        image = treated(_framed(first, size, order.index, rng), order.prompt, rng)
+    else:
+        first = None
+        image = styled(_scenery(order, *size), order.prompt, rng)
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.LANCZOS)
     return _with_labels(_with_prints(image, [one for one in shown if one is not first]), given)
 
 
-def _scenery(order: Order, rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    words = order.prompt.lower()
-    kinds = [kind for kind, names in SCENE_WORDS if any(name in words for name in names)]
-    moods = [mood for mood, names in MOOD_WORDS if any(name in words for name in names)]
-    kind = kinds[0] if kinds else SCENES[int(rng.integers(len(SCENES) - 1))]
-    mood = moods[0] if moods else list(MOODS)[int(rng.integers(len(MOODS)))]
+def _scenery(order: Order, width: int, height: int) -> Image.Image:
+    """A place that the prompt names, or else one that all outputs of the request have in common."""
+    series = np.random.default_rng(order.series_seed)
+    by_chance = SCENES[int(series.integers(len(SCENES) - 1))], list(MOODS)[int(series.integers(len(MOODS)))]
+    kind = next((kind for kind, names in SCENE_WORDS if mentions(order.prompt, names)), by_chance[0])
+    mood = next((mood for mood, names in MOOD_WORDS if mentions(order.prompt, names)), by_chance[1])
     return scene(width, height, order.seed, kind, MOODS[mood])
 
 

@@ -64,7 +64,7 @@ def scene(width: int, height: int, seed: int, kind: str, mood: Mood) -> Image.Im
 
 
 def _landscape(rng: np.random.Generator, w: int, h: int, kind: str, mood: Mood) -> Plane:
-    sun = (float(rng.uniform(0.22, 0.78)), mood.sun_height)
+    sun = (float(rng.uniform(0.22, 0.78)), mood.sun_height + float(rng.uniform(-0.1, 0.05)))
     horizon = {"sea": 0.56, "lake": 0.62, "city": 0.68}.get(kind, 1.0)
     land_h = max(4, round(h * horizon))
     pixels = _sky(rng, w, land_h, mood, sun)

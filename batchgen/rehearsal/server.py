@@ -126,7 +126,7 @@ class Api:
     async def _back_door(self, request: web.BaseRequest, path: str) -> web.Response:
         """What no provider has: the ledger, and a way to change its mind."""
         if path == "/__ledger" and request.method == "GET":
-            return json_answer(ledger(self.provider, summary=request.query.get("summary") == "1"))
+            return json_answer(await ledger(self.provider, summary=request.query.get("summary") == "1"))
         if path == "/__control" and request.method == "POST":
             try:
                 self.provider.change(json.loads(await request.read()))

@@ -1,5 +1,6 @@
 """What is done to an input picture: real edits that a prompt can name, and a seed can choose."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -156,14 +157,16 @@ def neon(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 # Words of a prompt -> what they ask for; the first that occurs wins.
-BY_WORD: tuple[tuple[tuple[str, ...], Treatment], ...] = (
+STYLES: tuple[tuple[tuple[str, ...], Treatment], ...] = (
     (("watercolor", "watercolour", "aquarelle"), watercolour),
-    (("oil paint", "oil on", " oil", "van gogh", "impasto", "impression"), oil),
+    (("oil", "van gogh", "impasto", "impressionist", "painting"), oil),
     (("sketch", "pencil", "charcoal", "line art", "drawing", "ink"), sketch),
     (("cyberpunk", "neon", "synthwave"), neon),
     (("black and white", "monochrome", "noir"), monochrome),
     (("vintage", "retro", "film", "sepia", "polaroid", "analog"), vintage),
     (("duotone", "pop art", "poster", "risograph"), duotone),
+)
+HOURS: tuple[tuple[tuple[str, ...], Treatment], ...] = (
     (("night", "moon", "midnight", "starry"), night),
     (("sunset", "golden hour", "dusk", "sunrise", "dawn", "evening"), sunset),
     (("snow", "winter", "frost", "ice"), snow),
@@ -173,9 +176,18 @@ BY_WORD: tuple[tuple[tuple[str, ...], Treatment], ...] = (
 CHOSEN_BY_SEED = (sunset, autumn, watercolour, duotone, vintage, spring, oil, night)
 
 
+def mentions(prompt: str, names: tuple[str, ...]) -> bool:
+    """Whether *prompt* has one of *names* as words of its own: `watercolour` is no water, `snowy` is snow."""
+    return re.search(rf"\b(?:{'|'.join(names)})(?:s|y|ed)?\b", prompt, re.IGNORECASE) is not None
+
+
+def styled(image: Image.Image, prompt: str, rng: np.random.Generator) -> Image.Image:
+    """*image* in the style that *prompt* names; as it is if it names none."""
+    treat = next((treat for names, treat in STYLES if mentions(prompt, names)), None)
+    return treat(image, rng) if treat else image
+
+
 def treated(image: Image.Image, prompt: str, rng: np.random.Generator) -> Image.Image:
     """*image* as *prompt* wants it, or as the seed does if no word of it is known."""
-    words = f" {prompt.lower()}"
-    chosen = next((treat for names, treat in BY_WORD if any(name in words for name in names)), None)
-    treat = chosen or CHOSEN_BY_SEED[int(rng.integers(len(CHOSEN_BY_SEED)))]
-    return treat(image, rng)
+    treat = next((treat for names, treat in (*STYLES, *HOURS) if mentions(prompt, names)), None)
+    return (treat or CHOSEN_BY_SEED[int(rng.integers(len(CHOSEN_BY_SEED)))])(image, rng)
