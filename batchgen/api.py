@@ -1,0 +1,154 @@
+"""What the command line does, callable from a script or a notebook: each as `name` and as `name_async`.
+
+    from batchgen import Options, plan, run
+
+    bill = plan("postcards.csv")
+    print(bill.total_usd, [str(problem) for problem in bill.problems])
+    report = run("postcards.csv", Options(in_flight=40, budget_usd=25), yes=True)
+    print(report.rows, report.exit)
+
+The token comes from the environment (see `batchgen.token`) unless the options hold one. What cannot be done raises a
+`Refusal` with the sentence that the command line would print.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from batchgen import runner, standing
+from batchgen.billing import Plan
+from batchgen.outcome import Report
+from batchgen.rehearsal.rehearse import rehearse as rehearse_for_free
+from batchgen.runner import Options
+from batchgen.token import TokenMissing, find_token
+
+T = TypeVar("T")
+_DEFAULTS = Options()
+
+
+async def plan_async(manifest: str | Path, options: Options = _DEFAULTS) -> Plan:
+    """The bill of a manifest and its problems. Sends nothing; needs no token."""
+    return await runner.plan(Path(manifest), _with_token(options, needed=False))
+
+
+async def run_async(
+    manifest: str | Path,
+    options: Options = _DEFAULTS,
+    *,
+    yes: bool = False,
+    consent: Callable[[Plan], bool] | None = None,
+) -> Report:
+    """Run a manifest to its end, or resume it.
+
+    *yes* agrees to the bill; or *consent* is shown it and decides. With neither, nothing that costs money is sent and
+    Refused is raised. Raises InvalidManifest with the plan that holds every problem.
+    """
+    return await runner.run(Path(manifest), _with_token(options), consent or (lambda bill: yes))
+
+
+async def rehearse_async(
+    manifest: str | Path, options: Options = _DEFAULTS, *, faults: str = "", latency: str = "lognormal:2s"
+) -> Report:
+    """The same run against the embedded server: free, in a folder of its own."""
+    return await rehearse_for_free(Path(manifest), options, faults=faults, latency=latency, draw="full")
+
+
+async def collect_async(out: str | Path, options: Options = _DEFAULTS, *, verify: bool = False) -> Report:
+    """Poll and download what was paid for. Cannot spend."""
+    return await runner.collect(Path(out), _with_token(options), verify)
+
+
+async def retry_async(
+    out: str | Path,
+    options: Options = _DEFAULTS,
+    *,
+    yes: bool = False,
+    rerun: bool = False,
+    consent: Callable[[Plan], bool] | None = None,
+) -> Report:
+    """Send failed and cancelled rows again (with *rerun* collected ones too), each as a new attempt."""
+    return await runner.retry(Path(out), _with_token(options), consent or (lambda bill: yes), rerun)
+
+
+def status(out: str | Path) -> Report:
+    """A run folder in figures, also while a run is on."""
+    return standing.status(Path(out))
+
+
+def plan(manifest: str | Path, options: Options = _DEFAULTS) -> Plan:
+    """See `plan_async`."""
+    return _wait(plan_async(manifest, options))
+
+
+def run(
+    manifest: str | Path,
+    options: Options = _DEFAULTS,
+    *,
+    yes: bool = False,
+    consent: Callable[[Plan], bool] | None = None,
+) -> Report:
+    """See `run_async`."""
+    return _wait(run_async(manifest, options, yes=yes, consent=consent))
+
+
+def rehearse(
+    manifest: str | Path, options: Options = _DEFAULTS, *, faults: str = "", latency: str = "lognormal:2s"
+) -> Report:
+    """See `rehearse_async`."""
+    return _wait(rehearse_async(manifest, options, faults=faults, latency=latency))
+
+
+def collect(out: str | Path, options: Options = _DEFAULTS, *, verify: bool = False) -> Report:
+    """See `collect_async`."""
+    return _wait(collect_async(out, options, verify=verify))
+
+
+def retry(
+    out: str | Path,
+    options: Options = _DEFAULTS,
+    *,
+    yes: bool = False,
+    rerun: bool = False,
+    consent: Callable[[Plan], bool] | None = None,
+) -> Report:
+    """See `retry_async`."""
+    return _wait(retry_async(out, options, yes=yes, rerun=rerun, consent=consent))
+
+
+def _with_token(options: Options, needed: bool = True) -> Options:
+    if options.token is not None:
+        return options
+    try:
+        return replace(options, token=find_token())
+    except TokenMissing:
+        if needed:
+            raise
+        return options
+
+
+def _wait(work: Coroutine[Any, Any, T]) -> T:
+    """Run *work* to its end, in a thread of its own where a loop is running already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    ended: list[T] = []
+    failed: list[BaseException] = []
+
+    def work_here() -> None:
+        try:
+            ended.append(asyncio.run(work))
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
+            failed.append(error)
+
+    thread = threading.Thread(target=work_here, name="batchgen")
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return ended[0]
