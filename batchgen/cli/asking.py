@@ -18,7 +18,7 @@ models = typer.Typer(help="The models of the catalogue.", no_args_is_help=True)
 def status(out: flags.OutFolder, as_json: flags.Json = False) -> None:
     """How a run folder stands: rows by state and cost, also while a run is on."""
     with refusals():
-        from batchgen.status import status
+        from batchgen.standing import status
 
         told = status(out)
     if as_json:

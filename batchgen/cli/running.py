@@ -16,9 +16,9 @@ from batchgen.cli.ends import carried, emit, end, refusals, say
 from batchgen.exits import Exit
 
 if TYPE_CHECKING:
+    from batchgen.billing import Plan
     from batchgen.job import Job
     from batchgen.outcome import Report
-    from batchgen.plan import Plan
     from batchgen.scheduler import Scheduler
 
 _JOB_TIMEOUT_S = 7200.0
@@ -48,7 +48,7 @@ def run(
 ) -> None:
     """Validate, show the bill, ask, submit, poll and collect. Run it again, and it resumes."""
     with refusals():
-        from batchgen.run import Options, run
+        from batchgen.runner import Options, run
         from batchgen.token import find_token
 
         options = Options(
@@ -91,8 +91,8 @@ def rehearse(
 ) -> None:
     """The same run against the embedded server: free, and in a folder of its own (OUT.rehearsal)."""
     with refusals():
-        from batchgen.rehearse import rehearse
-        from batchgen.run import Options
+        from batchgen.rehearsal.rehearse import rehearse
+        from batchgen.runner import Options
 
         options = Options(out=out, in_flight=in_flight, limit=limit, only=_ids(only), rehearsal=True, inline_files=True)
         watch = _watch(quiet, _resume_command())
@@ -114,7 +114,7 @@ def plan(
     from batchgen.cli.show import bill, problems
 
     with refusals():
-        from batchgen.run import Options, plan
+        from batchgen.runner import Options, plan
 
         options = Options(
             out=out, api_base=api_base, token=token_if_any(), limit=limit, only=_ids(only), rerun_changed=rerun_changed
@@ -145,7 +145,7 @@ def collect(
 ) -> None:
     """Poll and download what was paid for. Never submits anything."""
     with refusals():
-        from batchgen.run import Options, collect
+        from batchgen.runner import Options, collect
         from batchgen.token import find_token
 
         options = Options(
@@ -178,7 +178,7 @@ def retry(
 ) -> None:
     """Send failed and cancelled rows again, each as a new attempt."""
     with refusals():
-        from batchgen.run import Options, retry
+        from batchgen.runner import Options, retry
         from batchgen.token import find_token
 
         options = Options(
@@ -202,7 +202,7 @@ def retry(
 def _invalid_manifests(as_json: bool) -> Iterator[None]:
     """Show every problem of a manifest that cannot be run."""
     from batchgen.cli.show import problems
-    from batchgen.run import InvalidManifest
+    from batchgen.runner import InvalidManifest
 
     try:
         yield

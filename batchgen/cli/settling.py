@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batchgen.job import Job
-    from batchgen.run import Opened
+    from batchgen.runner import Opened
 
 
 def reconcile(
@@ -39,7 +39,7 @@ def reconcile(
     from batchgen.cli.running import base_of, token_if_any
 
     with refusals():
-        from batchgen.run import Options, open_existing
+        from batchgen.runner import Options, open_existing
 
         options = Options(api_base=base_of(out, api_base), token=token_if_any())
 
@@ -160,7 +160,7 @@ def cancel(
 
     with refusals():
         from batchgen.cancelling import Cancelling, cancel_queued
-        from batchgen.run import Options, open_existing
+        from batchgen.runner import Options, open_existing
         from batchgen.token import find_token
 
         options = Options(api_base=base_of(out, api_base), token=find_token(), only=frozenset(only) if only else None)

@@ -11,7 +11,7 @@ from batchgen.job import State
 from batchgen.outcome import Report
 
 if TYPE_CHECKING:
-    from batchgen.plan import Plan
+    from batchgen.billing import Plan
     from batchgen.request import Problem
 
 _MOST_PROBLEMS = 50
