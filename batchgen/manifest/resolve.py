@@ -15,7 +15,7 @@ from batchgen.request import LocalFile, Problem, Row, fingerprint, row_id_fault
 from batchgen.schema import Fault, ModelSchema
 from batchgen.schema.cells import Misfit, to_integer, to_string
 
-_NO_MODEL = "no model is given; add a `model` column, `model:` in a YAML manifest, or name it when you run"
+_NO_MODEL = "no model is given; add a `model` column, or in a YAML manifest `model:` at its top"
 
 
 class Resolver:

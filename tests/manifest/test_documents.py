@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
-from reading import SEED, Reading, reading_in
 
 from batchgen.manifest import sources
+from tests.manifest.reading import SEED, Reading, reading_in
 
 URL = "https://example.com/a.png"
 HEAD = f"model: {SEED}\n"

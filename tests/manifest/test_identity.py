@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reading import SEED, Reading, reading_in
 
 from batchgen.request import folded, row_id_fault
+from tests.manifest.reading import SEED, Reading, reading_in
 
 URL = "https://example.com/a.png"
 OTHER = "https://example.com/b.png"

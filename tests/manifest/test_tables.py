@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reading import SEED, Read, Reading, reading_in, schemas
 
 from batchgen.manifest import ManifestError, read
 from batchgen.manifest.record import Record
 from batchgen.manifest.separated import read_csv
+from tests.manifest.reading import SEED, Read, Reading, reading_in, schemas
 
 URL = "https://example.com/a.png"
 
