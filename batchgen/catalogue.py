@@ -1,10 +1,11 @@
-"""Which schema a model has: asked of the provider's catalogue, kept for a day, shipped for the first models."""
+"""Which schema and price a model has: asked of the provider's catalogue, kept for a day, shipped for some models."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Protocol
 
 from batchgen.budget import Price, micro
@@ -29,34 +30,42 @@ class Asks(Protocol):
 
 
 class Catalogue:
-    """Schemas by model id for the loader's thread; the provider is asked in the event loop.
+    """Schemas by model id for the loader's thread; the provider is asked in the event loop that made this.
 
-    *provider* None works offline: from the cache, then from what is shipped.
+    *provider* None works offline: from the cache, then from what is shipped. *price_list* (USD for one output or
+    second) goes before the catalogue's prices.
     """
 
-    def __init__(self, base: str, provider: Asks | None, cache: SchemaCache | None = None) -> None:
+    def __init__(
+        self,
+        base: str,
+        provider: Asks | None,
+        price_list: Mapping[str, Decimal] | None = None,
+        cache: SchemaCache | None = None,
+    ) -> None:
         self._base = base
         self._provider = provider
+        self._price_list = price_list or {}
         self._cache = cache or SchemaCache()
         self._loop = asyncio.get_running_loop()
         self._known: dict[str, ModelSchema] = {}
-        self.unreachable = False
+        self._unreachable = False
 
     def schema(self, model: str) -> ModelSchema:
-        """The schema of *model*. Call it from a worker thread. Raises ModelUnknown."""
+        """The schema of *model*. Call it from a worker thread until it is known. Raises ModelUnknown."""
         if model not in self._known:
             self._known[model] = self._look_up(model)
         return self._known[model]
 
     def price(self, model: str, highest_seen_micro: int | None = None) -> Price:
-        """The list price of *model*, raised to the highest one seen."""
+        """The price of *model*, its reserve raised to the highest one seen."""
         schema = self._known.get(model)
-        listed = None if schema is None else micro(schema.base_price_usd)
+        listed = micro(self._price_list.get(model, None if schema is None else schema.base_price_usd))
         known = [amount for amount in (listed, highest_seen_micro) if amount is not None]
         return Price(listed, max(known) if known else None)
 
     def units(self, model: str, request_input: Mapping[str, Any]) -> int:
-        """What the list price is multiplied by: outputs, or seconds of the longest duration that may be billed."""
+        """What the price is multiplied by: outputs, or seconds of the longest duration that may be billed."""
         schema = self._known[model]
         outputs = schema.outputs_asked(request_input)
         return outputs * schema.seconds_asked(request_input) if schema.price_unit == "second" else outputs
@@ -74,12 +83,12 @@ class Catalogue:
         raise ModelUnknown(model, [near] if near else [])
 
     def _ask(self, model: str) -> Mapping[str, Any] | None:
-        if self._provider is None or self.unreachable:
+        if self._provider is None or self._unreachable:
             return None
         asking = asyncio.run_coroutine_threadsafe(self._provider.catalogue_entry(model), self._loop)
         try:
             return asking.result(_ASK_S)
         except Exception:  # noqa: BLE001 - whatever went wrong, the cache and the shipped schemas remain
             asking.cancel()
-            self.unreachable = True
+            self._unreachable = True
             return None

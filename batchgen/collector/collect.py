@@ -20,11 +20,11 @@ from batchgen.collector.download import (
     Refused,
     Whole,
     download,
-    expires_at,
     is_disk_full,
 )
 from batchgen.collector.verify import Undecodable, sha256_of
 from batchgen.job import Billed, Collected, Job, JobFailed, Output, SavedFile
+from batchgen.links import expires_at
 from batchgen.runfolder import RunFolder
 
 FRESH_LINK_S = 600.0

@@ -9,10 +9,9 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeAlias
-from urllib.parse import parse_qs, urljoin, urlsplit
+from typing import TypeAlias
+from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies
 
 import aiofiles
@@ -240,22 +239,3 @@ class _PublicResolver(AbstractResolver):
 
     async def close(self) -> None:
         await self._resolver.close()
-
-
-def expires_at(url: str) -> float | None:
-    """When a signed URL stops working, in Unix seconds; None if the URL does not say."""
-    query: Mapping[str, Any] = {name.lower(): values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
-    if (stamp := query.get("expires") or query.get("se")) and stamp.isascii() and stamp.isdigit():
-        return float(stamp)
-    for vendor in ("amz", "goog", "oss", "tos"):
-        if (signed := query.get(f"x-{vendor}-date")) and (lasts := query.get(f"x-{vendor}-expires", "")).isdigit():
-            return _compact_time(signed, int(lasts))
-    return None
-
-
-def _compact_time(stamp: str, lasts_s: int) -> float | None:
-
-    try:
-        return datetime.strptime(f"{stamp}+0000", "%Y%m%dT%H%M%SZ%z").timestamp() + lasts_s
-    except ValueError:
-        return None

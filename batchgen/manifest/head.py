@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ class Head:
     columns: dict[str, str] = field(default_factory=dict)
     matrix: Matrix | None = None
     templates: dict[str, TextTemplate | list[TextTemplate]] = field(default_factory=dict)
+    prices: dict[str, Decimal] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     has_rows: bool = False
@@ -196,6 +198,21 @@ def _take_template(head: Head, _path: Path, node: Node) -> None:
         head.templates[name] = templates if isinstance(value, list) else templates[0]
 
 
+def _take_prices(head: Head, _path: Path, node: Node) -> None:
+    if not isinstance(node.value, dict):
+        head.problem("prices", "write model: USD pairs, such as {bytedance/seedream-4-0/edit-sequential: 0.03}")
+        return
+    for model, cell in node.bare().items():
+        try:
+            price = Decimal(str(cell))
+        except InvalidOperation:
+            price = Decimal(-1)
+        if price.is_finite() and price >= 0:
+            head.prices[model] = price
+        else:
+            head.problem(f"prices.{model}", f"{str(cell)!r} is not an amount of USD for one output or second")
+
+
 _KEYS: Mapping[str, Callable[[Head, Path, Node], None]] = {
     "model": _take_model,
     "defaults": _take_defaults,
@@ -203,4 +220,5 @@ _KEYS: Mapping[str, Callable[[Head, Path, Node], None]] = {
     "columns": _take_columns,
     "matrix": _take_matrix,
     "template": _take_template,
+    "prices": _take_prices,
 }

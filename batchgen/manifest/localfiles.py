@@ -42,8 +42,10 @@ class LocalFiles:
         faults: list[Fault] = []
         for name in media:
             value = request_input.get(name)
-            for index, address in enumerate(value) if isinstance(value, list) else ((None, value),):
-                if not isinstance(address, str) or address.startswith(_REMOTE):
+            if value is None:
+                continue
+            for index, address in enumerate(value) if type(value) is list else ((None, value),):
+                if type(address) is not str or address.startswith(_REMOTE):
                     continue
                 found = self._find(folder_of(cells, name), address)
                 if isinstance(found, str):

@@ -11,7 +11,7 @@ from batchgen.request import canonical
 from batchgen.schema import Fault, ModelSchema, did_you_mean
 from batchgen.schema.cells import to_string
 
-ABOUT_THE_ROW = ("id", "model", "priority", "note", "meta")
+ABOUT_THE_ROW = frozenset({"id", "model", "priority", "note", "meta"})
 """The columns that are about the row and are never sent."""
 
 _SLUG_CHARACTERS = 40
@@ -47,14 +47,20 @@ class Parts:
 
 def split(cells: Mapping[str, Any]) -> Parts:
     """*cells* in their parts, `images.0` and `images.1` gathered to one list."""
-    fields = dict(cells)
-    parts = Parts({key: fields.pop(key) for key in ABOUT_THE_ROW if key in fields}, fields)
-    for key in fields:
-        if "." in key:
-            _gather(parts)
-            break
-    if "meta" in parts.own:
-        cell = parts.own.pop("meta")
+    own: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
+    is_dotted = False
+    for key, cell in cells.items():
+        if key in ABOUT_THE_ROW:
+            own[key] = cell
+        else:
+            fields[key] = cell
+            is_dotted = is_dotted or "." in key
+    parts = Parts(own, fields)
+    if is_dotted:
+        _gather(parts)
+    if "meta" in own:
+        cell = own.pop("meta")
         _keep(parts, cell if isinstance(cell, dict) else {"meta": cell})
     return parts
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from batchgen.manifest.head import Head
@@ -26,6 +26,8 @@ class Resolver:
         self._table = table
         self._told = told
         self._files = files
+        self._models_met: dict[str, Set[str]] = {}
+        self._variables = head.variables
         self._is_plain = not (head.matrix or head.templates or head.defaults)
         self._folder = os.path.dirname(table.file)
         self._head_folder = os.path.dirname(head.file)
@@ -54,7 +56,7 @@ class Resolver:
                     seen.add((found.line, found.message))
                 yield found
 
-    def _row(self, record: Record, combination: Mapping[str, Any]) -> list[Row | Problem]:
+    def _row(self, record: Record, combination: Mapping[str, Any]) -> Sequence[Row | Problem]:
         cells = record.cells if self._is_plain else {**self._head.defaults, **record.cells, **combination}
         parts = split(cells)
         if self._head.templates:
@@ -65,15 +67,20 @@ class Resolver:
         schema = self._told.schema(model, self._table.file, record.line)
         if schema is None:
             return []
-        news = self._told.news(schema, self._table, record.line, self._head)
-        parts.without(self._told.columns_unknown(schema.model_id))
-        if self._head.variables:
-            parts.set_aside(self._head.variables, schema)
-        return [*news, *self._checked(record, combination, schema, parts)]
+        news: list[Problem] = []
+        if model not in self._models_met:
+            self._models_met[model] = self._told.columns_unknown(schema.model_id)
+            news = self._told.news(schema, self._table, record.line, self._head)
+        if unusable := self._models_met[model]:
+            parts.without(unusable)
+        if self._variables:
+            parts.set_aside(self._variables, schema)
+        found = self._checked(record, combination, schema, parts)
+        return [*news, *found] if news else found
 
     def _checked(
         self, record: Record, combination: Mapping[str, Any], schema: ModelSchema, parts: Parts
-    ) -> list[Row] | list[Problem]:
+    ) -> Sequence[Row | Problem]:
         request_input, faults = schema.checked(parts.fields)
         if parts.faults:
             written = {f"$.{name}" for name in self._head.templates}  # where one failed, not also missing

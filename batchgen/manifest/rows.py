@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
 from batchgen.manifest.document import Entry, entries
@@ -50,6 +51,11 @@ def sources(path: Path) -> list[Path]:
     """Every file the rows of the manifest come from: itself, and the table it names."""
     table = _head(path).rows_from
     return [path] if table is None else [path, table]
+
+
+def prices(path: Path) -> dict[str, Decimal]:
+    """The price list of the manifest: USD for one output or second, by model. Empty for a table."""
+    return dict(_head(path).prices)
 
 
 def _head(path: Path) -> Head:

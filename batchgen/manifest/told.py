@@ -84,7 +84,7 @@ class Told:
 
     def columns_unknown(self, model: str) -> Set[str]:
         """The fields of a header that *model* does not have, already told."""
-        return self._columns_unknown.get(model, frozenset())
+        return self._columns_unknown.setdefault(model, set())
 
     def new(self, model: str, is_alike: bool, faults: list[Fault]) -> Iterator[Fault]:
         """The *faults* of one row without those told for all rows that are *alike* in their keys."""

@@ -174,7 +174,13 @@ def _list_of(field: Mapping[str, Any]) -> Convert:
     items = field.get("items")
     item_converter = converter(items) if isinstance(items, Mapping) else to_string
 
+    keeps_text = item_converter in (to_string, to_address)
+
     def convert(cell: Any) -> list[Any]:
+        if keeps_text and type(cell) is str and cell[:1] not in "[ ":  # a|b, the way of nearly every cell
+            texts = [text.strip() for text in cell.split("|")]
+            if all(texts):
+                return texts
         values = []
         for index, item in enumerate(_parts(cell)):
             try:

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from batchgen.schema import wording
-from batchgen.schema.cells import Convert, Misfit, converter, natural
+from batchgen.schema.cells import Convert, Misfit, converter, natural, to_string
 from batchgen.schema.fault import Fault, ModelUnknown, shown
 from batchgen.schema.fit import Fits, quick_test
 from batchgen.schema.nearest import did_you_mean
@@ -35,6 +35,7 @@ class _Compiled:
     converters: Mapping[str, tuple[Convert, Fits]]
     media_fields: Mapping[str, MediaField]
     required: tuple[str, ...]
+    required_set: frozenset[str]
     required_absent: tuple[str, ...]
     has_rules_across_fields: bool
     takes_any_key: bool
@@ -124,24 +125,24 @@ class ModelSchema:
     def _has_required(self, cells: Mapping[str, Any]) -> bool:
         if self._compiled.has_rules_across_fields:
             return False
-        return all(cells.get(name) is not None for name in self._compiled.required)
+        return self._compiled.required_set <= cells.keys()
 
     def _plainly_right(self, cells: Mapping[str, Any]) -> dict[str, Any] | None:
         """The typed input, if there is certainly nothing wrong with it: the path of nearly every row."""
-        if not self._has_required(cells):
-            return None
         converters = self._compiled.converters
         typed_input = {}
         try:
             for key, cell in cells.items():
-                if cell is not None:
-                    convert, fits = converters[key]
-                    typed_input[key] = value = convert(cell)
-                    if not fits(value):
-                        return None
+                if cell is None:
+                    continue
+                convert, fits = converters[key]
+                value = cell if convert is to_string and type(cell) is str else convert(cell)
+                if not fits(value):
+                    return None
+                typed_input[key] = value
         except (Misfit, KeyError):
             return None
-        return typed_input
+        return typed_input if self._has_required(typed_input) else None
 
     def checked(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
         """`typed` and `faults` in one: a field that could not be typed is not also called missing."""
@@ -204,6 +205,7 @@ def _compile(schema: Mapping[str, Any]) -> _Compiled:
         converters={name: (converter(of), quick_test(of)) for name, of in properties.items()},
         media_fields=media,
         required=tuple(name for name in required if name in properties),
+        required_set=frozenset(required) & properties.keys(),
         required_absent=tuple(name for name in required if name not in properties),
         has_rules_across_fields=any(rule in schema for rule in _RULES_ACROSS_FIELDS),
         takes_any_key=bool(schema.get("additionalProperties")),

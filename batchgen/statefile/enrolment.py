@@ -20,11 +20,11 @@ CREATE TABLE scratch (
   position INTEGER PRIMARY KEY, row_id TEXT NOT NULL, folded TEXT NOT NULL UNIQUE, explicit_id INTEGER NOT NULL,
   model TEXT NOT NULL, input TEXT NOT NULL, files TEXT NOT NULL, fingerprint TEXT NOT NULL, meta TEXT NOT NULL,
   priority INTEGER NOT NULL, note TEXT NOT NULL, source TEXT NOT NULL, line INTEGER NOT NULL,
-  outputs_asked INTEGER NOT NULL, units INTEGER NOT NULL
+  outputs_asked INTEGER NOT NULL, units INTEGER NOT NULL, inputs_expire_at REAL
 );
 CREATE TABLE scratch_files (path TEXT PRIMARY KEY, size_bytes INTEGER, mtime_ns INTEGER, sha256 TEXT);
 """
-_INSERT = f"INSERT INTO scratch VALUES ({', '.join('?' * 15)})"
+_INSERT = f"INSERT INTO scratch VALUES ({', '.join('?' * 16)})"
 
 # A row was accepted, or may have been, if its latest attempt is one of these.
 _PAID = """(jobs.state IN ('submitting', 'in_doubt', 'submitted', 'ready', 'collected')
@@ -35,10 +35,11 @@ _NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one row asks for, as far as its price goes."""
+    """What one row asks for, as far as its price goes; and when its first signed input URL expires."""
 
     outputs: int
     units: int
+    inputs_expire_at: float | None = None
 
 
 class Scratch:
@@ -72,6 +73,13 @@ class Scratch:
     def local_files(self) -> int:
         """How many local input files the rows name."""
         return int(self.connection.execute("SELECT COUNT(*) FROM scratch_files").fetchone()[0])
+
+    def expiring_inputs(self, now: float, rows_per_s: float) -> list[str]:
+        """Rows whose signed input URLs stop working before their turn, if *rows_per_s* are started."""
+        found = self.connection.execute(
+            "SELECT row_id FROM scratch WHERE inputs_expire_at < ? + position / ? ORDER BY position", (now, rows_per_s)
+        )
+        return [row_id for (row_id,) in found]
 
     def row_ids(self) -> list[str]:
         return [row_id for (row_id,) in self.connection.execute("SELECT row_id FROM scratch ORDER BY position")]
@@ -120,6 +128,7 @@ class Scratch:
             row.line,
             asked.outputs,
             asked.units,
+            asked.inputs_expire_at,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from batchgen.statefile.enrolment import Scratch
 from batchgen.statefile.journal import Journal, line_of_head, line_of_whole
 from batchgen.statefile.lock import Lock
 from batchgen.statefile.reader import Reader, read_only
-from batchgen.statefile.tables import JOB_COLUMNS, StateUnusable, bring_forward, job_from_record
+from batchgen.statefile.tables import JOB_COLUMNS, StateUnusable, bring_forward, create, job_from_record
 from batchgen.statefile.writer import OnTrouble, Writer
 
 
@@ -189,39 +190,49 @@ def _refuse_lost_state(folder: RunFolder) -> None:
 
 
 def _connect(folder: RunFolder, base: str, rehearsal: bool) -> sqlite3.Connection:
-    fresh = not folder.state.exists()
     try:
-        connection = sqlite3.connect(folder.state, check_same_thread=False, isolation_level=None)
+        if not folder.state.exists():
+            _make(folder, base, rehearsal)
+        connection = sqlite3.connect(
+            f"{folder.state.absolute().as_uri()}?mode=rw", uri=True, check_same_thread=False, isolation_level=None
+        )
+        bring_forward(connection, folder.state)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        bring_forward(connection, folder.state)
-        if fresh:
-            sync_folder(folder.path)
     except sqlite3.Error as error:
         raise StateUnusable(
             f"{folder.state} cannot be used ({error}). Nothing was sent; `batchgen repair {folder.path}` sets it "
             "aside and rebuilds it"
         ) from None
-    _claim(connection, folder, base, rehearsal)
+    _refuse_other_base(connection, folder, base, rehearsal)
     return connection
 
 
-def _claim(connection: sqlite3.Connection, folder: RunFolder, base: str, rehearsal: bool) -> None:
-    """Bind a new folder to its API base, and refuse a folder that is bound to another."""
-    known = dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('base', 'rehearsal')").fetchall())
-    kind = "yes" if rehearsal else "no"
-    if not known:
+def _make(folder: RunFolder, base: str, rehearsal: bool) -> None:
+    """Put a whole and empty state in place, bound to its API base: a start that is killed leaves it or nothing."""
+    part = folder.state.with_name("state.db.part")
+    part.unlink(missing_ok=True)
+    with closing(sqlite3.connect(part)) as connection:
+        connection.execute("PRAGMA journal_mode = MEMORY")  # no journal file can outlive the part
+        create(connection)
         connection.executemany(
             "INSERT INTO meta VALUES (?, ?)",
             [
                 ("base", base),
-                ("rehearsal", kind),
+                ("rehearsal", "yes" if rehearsal else "no"),
                 ("journal_seq", "0"),
                 ("fingerprint_version", "1"),
                 ("created_at", str(time.time())),
             ],
         )
-        return
+        connection.commit()
+    part.replace(folder.state)
+    sync_folder(folder.path)
+
+
+def _refuse_other_base(connection: sqlite3.Connection, folder: RunFolder, base: str, rehearsal: bool) -> None:
+    known = dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('base', 'rehearsal')").fetchall())
+    kind = "yes" if rehearsal else "no"
     if known["rehearsal"] != kind or (known["base"] != base and not rehearsal):
         connection.close()
         raise OtherBase(

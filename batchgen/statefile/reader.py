@@ -41,7 +41,7 @@ def read_only(path: Path) -> sqlite3.Connection:
 
 def empty() -> sqlite3.Connection:
     """The state of a run folder that does not exist yet."""
-    connection = sqlite3.connect(":memory:")
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
     create(connection)
     return connection
 
@@ -149,6 +149,14 @@ class Reader:
             (path, size_bytes, mtime_ns),
         ).fetchone()
         return None if found is None else str(found[0])
+
+    def knows(self, row_id: str, fingerprint: str) -> bool:
+        """Whether the folder has this very request under this id already."""
+        found = self.connection.execute(
+            "SELECT 1 FROM rows JOIN jobs ON jobs.key = rows.key AND jobs.latest WHERE row_id = ? AND fingerprint = ?",
+            (row_id, fingerprint),
+        )
+        return found.fetchone() is not None
 
     def highest_unit_prices(self) -> dict[str, int]:
         return dict(self.connection.execute("SELECT model, highest_unit_micro FROM prices"))

@@ -111,17 +111,19 @@ def create(connection: sqlite3.Connection) -> None:
 
 
 def bring_forward(connection: sqlite3.Connection, path: Path) -> None:
-    """Make sure that the file has this version's tables. Raises StateUnusable for a newer file."""
+    """Make sure that the file has this version's tables. Raises StateUnusable for a newer or an emptied file."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
-        create(connection)
-    elif version > SCHEMA_VERSION:
+        raise StateUnusable(
+            f"{path} holds no tables: it was emptied or cut short. Nothing was sent; `batchgen repair {path.parent}` "
+            "sets it aside and rebuilds it"
+        )
+    if version > SCHEMA_VERSION:
         raise StateUnusable(
             f"{path} was written by a newer batchgen (state version {version}, this one knows "
             f"{SCHEMA_VERSION}); install the newer batchgen, nothing was changed"
         )
-    else:
-        _migrate(connection, path, version)
+    _migrate(connection, path, version)
 
 
 MIGRATIONS: dict[int, str] = {}

@@ -1,0 +1,78 @@
+"""What earlier runs of an account measured, by model: how long jobs took and how large their files were.
+
+Kept beside the schema cache, per API base; it can be lost at any time, and forecasts are then ranges without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from batchgen.job import Job, State
+from batchgen.runfolder import write_whole
+from batchgen.schema.cache import cache_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Sums over collected jobs of one model: seconds from acceptance to the end, files and their bytes."""
+
+    jobs: int = 0
+    seconds: float = 0.0
+    files: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Measured) -> Measured:
+        return Measured(
+            self.jobs + other.jobs,
+            self.seconds + other.seconds,
+            self.files + other.files,
+            self.bytes + other.bytes,
+        )
+
+    @property
+    def job_s(self) -> float | None:
+        return self.seconds / self.jobs if self.jobs else None
+
+    @property
+    def file_bytes(self) -> float | None:
+        return self.bytes / self.files if self.files else None
+
+
+def measured(jobs: Iterable[Job]) -> dict[str, Measured]:
+    """What *jobs* tell, by model; only collected ones count."""
+    sums: dict[str, Measured] = {}
+    for job in jobs:
+        if job.state is State.COLLECTED and job.submitted_at is not None and job.ended_at is not None:
+            took_s = max(job.ended_at - job.submitted_at, 0.0)
+            one = Measured(1, took_s, len(job.saved), sum(file.bytes for file in job.saved))
+            sums[job.model] = sums.get(job.model, Measured()) + one
+    return sums
+
+
+class History:
+    """The measurements of one API base."""
+
+    def __init__(self, base: str, folder: Path | None = None) -> None:
+        name = hashlib.sha256(base.encode()).hexdigest()[:16]
+        self._file = (folder or cache_folder()) / "history" / f"{name}.json"
+
+    def read(self) -> dict[str, Measured]:
+        try:
+            told = json.loads(self._file.read_text("utf-8"))
+            return {model: Measured(**sums) for model, sums in told.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
+
+    def add(self, news: Mapping[str, Measured]) -> None:
+        """Add what a run measured. A cache that cannot be written is no fault."""
+        known = self.read()
+        sums = known | {model: known.get(model, Measured()) + one for model, one in news.items()}
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self._file, json.dumps({model: asdict(one) for model, one in sums.items()}).encode())
+        except OSError:
+            return
