@@ -1,0 +1,127 @@
+"""Sleeps that can be cut short, and turns by deadline, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import wraps
+
+import looptime
+import pytest
+
+from batchgen.alarm import Alarm, SoonestFirst
+
+
+def in_virtual_time(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
+    """Run *test* on a loop whose clock jumps from one timer to the next."""
+
+    @wraps(test)
+    def run() -> None:
+        with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
+            runner.run(test())
+
+    return run
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@in_virtual_time
+async def test_a_sleep_lasts_as_long_as_it_was_asked_to() -> None:
+    began = now()
+    await Alarm().sleep(3600.0)
+    assert now() - began == pytest.approx(3600.0)
+
+
+@in_virtual_time
+async def test_a_ring_ends_every_sleep_at_once() -> None:
+    alarm = Alarm()
+    sleepers = [asyncio.create_task(alarm.sleep(3600.0)) for _ in range(100)]
+    began = now()
+    await asyncio.sleep(1.0)
+    alarm.ring()
+    await asyncio.gather(*sleepers)
+    assert now() - began == pytest.approx(1.0)
+
+
+@in_virtual_time
+async def test_a_ring_that_nobody_heard_does_not_cut_the_next_sleep_short() -> None:
+    alarm = Alarm()
+    alarm.ring()
+    began = now()
+    await alarm.sleep(5.0)
+    assert now() - began == pytest.approx(5.0)
+
+
+@in_virtual_time
+async def test_no_more_than_the_places_are_taken_at_once_and_all_of_them_are() -> None:
+    turns, inside, most = SoonestFirst(3), 0, 0
+
+    async def work() -> None:
+        nonlocal inside, most
+        async with turns.at(0.0):
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(1.0)
+            inside -= 1
+
+    began = now()
+    await asyncio.gather(*(work() for _ in range(9)))
+    assert most == 3
+    assert now() - began == pytest.approx(3.0)
+
+
+@in_virtual_time
+async def test_the_next_place_goes_to_the_earliest_deadline_and_then_by_arrival() -> None:
+    turns, order = SoonestFirst(1), []
+
+    async def work(name: str, deadline: float) -> None:
+        async with turns.at(deadline):
+            order.append(name)
+            await asyncio.sleep(1.0)
+
+    async with asyncio.TaskGroup() as tasks:
+        for name, deadline in (("first", 9.0), ("late", float("inf")), ("soon", 1.0), ("too", 1.0), ("mid", 5.0)):
+            tasks.create_task(work(name, deadline))
+            await asyncio.sleep(0)
+    assert order == ["first", "soon", "too", "mid", "late"]
+
+
+@in_virtual_time
+async def test_who_stops_waiting_takes_no_place_with_them() -> None:
+    turns = SoonestFirst(1)
+
+    async def hold(seconds: float) -> None:
+        async with turns.at(0.0):
+            await asyncio.sleep(seconds)
+
+    holder = asyncio.create_task(hold(5.0))
+    await asyncio.sleep(0)
+    gone = asyncio.create_task(hold(5.0))
+    await asyncio.sleep(1.0)
+    gone.cancel()
+    await holder
+    began = now()
+    await asyncio.gather(hold(1.0), hold(1.0))
+    assert now() - began == pytest.approx(2.0)
+
+
+@in_virtual_time
+async def test_a_turn_that_is_given_and_not_taken_goes_on_to_the_next() -> None:
+    turns, reached = SoonestFirst(1), asyncio.Event()
+
+    async def hold() -> None:
+        async with turns.at(0.0):
+            await asyncio.sleep(1.0)
+
+    async def next_one() -> None:
+        async with turns.at(1.0):
+            reached.set()
+
+    holder, given, waiting = asyncio.create_task(hold()), asyncio.create_task(hold()), asyncio.create_task(next_one())
+    await asyncio.sleep(0)
+    holder.add_done_callback(lambda _: given.cancel())  # in the very moment in which it is given the turn
+    await asyncio.wait([holder, given])
+    await asyncio.wait_for(reached.wait(), 10.0)
+    await waiting

@@ -1,0 +1,163 @@
+"""Back-off, polling and breakers, at both sides of each limit. Times are seconds on a clock of the test's own."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchgen.pacing import (
+    EXPIRED_AFTER_S,
+    Backoff,
+    BusyPause,
+    Contact,
+    ContactBreaker,
+    DoubtBreaker,
+    ProportionalPolling,
+)
+
+
+def test_delays_double_up_to_the_limit() -> None:
+    backoff = Backoff(1.0, 10.0)
+    assert [backoff.delay_s(failures, 1.0) for failures in (1, 2, 3, 4, 5, 5000)] == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
+def test_a_delay_is_spread_over_the_upper_half_and_never_passes_the_limit(failures: int, roll: float) -> None:
+    full_s = Backoff(0.5, 60.0).delay_s(failures, 1.0)
+    assert full_s / 2 <= Backoff(0.5, 60.0).delay_s(failures, roll) <= full_s <= 60.0
+
+
+@pytest.mark.parametrize(("age_s", "delay_s"), [(0.0, 0.25), (1.0, 0.25), (10.0, 1.5), (66.0, 9.9), (1e6, 10.0)])
+def test_a_job_is_asked_about_after_a_share_of_its_age_within_bounds(age_s: float, delay_s: float) -> None:
+    assert ProportionalPolling().next_poll_s("model", age_s) == pytest.approx(delay_s)
+
+
+class TestDoubt:
+    def test_two_doubtful_posts_pause_nothing_and_the_third_does(self) -> None:
+        breaker = DoubtBreaker()
+        breaker.doubt(100.0, 0.0)
+        breaker.doubt(100.0, 0.0)
+        assert (breaker.closed_until, breaker.one_at_a_time) == (0.0, False)
+        breaker.doubt(100.0, 0.0)
+        assert breaker.closed_until > 100.0
+        assert breaker.one_at_a_time
+
+    def test_one_accepted_between_starts_the_count_anew(self) -> None:
+        breaker = DoubtBreaker()
+        for _ in range(2):
+            breaker.doubt(100.0, 0.0)
+        breaker.accepted()
+        for _ in range(2):
+            breaker.doubt(100.0, 0.0)
+        assert not breaker.one_at_a_time
+
+    def test_the_pause_grows_with_every_further_doubt(self) -> None:
+        breaker, pauses = DoubtBreaker(), []
+        for _ in range(5):
+            breaker.doubt(100.0, 1.0)
+            pauses.append(breaker.closed_until - 100.0)
+        assert pauses[2:] == [5.0, 10.0, 20.0]
+
+    def test_it_gives_up_at_its_most_and_not_before(self) -> None:
+        breaker = DoubtBreaker(most=6)
+        for _ in range(5):
+            breaker.doubt(100.0, 0.0)
+        assert not breaker.hopeless
+        breaker.doubt(100.0, 0.0)
+        assert breaker.hopeless
+
+
+class TestReach:
+    def test_a_provider_that_never_answered_is_given_little_time(self) -> None:
+        breaker = ContactBreaker(patience_cold_s=15.0)
+        assert not breaker.hopeless(1e9)
+        breaker.failed(100.0, 0.0)
+        assert not breaker.hopeless(114.9)
+        assert breaker.hopeless(115.0)
+
+    def test_one_that_did_answer_is_given_more(self) -> None:
+        breaker = ContactBreaker(patience_cold_s=15.0, patience_s=900.0)
+        breaker.succeeded()
+        breaker.failed(100.0, 0.0)
+        assert not breaker.hopeless(999.9)
+        assert breaker.hopeless(1000.0)
+
+    def test_many_failures_of_one_moment_count_once(self) -> None:
+        breaker = ContactBreaker()
+        for _ in range(30):
+            breaker.failed(100.0, 1.0)
+        assert (breaker.failures, breaker.closed_until) == (1, 100.5)
+        breaker.failed(100.5, 1.0)
+        assert (breaker.failures, breaker.closed_until) == (2, 101.5)
+
+    def test_an_answer_opens_the_way_at_once(self) -> None:
+        breaker = ContactBreaker()
+        breaker.failed(100.0, 1.0)
+        breaker.succeeded()
+        assert (breaker.closed_until, breaker.hopeless(1e9)) == (0.0, False)
+
+
+class TestBusy:
+    @pytest.mark.parametrize(
+        ("asked_s", "pause_s"), [(0.0, 1.0), (1.0, 1.0), (30.0, 30.0), (120.0, 120.0), (86_400.0, 120.0)]
+    )
+    def test_the_providers_own_hint_is_kept_within_bounds(self, asked_s: float, pause_s: float) -> None:
+        assert BusyPause().busy(100.0, asked_s, 0.5) == 100.0 + pause_s
+
+    def test_without_a_hint_the_pause_grows_by_episode(self) -> None:
+        pause, now, pauses = BusyPause(), 100.0, []
+        for _ in range(4):
+            until = pause.busy(now, None, 1.0)
+            pauses.append(until - now)
+            now = until
+        assert pauses == [1.0, 2.0, 4.0, 8.0]
+
+    def test_refusals_of_one_moment_are_one_episode(self) -> None:
+        pause = BusyPause()
+        first = pause.busy(100.0, None, 1.0)
+        assert [pause.busy(100.5, 60.0, 1.0) for _ in range(20)] == [first] * 20
+        assert pause.episodes == 1
+
+    def test_an_accepted_post_ends_the_episodes(self) -> None:
+        pause = BusyPause()
+        now = pause.busy(pause.busy(100.0, None, 1.0), None, 1.0)
+        pause.accepted()
+        assert pause.busy(now, None, 1.0) - now == 1.0
+
+
+class TestContact:
+    def test_an_id_is_not_found_after_three_such_answers(self) -> None:
+        contact = Contact()
+        assert [contact.not_found(1) for _ in range(3)] == [False, False, True]
+
+    def test_a_good_answer_between_starts_the_count_anew(self) -> None:
+        contact = Contact()
+        for _ in range(2):
+            contact.not_found(1)
+        contact.answered(1)
+        assert not contact.not_found(1)
+
+    def test_an_id_ends_its_row_only_if_another_answered_and_it_is_older_than_seven_days(self) -> None:
+        contact = Contact()
+        assert not contact.gone_for_good(1, EXPIRED_AFTER_S + 1)
+        contact.answered(1)
+        assert not contact.gone_for_good(1, EXPIRED_AFTER_S + 1)
+        contact.answered(2)
+        assert contact.gone_for_good(1, EXPIRED_AFTER_S + 1)
+        assert not contact.gone_for_good(1, EXPIRED_AFTER_S)
+
+    def test_nobody_answers_when_every_live_id_was_asked_and_none_was_found(self) -> None:
+        contact = Contact()
+        assert not contact.nobody_answers(0)
+        for key in (1, 2):
+            for _ in range(3):
+                contact.not_found(key)
+        assert not contact.nobody_answers(3)
+        assert contact.nobody_answers(2)
+
+    def test_one_accepted_post_shows_that_the_account_is_the_right_one(self) -> None:
+        contact = Contact(account_is_right=True)
+        for _ in range(3):
+            contact.not_found(1)
+        assert not contact.nobody_answers(1)
