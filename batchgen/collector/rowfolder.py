@@ -104,8 +104,12 @@ def published(folder: RunFolder, job: Job) -> tuple[SavedFile, ...] | None:
 
 
 def rewrite_sidecar(folder: RunFolder, job: Job, earlier: Sequence[Job]) -> None:
-    """Bring row.json up to date after a late cost."""
-    _write_sidecar(folder.row(job.row_id), job, earlier, job.saved)
+    """Bring row.json up to date after a late cost. Written in `parts/`: a kill leaves nothing beside the outputs."""
+    parts, place = open_parts(folder, job), folder.row(job.row_id)
+    _write_sidecar(parts, job, earlier, job.saved)
+    os.replace(parts / SIDECAR, place / SIDECAR)
+    sync_folder(place)
+    remove_parts(folder, job)
 
 
 def lost_file(folder: RunFolder, job: Job) -> str | None:
