@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,10 +97,15 @@ class Batchgen:
             kept["RUNCOMFY_TOKEN"] = self.token
         return kept | self.environ
 
-    def start(self, *arguments: object) -> subprocess.Popen[str]:
-        """Start the command in a process group of its own and do not wait for it."""
+    def start(
+        self, *arguments: object, before: Sequence[str] = (), pass_fds: Sequence[int] = ()
+    ) -> subprocess.Popen[str]:
+        """Start the command in a process group of its own and do not wait for it.
+
+        *before* is what it runs under, such as a tracer.
+        """
         return subprocess.Popen(
-            [sys.executable, "-m", "batchgen", *map(str, arguments)],
+            [*before, sys.executable, "-m", "batchgen", *map(str, arguments)],
             cwd=self.folder,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
@@ -107,6 +113,7 @@ class Batchgen:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
 
     def __call__(self, *arguments: object, timeout_s: float = 90.0) -> Ended:
@@ -119,6 +126,12 @@ class Batchgen:
             stdout, stderr = process.communicate()
             raise AssertionError(f"batchgen {arguments} did not end in {timeout_s} s\n{stderr}") from None
         return Ended(process.returncode, stdout, stderr)
+
+
+def kill_group(process: subprocess.Popen[str]) -> None:
+    """kill -9 for *process* and everything it started."""
+    with suppress(ProcessLookupError):  # it came to its end first
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def write_csv(path: Path, rows: int, outputs: int = 1, prefix: str = "row") -> Path:

@@ -1,0 +1,56 @@
+"""kill -9 at any moment: nothing is paid twice, and nothing that was paid for is lost."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.money.harness import Scene, lost_answers
+from tests.money.strace import traced
+from tests.processes import Server, serving
+
+_SYNC_POINTS = 12
+_RANDOM_KILLS = 5
+_FAULTS = ",".join(
+    f"{name}=2%"
+    for name in (
+        "submit.drop_before", "submit.5xx_before", "submit.redirect", "submit.html", "submit.408", "submit.409",
+        "submit.429", "submit.drop_reply", "submit.drop_midreply", "submit.5xx_after", "submit.id_in_500",
+        "submit.empty", "submit.no_id", "submit.refuse", "status.5xx", "status.drop", "status.html",
+        "status.unknown_word", "status.404", "result.5xx", "result.drop", "result.404", "result.not_ready_400",
+        "job.fail", "job.cancelled", "job.fewer", "job.late_cost", "download.truncate", "download.drop",
+        "download.5xx",
+    )
+)  # fmt: skip
+
+
+@traced
+def test_killed_at_any_of_its_fsyncs_a_run_pays_for_nothing_twice_and_loses_nothing(tmp_path: Path) -> None:
+    with serving(latency="fixed:100ms") as server, ThreadPoolExecutor(2) as pool:
+        syncs = 60  # every run of five rows makes more
+        points = random.Random(3).sample(range(1, syncs), _SYNC_POINTS)
+        list(pool.map(lambda number: _killed_at(tmp_path, server, number), points))
+
+
+def _killed_at(folder: Path, server: Server, number: int) -> None:
+    scene = Scene(folder / f"sync-{number}", server, "dune", rows=5)
+    assert scene.kill_at_sync(number)
+    scene.settle(scene.finish()).check()
+
+
+def test_killed_again_and_again_with_every_fault_on_a_run_pays_for_nothing_twice_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda seed: _killed_at_random(tmp_path, seed), (1, 2)))
+
+
+def _killed_at_random(folder: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    with serving(faults=_FAULTS, latency="lognormal:300ms", seed=seed) as server:
+        scene = Scene(folder / f"random-{seed}", server, "dune", rows=60, outputs=2)
+        for _ in range(_RANDOM_KILLS):
+            scene.kill_at_random(chance)
+        assert scene.on_the_wire_at_kills
+        scene.settle(scene.finish()).check(lost_answers(server))
