@@ -7,6 +7,7 @@ below 500.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import math
 from collections.abc import Mapping
@@ -58,8 +59,12 @@ def api_base(given: str | None) -> str:
 
 
 def is_loopback(base: str) -> bool:
-    host = (urlsplit(base).hostname or "").lower()
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    """Whether *base* is on this machine. A name that only begins like a loopback address is not."""
+    host = urlsplit(base).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class RunComfy:
