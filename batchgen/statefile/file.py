@@ -197,7 +197,6 @@ def _connect(folder: RunFolder, base: str, rehearsal: bool) -> sqlite3.Connectio
             f"{folder.state.absolute().as_uri()}?mode=rw", uri=True, check_same_thread=False, isolation_level=None
         )
         bring_forward(connection, folder.state)
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
     except sqlite3.Error as error:
         raise StateUnusable(
@@ -213,7 +212,6 @@ def _make(folder: RunFolder, base: str, rehearsal: bool) -> None:
     part = folder.state.with_name("state.db.part")
     part.unlink(missing_ok=True)
     with closing(sqlite3.connect(part)) as connection:
-        connection.execute("PRAGMA journal_mode = MEMORY")  # no journal file can outlive the part
         create(connection)
         connection.executemany(
             "INSERT INTO meta VALUES (?, ?)",

@@ -104,8 +104,10 @@ class StateUnusable(Refusal):
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Make the tables in an empty database."""
-    connection.executescript(_TABLES)
+    """Make the tables in an empty database, in WAL mode: changing the mode of a file in use leaves a journal
+    that a reader cannot roll back.
+    """
+    connection.executescript(f"PRAGMA journal_mode = WAL; {_TABLES}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.commit()
 
