@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from batchgen import manifest
-from batchgen.budget import Money, Price, cost_report, usd
+from batchgen.budget import Money, Price, cost_report, micro, usd
 from batchgen.catalogue import Catalogue
 from batchgen.exits import Refusal
-from batchgen.manifest import ManifestError
-from batchgen.request import Problem, Row
-from batchgen.statefile import Asked, Judgement, Reader, Scope, Scratch, judge
-
-_MOST_PROBLEMS = 1000
+from batchgen.history import Measured
+from batchgen.request import Problem
+from batchgen.schema import ModelSchema
+from batchgen.statefile import Judgement, Reader, Rows, Scope, Scratch, judge
 
 
 @dataclass(frozen=True, slots=True)
 class ModelBill:
-    """What one model's rows would cost. *price_usd* and *total_usd* are None where no price is known."""
+    """What one model's rows would cost. *price_usd* and *total_usd* are None where no price is known.
+
+    *schema* says where the schema came from: `catalogue`, `shipped`, or `cache` with its age.
+    """
 
     model: str
-    rows: int
-    outputs: int
-    units: int
+    rows: Rows
     unit: str
     price_usd: float | None
     total_usd: float | None
     note: str | None
+    schema: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +44,68 @@ class Plan:
     bill: tuple[ModelBill, ...]
     money: Money
     budget_micro: int | None
+    balance_micro: int | None
     free_bytes: int
+    expected_bytes: int | None
+    expected_s: tuple[float, float] | None
+    expiring: tuple[str, ...]
     local_files: int
 
     @property
     def to_send(self) -> int:
-        return self.judgement.to_send
+        return self.judgement.all.to_send
 
     @property
     def total_usd(self) -> float | None:
         """The highest bill of what would be sent; None if a price is unknown."""
-        totals = [line.total_usd for line in self.bill]
+        totals = [line.total_usd for line in self.bill if line.rows.to_send]
         return None if None in totals else round(sum(total for total in totals if total is not None), 6)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know before agreeing."""
+        told = []
+        if self.total_usd is None and self.to_send:
+            told.append("a price is unknown: this is not a complete bill, and a budget would refuse these rows")
+        total_micro = micro(self.total_usd) or 0
+        if self.balance_micro is not None and total_micro > self.balance_micro:
+            told.append(f"the account holds ${self.balance_micro / 1e6:.2f}, less than this bill")
+        if self.to_send and self.budget_micro is not None and total_micro + self.money.committed > self.budget_micro:
+            told.append(f"the budget of ${self.budget_micro / 1e6:.2f} ends before these rows do")
+        if self.expected_bytes is not None and self.expected_bytes > self.free_bytes:
+            told.append(
+                f"about {self.expected_bytes / 1e9:.1f} GB are expected, {self.free_bytes / 1e9:.1f} GB are free"
+            )
+        if self.expiring:
+            named = ", ".join(self.expiring[:5]) + (", ..." if len(self.expiring) > 5 else "")
+            told.append(f"{len(self.expiring)} rows have signed input URLs that expire before their turn: {named}")
+        return told
 
     @property
     def errors(self) -> tuple[Problem, ...]:
         return tuple(problem for problem in self.problems if problem.severity == "error")
 
     def as_json(self) -> dict[str, Any]:
-        judgement = self.judgement
+        rows = self.judgement.all
         return {
             "rows": {
-                "new": judgement.new,
-                "changed": judgement.changed,
-                "paid": judgement.paid,
-                "left": judgement.left,
-                "in_doubt": judgement.in_doubt,
-                "waiting": judgement.waiting,
+                "new": rows.new,
+                "changed": rows.changed,
+                "paid": rows.paid,
+                "left": rows.left,
+                "in_doubt": rows.in_doubt,
+                "waiting": rows.waiting,
             },
-            "cost": {**cost_report(self.money, self.budget_micro), "estimate": self.total_usd},
-            "outputs": judgement.outputs_asked,
+            "cost": {
+                **cost_report(self.money, self.budget_micro),
+                "estimate": self.total_usd,
+                "balance": usd(self.balance_micro),
+            },
+            "outputs": rows.outputs,
+            "to_send": self.to_send,
+            "expected_bytes": self.expected_bytes,
+            "expected_s": list(self.expected_s) if self.expected_s else None,
+            "warnings": self.warnings,
             "models": [asdict(line) for line in self.bill],
             "problems": [
                 {
@@ -95,40 +127,14 @@ class Refused(Refusal):
     """The run would send something it must not send unasked. Nothing was sent. Says what allows it."""
 
 
-def gather(path: Path, catalogue: Catalogue, known: Reader | None) -> tuple[Scratch, list[Problem]]:
-    """Read the whole manifest into a scratch database. Takes time: run it in a worker thread.
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a bill is held against: the account's balance, what earlier runs measured, and the jobs run at once."""
 
-    All problems are in the list, up to a thousand; a manifest that cannot be read as a whole is one as well.
-    """
-    scratch = Scratch()
-    problems: list[Problem] = []
-    try:
-        rows = manifest.read(
-            path,
-            catalogue.schema,
-            default_model=DEFAULT_MODEL,
-            known_hash=None if known is None else known.known_hash,
-        )
-        for found in rows:
-            problem = _take(scratch, found, catalogue) if isinstance(found, Row) else found
-            if problem is not None and len(problems) < _MOST_PROBLEMS:
-                problems.append(problem)
-    except ManifestError as error:
-        problems += error.problems
-    except BaseException:
-        scratch.close()
-        raise
-    scratch.done()
-    return scratch, sorted(problems, key=lambda problem: (problem.file, problem.line or 0))
-
-
-DEFAULT_MODEL = "bytedance/seedream-4-0/edit-sequential"
-"""The model of a manifest that names none."""
-
-
-def _take(scratch: Scratch, row: Row, catalogue: Catalogue) -> Problem | None:
-    outputs = catalogue.schema(row.model).outputs_asked(row.input)
-    return scratch.add(row, Asked(outputs, catalogue.units(row.model, row.input)))
+    balance_micro: int | None
+    history: Mapping[str, Measured]
+    in_flight: int
+    now: float
 
 
 def make_plan(
@@ -139,33 +145,64 @@ def make_plan(
     reader: Reader,
     catalogue: Catalogue,
     scope: Scope,
+    around: Circumstances,
 ) -> Plan:
     """Judge a gathered manifest against the state that *reader* shows, and price what would be sent."""
     judgement = judge(reader.connection, scratch, scope)
-    return plan_of(judgement, path, out, problems, reader, catalogue, scratch.local_files())
+    made = plan_of(judgement, path, out, reader, catalogue, around)
+    expiring: list[str] = []
+    if made.expected_s is not None and made.to_send:
+        expiring = scratch.expiring_inputs(around.now, made.to_send / max(made.expected_s[1], 1.0))
+    return replace(made, problems=tuple(problems), local_files=scratch.local_files(), expiring=tuple(expiring))
 
 
 def plan_of(
-    judgement: Judgement,
-    path: Path,
-    out: Path,
-    problems: Sequence[Problem],
-    reader: Reader,
-    catalogue: Catalogue,
-    local_files: int = 0,
+    judgement: Judgement, path: Path, out: Path, reader: Reader, catalogue: Catalogue, around: Circumstances
 ) -> Plan:
+    """The bill of a judgement, whatever it came from."""
     seen = reader.highest_unit_prices()
     return Plan(
         manifest=path,
         out=out,
         judgement=judgement,
-        problems=tuple(problems),
-        bill=tuple(_bill(line, catalogue, seen) for line in judgement.models),
+        problems=(),
+        bill=tuple(_bill(model, rows, catalogue, seen, around.now) for model, rows in judgement.models.items()),
         money=reader.money(),
         budget_micro=reader.budget_micro(),
+        balance_micro=around.balance_micro,
         free_bytes=shutil.disk_usage(_existing(out)).free,
-        local_files=local_files,
+        expected_bytes=_expected_bytes(judgement, around.history),
+        expected_s=_expected_s(judgement, around),
+        expiring=(),
+        local_files=0,
     )
+
+
+def _expected_bytes(judgement: Judgement, history: Mapping[str, Measured]) -> int | None:
+    """From the account's own files; None where a model has none yet."""
+    total = 0.0
+    for model, rows in judgement.models.items():
+        if not rows.to_send:
+            continue
+        if (each := history.get(model, Measured()).file_bytes) is None:
+            return None
+        total += each * rows.outputs
+    return int(total)
+
+
+def _expected_s(judgement: Judgement, around: Circumstances) -> tuple[float, float] | None:
+    """From the account's own job times: at best all slots are always busy, at worst a third of the time is lost."""
+    total_s = 0.0
+    longest_s = 0.0
+    for model, rows in judgement.models.items():
+        if not rows.to_send:
+            continue
+        if (each_s := around.history.get(model, Measured()).job_s) is None:
+            return None
+        total_s += each_s * rows.to_send
+        longest_s = max(longest_s, each_s)
+    best_s = max(total_s / around.in_flight, longest_s)
+    return best_s, best_s * 1.5 + longest_s
 
 
 def is_part_of(path: Path, out: Path) -> bool:
@@ -173,20 +210,24 @@ def is_part_of(path: Path, out: Path) -> bool:
     return path.absolute().parent == out.absolute()
 
 
-def _bill(line: tuple[str, int, int, int], catalogue: Catalogue, seen: Mapping[str, int]) -> ModelBill:
-    model, rows, outputs, units = line
+def _bill(model: str, rows: Rows, catalogue: Catalogue, seen: Mapping[str, int], now: float) -> ModelBill:
     price: Price = catalogue.price(model, seen.get(model))
-    schema = catalogue.schema(model)
+    schema = catalogue.known(model)
     return ModelBill(
         model=model,
         rows=rows,
-        outputs=outputs,
-        units=units,
-        unit=schema.price_unit or "output",
+        unit=(schema.price_unit if schema else None) or "output",
         price_usd=usd(price.highest_unit_micro),
-        total_usd=usd(price.reserve_micro(units)),
-        note=schema.pricing_note,
+        total_usd=usd(price.reserve_micro(rows.units)),
+        note=schema.pricing_note if schema else None,
+        schema=_origin(schema, now) if schema else "unknown",
     )
+
+
+def _origin(schema: ModelSchema, now: float) -> str:
+    if schema.source != "cache" or schema.fetched_at is None:
+        return schema.source
+    return f"cache, {max(now - schema.fetched_at, 0) / 3600:.0f} h old"
 
 
 def refuse_unasked(plan: Plan, *, rerun_changed: bool, keep_changed: bool, new_rows: bool) -> None:
@@ -195,18 +236,19 @@ def refuse_unasked(plan: Plan, *, rerun_changed: bool, keep_changed: bool, new_r
     live = (
         f"; {judgement.live} paid jobs are live: `batchgen collect {plan.out}` brings them in" if judgement.live else ""
     )
-    if judgement.changed_paid and not (rerun_changed or keep_changed):
+    changed_paid = judgement.all.changed_paid
+    if changed_paid and not (rerun_changed or keep_changed):
         named = ", ".join(judgement.changed_paid_ids)
-        more = "" if judgement.changed_paid == len(judgement.changed_paid_ids) else ", ..."
+        more = "" if changed_paid == len(judgement.changed_paid_ids) else ", ..."
         raise Refused(
-            f"{judgement.changed_paid} rows that were paid for have changed ({named}{more}). Nothing was sent. "
+            f"{changed_paid} rows that were paid for have changed ({named}{more}). Nothing was sent. "
             "--rerun-changed pays for them again, --keep-changed keeps what they are" + live
         )
     if judgement.looks_like_an_edit and not new_rows:
         gone = judgement.left_unnamed_paid + judgement.renamed
         raise Refused(
             f"this looks like an edit: {gone} paid rows left the manifest (without an id, or renamed) while "
-            f"{judgement.new} new ones came. Nothing was sent. --new-rows says that they are new and pays for them; "
+            f"{judgement.all.new} new ones came. Nothing was sent. --new-rows says that they are new, and pays; "
             "giving rows an `id` keeps them apart from their content" + live
         )
 

@@ -14,7 +14,6 @@ from batchgen.schema import (
     ModelUnknown,
     SchemaCache,
     from_catalogue_entry,
-    nearest,
     shipped,
     shipped_model_ids,
 )
@@ -57,6 +56,10 @@ class Catalogue:
             self._known[model] = self._look_up(model)
         return self._known[model]
 
+    def known(self, model: str) -> ModelSchema | None:
+        """The schema of *model* if it was looked up already."""
+        return self._known.get(model)
+
     def price(self, model: str, highest_seen_micro: int | None = None) -> Price:
         """The price of *model*, its reserve raised to the highest one seen."""
         schema = self._known.get(model)
@@ -79,8 +82,7 @@ class Catalogue:
             return from_catalogue_entry(entry, fetched_at=time.time())
         if (known := cached or shipped(model)) is not None:
             return known
-        near = nearest(model, shipped_model_ids())
-        raise ModelUnknown(model, [near] if near else [])
+        raise ModelUnknown(model, shipped_model_ids())
 
     def _ask(self, model: str) -> Mapping[str, Any] | None:
         if self._provider is None or self._unreachable:

@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeAlias
 
+from batchgen import canary
 from batchgen.awake import kept_awake
-from batchgen.billing import Plan, Refused, gather, is_part_of, make_plan, plan_of, refuse_unasked
+from batchgen.billing import Circumstances, Plan, Refused, is_part_of, make_plan, plan_of, refuse_unasked
 from batchgen.budget import Price, micro
+from batchgen.canary import CanaryResult
 from batchgen.catalogue import Catalogue
 from batchgen.collector import Collector, downloads_session, rowfolder
-from batchgen.exits import Refusal
+from batchgen.exits import Exit, Refusal
 from batchgen.failed import write_failed_csv
+from batchgen.gathering import gather
+from batchgen.history import History, measured
 from batchgen.job import ContactLost, CostKnown, FilesLost, Job, State
+from batchgen.manifest import ManifestError, prices
 from batchgen.outcome import Report, exit_code
 from batchgen.pacing import ProportionalPolling
 from batchgen.providers.runcomfy import RunComfy, api_base, is_loopback
+from batchgen.request import Problem
 from batchgen.runfolder import RunFolder
 from batchgen.scheduler import Ending, Limits, Scheduler
 from batchgen.schema import ModelUnknown
 from batchgen.statefile import (
+    FolderInUse,
     Judgement,
     OnTrouble,
     Reader,
+    Rows,
     Scope,
+    Scratch,
     StateFile,
     StateUnusable,
     empty,
@@ -45,6 +55,10 @@ class Options:
     api_base: str | None = None
     token: str | None = None
     rehearsal: bool = False
+    offline: bool = False
+    check_urls: bool = False
+    prices: Mapping[str, Decimal] = field(default_factory=dict)
+    canary: int | None = None
     in_flight: int = 20
     downloads: int = 16
     submit_rate: float | None = None
@@ -58,6 +72,7 @@ class Options:
     keep_changed: bool = False
     new_rows: bool = False
 
+    after_canary: Callable[[CanaryResult], bool] = field(default=lambda result: result.as_estimated)
     on_trouble: OnTrouble = field(default=lambda reason, jobs: None)
 
     @property
@@ -97,19 +112,42 @@ Watch: TypeAlias = Callable[[Scheduler], Coroutine[None, None, None]]
 """Runs beside the scheduler, to show what it does or to pass signals on; cancelled at its end."""
 
 
+@dataclass(slots=True)
+class _Read:
+    """A manifest that was read and checked, and what its bill is made from."""
+
+    manifest: Path
+    folder: RunFolder
+    scope: Scope
+    scratch: Scratch
+    problems: list[Problem]
+    catalogue: Catalogue
+    around: Circumstances
+
+    def plan(self, reader: Reader) -> Plan:
+        return make_plan(
+            self.manifest,
+            self.folder.path,
+            self.scratch,
+            self.problems,
+            reader,
+            self.catalogue,
+            self.scope,
+            self.around,
+        )
+
+
 async def plan(manifest: Path, options: Options) -> Plan:
-    """The bill of *manifest*, with all its problems. Sends nothing but catalogue questions, writes nothing."""
-    folder = options.folder(manifest)
+    """The bill of *manifest*, with all its problems. Sends nothing but questions, writes nothing."""
     async with AsyncExitStack() as stack:
-        provider = RunComfy(options.base, options.token) if options.token else None
-        if provider is not None:
-            stack.push_async_callback(provider.close)
-        reader = Reader(read_only(folder.state) if folder.state.exists() else empty())
-        stack.callback(reader.close)
-        catalogue = Catalogue(options.base, provider)
-        scratch, problems = await asyncio.to_thread(gather, manifest, catalogue, reader)
-        stack.callback(scratch.close)
-        return make_plan(manifest, folder.path, scratch, problems, reader, catalogue, options.scope(manifest, folder))
+        provider = await _provider(options, stack)
+        return await _plan(manifest, options, provider, stack)
+
+
+async def _plan(manifest: Path, options: Options, provider: RunComfy | None, stack: AsyncExitStack) -> Plan:
+    folder = options.folder(manifest)
+    reader = stack.enter_context(closing(Reader(read_only(folder.state) if folder.state.exists() else empty())))
+    return (await _read(manifest, options, provider, reader, stack)).plan(reader)
 
 
 async def run(manifest: Path, options: Options, consent: Consent, watch: Watch | None = None) -> Report:
@@ -118,27 +156,67 @@ async def run(manifest: Path, options: Options, consent: Consent, watch: Watch |
     Raises InvalidManifest and Refused, with nothing sent, and what `open_state` raises.
     """
     folder = options.folder(manifest)
-    scope = options.scope(manifest, folder)
     async with AsyncExitStack() as stack:
         provider = RunComfy(options.base, options.token or "")
         stack.push_async_callback(provider.close)
-        catalogue = Catalogue(options.base, provider)
         with closing(Reader(read_only(folder.state) if folder.state.exists() else empty())) as known:
-            scratch, problems = await asyncio.to_thread(gather, manifest, catalogue, known)
-            stack.callback(scratch.close)
-            if any(problem.severity == "error" for problem in problems):
-                raise InvalidManifest(make_plan(manifest, folder.path, scratch, problems, known, catalogue, scope))
-        opened = await stack.enter_async_context(_open(folder, options, provider, catalogue))
+            read = await _read(manifest, options, provider, known, stack)
+            if any(problem.severity == "error" for problem in read.problems):
+                raise InvalidManifest(read.plan(known))
+        opened = await stack.enter_async_context(_open(folder, options, provider, read.catalogue))
+        await opened.keep_budget()
         reader = opened.state.reader
-        _refuse(make_plan(manifest, folder.path, scratch, problems, reader, catalogue, scope), options, consent)
+        _refuse(read.plan(reader), options, consent)
         await opened.state.enrol(
-            scratch, partial=scope.partial, rerun_changed=options.rerun_changed, keep_changed=options.keep_changed
+            read.scratch,
+            partial=read.scope.partial,
+            rerun_changed=options.rerun_changed,
+            keep_changed=options.keep_changed,
         )
         only = options.only
-        if scope.partial:
-            only = frozenset(scratch.row_ids())
+        if read.scope.partial:
+            only = frozenset(read.scratch.row_ids())
             await opened.state.start_attempts(list(reader.jobs([State.FAILED, State.CANCELLED], only)))
+        if options.canary and (stopped := await opened.carry_canary(options.canary, only, consent, watch)) is not None:
+            return stopped
         return await opened.carry(only, watch)
+
+
+async def _provider(options: Options, stack: AsyncExitStack) -> RunComfy | None:
+    """The account, if there is a token to ask with."""
+    if not options.token:
+        return None
+    provider = RunComfy(options.base, options.token)
+    stack.push_async_callback(provider.close)
+    return provider
+
+
+async def _read(
+    manifest: Path, options: Options, provider: RunComfy | None, known: Reader, stack: AsyncExitStack
+) -> _Read:
+    folder = options.folder(manifest)
+    asked = None if options.offline else provider
+    catalogue = Catalogue(options.base, asked, await asyncio.to_thread(_price_list, manifest, options))
+    session = None
+    if options.check_urls:
+        session = await stack.enter_async_context(downloads_session(is_loopback(options.base), options.downloads))
+    scratch, problems = await gather(manifest, catalogue, known, session)
+    stack.callback(scratch.close)
+    around = await _circumstances(options, asked)
+    return _Read(manifest, folder, options.scope(manifest, folder), scratch, problems, catalogue, around)
+
+
+def _price_list(manifest: Path, options: Options) -> dict[str, Decimal]:
+    """The prices of the options, else of the manifest. A manifest that cannot be read says so elsewhere."""
+    try:
+        return prices(manifest) | dict(options.prices)
+    except ManifestError:
+        return dict(options.prices)
+
+
+async def _circumstances(options: Options, provider: RunComfy | None) -> Circumstances:
+    balance_micro = None if provider is None else await provider.balance_micro()
+    return Circumstances(balance_micro, History(options.base).read(), options.in_flight, time.time())
 
 
 async def collect(out: Path, options: Options, verify: bool = False, watch: Watch | None = None) -> Report:
@@ -166,23 +244,33 @@ async def retry(
         jobs = list(opened.state.reader.jobs(states, options.only))
         if not jobs:
             raise Refused("there is nothing to retry: no row in scope has failed or was cancelled")
-        reader = opened.state.reader
+        await opened.keep_budget()
         for model in {job.model for job in jobs}:
             await asyncio.to_thread(opened.catalogue.schema, model)
-        bill = plan_of(_retried(jobs), out, out, (), reader, opened.catalogue)
-        _refuse(bill, options, consent)
+        around = await _circumstances(options, opened.provider)
+        _refuse(plan_of(_retried(jobs), out, out, opened.state.reader, opened.catalogue, around), options, consent)
         await opened.state.start_attempts(jobs)
         return await opened.carry(frozenset(job.row_id for job in jobs), watch)
 
 
+async def ask_late_costs(out: Path, base: str | None, token: str) -> str | None:
+    """Read again what ended jobs of *out* cost. Answers why it could not, where another run holds the folder."""
+    try:
+        async with open_existing(out, Options(api_base=base, token=token)) as opened:
+            await opened.ask_late_costs()
+    except FolderInUse as held:
+        return f"missing costs were not asked for: {held}"
+    return None
+
+
 def _retried(jobs: list[Job]) -> Judgement:
     """What a retry of *jobs* would send, in the form that a bill is made from."""
-    models = []
+    models = {}
     for model in sorted({job.model for job in jobs}):
         same = [job for job in jobs if job.model == model]
-        models.append((model, len(same), sum(job.outputs_asked for job in same), sum(job.units for job in same)))
-    outputs = sum(job.outputs_asked for job in jobs)
-    return Judgement(again=len(jobs), to_send=len(jobs), outputs_asked=outputs, models=tuple(models))
+        outputs, units = sum(job.outputs_asked for job in same), sum(job.units for job in same)
+        models[model] = Rows(again=len(same), to_send=len(same), outputs=outputs, units=units)
+    return Judgement(models)
 
 
 def _refuse(bill: Plan, options: Options, consent: Consent) -> None:
@@ -221,11 +309,12 @@ class Opened:
 
     async def carry(self, only: frozenset[str] | None, watch: Watch | None, submitting: bool = True) -> Report:
         """Run the scheduler to its end and say what it came to."""
+        started = time.time()
         scheduler = Scheduler(
             self.state,
             self.provider,
             self.collector,
-            replace(self.options.limits, budget_micro=await self._budget_micro()),
+            replace(self.options.limits, budget_micro=self.state.reader.budget_micro()),
             await self._prices(),
             ProportionalPolling(),
             time.time,
@@ -241,7 +330,35 @@ class Opened:
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
         await asyncio.to_thread(write_failed_csv, self.folder)
+        await asyncio.to_thread(rowfolder.remove_empty_parts, self.folder)
+        if not self.options.rehearsal:
+            await asyncio.to_thread(self._remember, started)
         return self._report(scheduler, ending, only)
+
+    async def carry_canary(
+        self, count: int, only: frozenset[str] | None, consent: Consent, watch: Watch | None
+    ) -> Report | None:
+        """Send a sample of the pending rows first. Answers with a report if the rest is not to follow.
+
+        The rest follows by itself if the sample cost at most a tenth more than estimated; else *consent* is asked,
+        which a machine's `--yes` cannot give.
+        """
+        sample = canary.choose(self.state.reader, count, only)
+        if not sample:
+            return None
+        report = await self.carry(frozenset(sample), watch)
+        result = canary.judge(self.state.reader, sample)
+        if report.exit is not Exit.DONE and report.exit is not Exit.SOME_FAILED:
+            return report
+        if self.state.reader.pending(only) == 0 or self.options.after_canary(result):
+            return None
+        return replace(report, exit=Exit.BUDGET, reason=f"the canary says otherwise than the estimate: {result}")
+
+    def _remember(self, since: float) -> None:
+        """Keep what this run measured for the forecasts of the next."""
+        with closing(Reader(read_only(self.folder.state))) as reader:
+            ended = (job for job in reader.jobs([State.COLLECTED]) if (job.collected_at or 0.0) >= since)
+            History(self.options.base).add(measured(ended))
 
     async def settle_unanswered(self) -> None:
         """POSTs that a killed run left on the wire: nobody knows whether they were accepted."""
@@ -269,12 +386,11 @@ class Opened:
                 earlier = [attempt for attempt in self.state.reader.attempts(job.row_id) if attempt.n < job.n]
                 await asyncio.to_thread(self.collector.rewrite_sidecar, known, earlier)
 
-    async def _budget_micro(self) -> int | None:
-        """The folder's budget: the one given now, which stays, or the one that was given before."""
+    async def keep_budget(self) -> None:
+        """A budget that is given now stays the folder's until another is given."""
         given = micro(self.options.budget_usd)
         if given is not None:
             await self.state.set_meta(budget_micro=str(given))
-        return given if given is not None else self.state.reader.budget_micro()
 
     async def _prices(self) -> dict[str, Price]:
         seen = self.state.reader.highest_unit_prices()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from batchgen import __version__
 from batchgen.cli import asking, running, settling
 
 app = typer.Typer(
@@ -27,10 +29,22 @@ for verb in (
     settling.cancel,
     settling.repair,
     settling.show,
+    asking.audit,
+    asking.models,
+    asking.init,
     asking.serve,
 ):
     app.command(verb.__name__)(verb)
-app.add_typer(asking.models, name="models")
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    if show:
+        print(f"batchgen {__version__}")
+        raise typer.Exit
+
 
 _TAKES_MANY = frozenset({"--only", "--adopt", "--release", "--give-up"})
 

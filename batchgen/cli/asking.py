@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,8 +13,6 @@ import typer
 from batchgen.cli import flags
 from batchgen.cli.ends import carried, emit, end, refusals, say
 from batchgen.exits import Exit
-
-models = typer.Typer(help="The models of the catalogue.", no_args_is_help=True)
 
 
 def status(out: flags.OutFolder, as_json: flags.Json = False) -> None:
@@ -29,22 +29,91 @@ def status(out: flags.OutFolder, as_json: flags.Json = False) -> None:
     print("\n".join(report(told)))
 
 
-@models.command("show")
-def show_model(
-    model_id: Annotated[str, typer.Argument(metavar="ID")],
+def models(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SEARCH] | show ID", help="Words to look for, or `show` and one model id."),
+    ] = None,
     as_json: flags.Json = False,
     api_base: flags.ApiBase = None,
 ) -> None:
-    """The input fields of one model, with their types, limits and defaults."""
+    """Search the catalogue, or show one model's input fields with their types, limits and defaults."""
+    with refusals():
+        if words and words[0] == "show":
+            if len(words) != 2:
+                raise typer.BadParameter("write one model id after show")
+            _show_model(words[1], as_json, api_base)
+        else:
+            _search(" ".join(words or []), as_json, api_base)
+
+
+def _search(words: str, as_json: bool, base: str | None) -> None:
+    from batchgen.lookup import search
+
+    found, where = carried(lambda: search(words, base))
+    if as_json:
+        emit({"models": [dict(entry) for entry in found], "source": where})
+        return
+    for entry in found:
+        price = entry.get("base_price_usd")
+        told = "" if price is None else f"  ${price}/{entry.get('price_unit') or 'output'}"
+        print(f"{entry['model_id']}{told}")
+    say(f"{len(found)} models, from {where}")
+
+
+def init(
+    model_id: Annotated[str, typer.Argument(metavar="MODEL")],
+    api_base: flags.ApiBase = None,
+) -> None:
+    """Write a commented manifest for a model to stdout: batchgen init MODEL > mine.yaml"""
     with refusals():
         from batchgen.lookup import model_schema
-        from batchgen.schema import ModelUnknown
+        from batchgen.schema.starter import init
 
-        try:
-            schema = carried(lambda: model_schema(model_id, api_base))
-        except ModelUnknown as unknown:
-            say(f"batchgen: {unknown}")
-            end(Exit.USAGE)
+        print(init(carried(lambda: model_schema(model_id, api_base))), end="")
+
+
+def audit(
+    out: flags.OutFolder,
+    books: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", envvar="BATCHGEN_CSV", help="Write every attempt to a CSV.")
+    ] = None,
+    as_json: flags.Json = False,
+    api_base: flags.ApiBase = None,
+) -> None:
+    """The account of a folder: expected, received, paid. Exits 1 if something was paid for and is not here."""
+    with refusals():
+        from batchgen.audit import as_csv, audit
+        from batchgen.cli.running import base_of, token_if_any
+        from batchgen.runfolder import RunFolder, write_whole
+        from batchgen.runner import ask_late_costs
+        from batchgen.statefile import Reader, read_only
+
+        folder = RunFolder.at(out)
+        token = token_if_any()
+        if token is not None:
+            asked = carried(lambda: ask_late_costs(out, base_of(out, api_base), token))
+            if asked is not None:
+                say(f"note: {asked}")
+        else:
+            say("note: no token, so costs that are still missing were not asked for")
+        with closing(Reader(read_only(folder.state))) as reader:
+            told = audit(folder, reader)
+            if books is not None:
+                write_whole(books, as_csv(folder, reader).encode())
+    if as_json:
+        emit(told.as_json())
+    else:
+        from batchgen.cli.show import account
+
+        print("\n".join(account(told)))
+    end(Exit.DONE if told.clean else Exit.SOME_FAILED)
+
+
+def _show_model(model_id: str, as_json: bool, base: str | None) -> None:
+    from batchgen.lookup import model_schema
+
+    schema = carried(lambda: model_schema(model_id, base))
     if as_json:
         emit(
             {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -44,6 +45,9 @@ def refusals() -> Iterator[None]:
     except Refusal as refusal:
         say(f"batchgen: {refusal}")
         end(refusal.exit)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        end(Exit.DONE)
     except OSError as error:
         say(f"batchgen: {error}")
         end(Exit.STATE)

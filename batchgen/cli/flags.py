@@ -146,3 +146,22 @@ NewRows = Annotated[bool, typer.Option("--new-rows", help="New rows are new, alt
 Downloads = Annotated[
     int, typer.Option(metavar="N", min=1, max=200, envvar="BATCHGEN_DOWNLOADS", help="Rows downloaded at once.")
 ]
+Offline = Annotated[
+    bool, typer.Option("--offline", envvar="BATCHGEN_OFFLINE", help="Schemas from the cache or the package only.")
+]
+CheckUrls = Annotated[
+    bool,
+    typer.Option(
+        "--check-urls", envvar="BATCHGEN_CHECK_URLS", help="Look at hosted input files, too (a few bytes each)."
+    ),
+]
+Prices = Annotated[
+    Path | None,
+    typer.Option("--prices", metavar="FILE", envvar="BATCHGEN_PRICES", help="A YAML price list, `model: USD` a line."),
+]
+Canary = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, envvar="BATCHGEN_CANARY", help="Send N rows first, and ask again with their cost."
+    ),
+]

@@ -16,7 +16,10 @@ from batchgen.cli.ends import carried, emit, end, refusals, say
 from batchgen.exits import Exit
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from batchgen.billing import Plan
+    from batchgen.canary import CanaryResult
     from batchgen.job import Job
     from batchgen.outcome import Report
     from batchgen.scheduler import Scheduler
@@ -45,6 +48,10 @@ def run(
     keep_changed: flags.KeepChanged = False,
     new_rows: flags.NewRows = False,
     downloads: flags.Downloads = 16,
+    canary: flags.Canary = None,
+    offline: flags.Offline = False,
+    check_urls: flags.CheckUrls = False,
+    prices: flags.Prices = None,
 ) -> None:
     """Validate, show the bill, ask, submit, poll and collect. Run it again, and it resumes."""
     with refusals():
@@ -67,6 +74,11 @@ def run(
             rerun_changed=rerun_changed,
             keep_changed=keep_changed,
             new_rows=new_rows,
+            canary=canary,
+            after_canary=_after_canary(yes),
+            offline=offline,
+            check_urls=check_urls,
+            prices=_price_list(prices),
             on_trouble=_on_trouble,
         )
         watch = _watch(quiet, _resume_command())
@@ -109,6 +121,10 @@ def plan(
     as_json: flags.Json = False,
     api_base: flags.ApiBase = None,
     rerun_changed: flags.RerunChanged = False,
+    in_flight: flags.InFlight = 20,
+    offline: flags.Offline = False,
+    check_urls: flags.CheckUrls = False,
+    prices: flags.Prices = None,
 ) -> None:
     """The bill of a manifest and everything that is wrong with it. Nothing is sent."""
     from batchgen.cli.show import bill, problems
@@ -117,7 +133,16 @@ def plan(
         from batchgen.runner import Options, plan
 
         options = Options(
-            out=out, api_base=api_base, token=token_if_any(), limit=limit, only=_ids(only), rerun_changed=rerun_changed
+            out=out,
+            api_base=api_base,
+            token=token_if_any(),
+            limit=limit,
+            only=_ids(only),
+            rerun_changed=rerun_changed,
+            in_flight=in_flight,
+            offline=offline,
+            check_urls=check_urls,
+            prices=_price_list(prices),
         )
         made = carried(lambda: plan(manifest, options))
     if as_json:
@@ -232,6 +257,26 @@ def _consent(yes: bool) -> Callable[[Plan], bool]:
         return typer.confirm("Send them?", err=True)
 
     return agreed
+
+
+def _after_canary(yes: bool) -> Callable[[CanaryResult], bool]:
+    """Show what the sample came to; a person decides, a machine goes on only if the estimate held."""
+
+    def goes_on(result: CanaryResult) -> bool:
+        say(f"canary: {result}")
+        if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return result.as_estimated
+        return typer.confirm("Send the rest?", err=True)
+
+    return goes_on
+
+
+def _price_list(file: Path | None) -> dict[str, Decimal]:
+    if file is None:
+        return {}
+    from batchgen.manifest import price_list
+
+    return price_list(file)
 
 
 def _watch(quiet: bool, resume: str) -> Callable[[Scheduler], Coroutine[None, None, None]]:

@@ -11,6 +11,7 @@ from batchgen.job import State
 from batchgen.outcome import Report
 
 if TYPE_CHECKING:
+    from batchgen.audit import Audit
     from batchgen.billing import Plan
     from batchgen.request import Problem
 
@@ -54,41 +55,54 @@ def table(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) ->
     ]
 
 
+_KINDS = ("new", "waiting", "again", "paid", "changed", "left", "in_doubt")
+
+
 def bill(plan: Plan) -> list[str]:
-    """The plan as a bill."""
-    judgement = plan.judgement
-    lines = [f"{plan.manifest.name} -> {plan.out}"]
-    figures = [
-        ("new", judgement.new),
-        ("waiting", judgement.waiting),
-        ("again", judgement.again),
-        ("paid already", judgement.paid),
-        ("changed", judgement.changed),
-        ("in doubt", judgement.in_doubt),
-        ("left the manifest", judgement.left),
+    """The plan as a bill: what each model's rows are, what they cost, and what to know before agreeing."""
+    lines = [f"{plan.manifest.name} -> {plan.out}", ""]
+    kinds = [kind for kind in _KINDS if getattr(plan.judgement.all, kind)]
+    head = ("model", *(kind.replace("_", " ") for kind in kinds), "to send", "outputs", "price", "total")
+    body = [
+        (
+            line.model,
+            *(f"{getattr(line.rows, kind):,}" for kind in kinds),
+            f"{line.rows.to_send:,}",
+            f"{line.rows.outputs:,}",
+            "unknown" if line.price_usd is None else f"{dollars(line.price_usd)}/{line.unit}",
+            dollars(line.total_usd),
+        )
+        for line in plan.bill
     ]
-    lines.append("rows: " + (", ".join(f"{count:,} {name}" for name, count in figures if count) or "none"))
-    if plan.bill:
-        head = ("model", "rows", "outputs", "price", "total")
-        body = [
-            (
-                line.model,
-                f"{line.rows:,}",
-                f"{line.outputs:,}",
-                "unknown" if line.price_usd is None else f"{dollars(line.price_usd)}/{line.unit}",
-                dollars(line.total_usd),
-            )
-            for line in plan.bill
-        ]
-        lines += ["", *table([head, *body], right=frozenset({1, 2, 3, 4}))]
-        lines += [f"  {line.model}: {line.note}" for line in plan.bill if line.note]
-    total = plan.total_usd
-    lines += ["", f"to send: {plan.to_send:,} rows, {judgement.outputs_asked:,} outputs, at most {dollars(total)}"]
-    if total is None:
-        lines.append("a price is unknown: this is not a complete bill")
+    if body:
+        lines += table([head, *body], right=frozenset(range(1, len(head))))
+    lines += [f"  {line.model}: {line.note}" for line in plan.bill if line.note]
+    lines += [
+        f"  {line.model}: schema from {line.schema}"
+        for line in plan.bill
+        if line.schema not in ("catalogue", "unknown")
+    ]
+    outputs = plan.judgement.all.outputs
+    lines += ["", f"to send: {plan.to_send:,} rows, {outputs:,} outputs, at most {dollars(plan.total_usd)}"]
+    lines += _forecast(plan)
     if plan.money.committed or plan.budget_micro is not None:
         lines.append(money(plan.money, plan.budget_micro))
+    if plan.balance_micro is not None:
+        lines.append(f"balance of the account: {dollars(usd(plan.balance_micro))}")
+    lines += [f"warning: {warning}" for warning in plan.warnings]
     return lines
+
+
+def _forecast(plan: Plan) -> list[str]:
+    if not plan.to_send:
+        return []
+    if plan.expected_s is None:
+        return ["time and disk: not known before this account's first run of these models"]
+    best_s, worst_s = plan.expected_s
+    told = f"expected time: {duration(best_s)} to {duration(worst_s)}"
+    if plan.expected_bytes is not None:
+        told += f"; about {size(plan.expected_bytes)} of {size(plan.free_bytes)} free"
+    return [told]
 
 
 def money(account: Money, budget_micro: int | None) -> str:
@@ -110,6 +124,47 @@ def problems(found: Iterable[Problem]) -> list[str]:
     lines = [f"{'warning: ' if problem.severity == 'warning' else ''}{problem}" for problem in every[:_MOST_PROBLEMS]]
     if len(every) > _MOST_PROBLEMS:
         lines.append(f"... and {len(every) - _MOST_PROBLEMS:,} more; --json lists them")
+    return lines
+
+
+def account(told: Audit) -> list[str]:
+    """An audit as a table of sums and the entries to look at."""
+    books = told.books
+    lines = table(
+        [
+            ("", "attempts", "USD"),
+            ("charged", f"{books.attempts:,}", dollars(books.charged_usd)),
+            ("reserved", "", dollars(books.reserved_usd)),
+            ("possibly charged", "", dollars(books.possibly_usd)),
+            ("in doubt", f"{books.in_doubt:,}", dollars(books.in_doubt_usd)),
+            ("failed and billed", f"{books.failed_and_billed:,}", dollars(books.failed_and_billed_usd)),
+        ],
+        frozenset({1, 2}),
+    )
+    lines += ["", f"outputs: {books.expected:,} expected at most, {books.received:,} received, {books.usable:,} usable"]
+    if books.unpriced:
+        lines.append(f"{books.unpriced:,} attempts have no known price and are not in these sums")
+    for name, entries in (
+        ("accepted without a usable file", told.without_files),
+        ("cost more than estimated", told.above_estimate),
+        ("brought fewer outputs than asked for", told.fewer),
+    ):
+        if entries:
+            lines += ["", f"{len(entries):,} {name}:"]
+            head = ("row", "attempt", "state", "cost", "outputs", "reason")
+            body = [
+                (
+                    entry.row,
+                    str(entry.attempt),
+                    entry.state,
+                    dollars(entry.charged_usd),
+                    f"{entry.usable}/{entry.expected}",
+                    (entry.reason or "")[:60],
+                )
+                for entry in entries[:_MOST_PROBLEMS]
+            ]
+            lines += table([head, *body], frozenset({1, 3, 4}))
+    lines += ["", "the books are clean" if told.clean else "the books are not clean: see the rows above"]
     return lines
 
 

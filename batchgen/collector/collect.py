@@ -12,6 +12,7 @@ import aiohttp
 
 from batchgen.collector import rowfolder
 from batchgen.collector.download import (
+    MAX_BYTES,
     Broken,
     Dead,
     DiskFull,
@@ -58,12 +59,16 @@ class _Trouble:
 
 @dataclass(slots=True)
 class Collector:
-    """Downloads, verifies and publishes. Its session never holds the provider's key."""
+    """Downloads, verifies and publishes. Its session never holds the provider's key.
+
+    No output is longer than *max_bytes*.
+    """
 
     folder: RunFolder
     session: aiohttp.ClientSession
     allow_private: bool
     now: Callable[[], float]
+    max_bytes: int = MAX_BYTES
     _trouble: dict[tuple[int, str], _Trouble] = field(default_factory=dict)
     received_bytes: int = 0
 
@@ -117,7 +122,7 @@ class Collector:
         if (done := await asyncio.to_thread(rowfolder.finished, parts, stem)) is not None:
             return done
         part = rowfolder.part_of(parts, stem)
-        got = await download(self.session, output.url, part, self.allow_private)
+        got = await download(self.session, output.url, part, self.allow_private, self.max_bytes)
         if not isinstance(got, Whole):
             return self._not_whole(job, stem, got)
         try:

@@ -77,12 +77,15 @@ class PrivateAddress(OSError):
     """A URL leads to an address inside a private network."""
 
 
-def downloads_session(allow_private: bool, limit: int) -> aiohttp.ClientSession:
-    """The session for files. It never holds a key, keeps no cookies, and resolves public addresses only."""
+def downloads_session(allow_private: bool, limit: int, idle_s: float = _IDLE_S) -> aiohttp.ClientSession:
+    """The session for files. It never holds a key, keeps no cookies, and resolves public addresses only.
+
+    A host that sends nothing for *idle_s* is given up for this time.
+    """
     resolver = None if allow_private else _PublicResolver()
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=limit, resolver=resolver),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=30.0, sock_read=_IDLE_S),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=30.0, sock_read=idle_s),
         headers={"User-Agent": f"batchgen/{__version__}", "Accept-Encoding": "identity"},
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=True,

@@ -152,6 +152,13 @@ def remove_parts(folder: RunFolder, job: Job) -> None:
         parts.rmdir()
 
 
+def remove_empty_parts(folder: RunFolder) -> None:
+    """Remove the folder of half-way files once nothing is half-way."""
+    parts = folder.parts("", 0).parent
+    if parts.is_dir() and not any(parts.iterdir()):
+        parts.rmdir()
+
+
 def _drop_strays(parts: Path, kept: set[str]) -> None:
     for path in parts.iterdir():
         if path.name not in kept:

@@ -2,6 +2,6 @@
 
 from batchgen.manifest.localfiles import KnownHash
 from batchgen.manifest.record import ManifestError
-from batchgen.manifest.rows import prices, read, sources
+from batchgen.manifest.rows import price_list, prices, read, sources
 
-__all__ = ["KnownHash", "ManifestError", "prices", "read", "sources"]
+__all__ = ["KnownHash", "ManifestError", "price_list", "prices", "read", "sources"]

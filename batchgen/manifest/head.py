@@ -85,6 +85,17 @@ class Head:
         found = self.templates[name]
         return found if isinstance(found, list) else [found]
 
+    def take_price(self, model: str, cell: Any) -> None:
+        """Keep what one output, or second, of *model* costs."""
+        try:
+            price = Decimal(str(cell))
+        except InvalidOperation:
+            price = Decimal(-1)
+        if price.is_finite() and price >= 0:
+            self.prices[model] = price
+        else:
+            self.problem(f"prices.{model}", f"{str(cell)!r} is not an amount of USD for one output or second")
+
     def problem(self, key: str, message: str, column: str | None = None) -> None:
         """Note what is wrong at *key*."""
         line = self.lines.get(key) or self.lines.get(key.partition(".")[0])
@@ -203,14 +214,7 @@ def _take_prices(head: Head, _path: Path, node: Node) -> None:
         head.problem("prices", "write model: USD pairs, such as {bytedance/seedream-4-0/edit-sequential: 0.03}")
         return
     for model, cell in node.bare().items():
-        try:
-            price = Decimal(str(cell))
-        except InvalidOperation:
-            price = Decimal(-1)
-        if price.is_finite() and price >= 0:
-            head.prices[model] = price
-        else:
-            head.problem(f"prices.{model}", f"{str(cell)!r} is not an amount of USD for one output or second")
+        head.take_price(model, cell)
 
 
 _KEYS: Mapping[str, Callable[[Head, Path, Node], None]] = {

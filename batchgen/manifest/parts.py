@@ -35,7 +35,7 @@ class Parts:
 
     def set_aside(self, variables: Set[str], schema: ModelSchema) -> None:
         """Move to `meta` what is there for templates only: it is kept and not sent."""
-        for name in [name for name in self.fields if schema.unknown(name)]:
+        for name in [name for name in self.fields if not schema.takes(name)]:
             if name in variables:
                 if (cell := self.fields.pop(name)) is not None:
                     self.meta.setdefault(name, as_text(cell))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from batchgen.exits import Refusal
 from batchgen.request import Problem
 
 
@@ -27,7 +28,7 @@ class Table:
     header_line: int = 1
 
 
-class ManifestError(Exception):
+class ManifestError(Refusal):
     """The manifest cannot be read as a whole; *problems* say why."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:

@@ -58,6 +58,17 @@ def prices(path: Path) -> dict[str, Decimal]:
     return dict(_head(path).prices)
 
 
+def price_list(path: Path) -> dict[str, Decimal]:
+    """A YAML file of `model: USD for one output or second`. Raises ManifestError with what is wrong in it."""
+    head = Head(str(path))
+    for entry in entries(path):
+        head.lines[f"prices.{entry.key}"] = entry.node.line
+        head.take_price(entry.key, entry.node.bare())
+    if head.problems:
+        raise ManifestError(head.problems)
+    return dict(head.prices)
+
+
 def _head(path: Path) -> Head:
     check_file(path)
     return read_head(path) if path.suffix.lower() in DOCUMENTS else Head(str(path))

@@ -125,9 +125,21 @@ class RunComfy:
             return None
         raise AnswerLost(f"the catalogue answered HTTP {answer.status}: {_reason(answer)}")
 
+    async def search(self, words: str, limit: int = 100) -> list[Mapping[str, Any]] | None:
+        """Catalogue entries that match *words*; None if the catalogue cannot be asked."""
+        try:
+            answer = await self._wire.get("/v1/models", params={"search": words, "limit": str(limit)})
+        except AnswerLost:
+            return None
+        found = answer.body.get("models") if isinstance(answer.body, dict) else None
+        if not isinstance(found, list):
+            return None
+        return [entry for entry in found if isinstance(entry, dict) and isinstance(entry.get("model_id"), str)]
+
     async def balance_micro(self) -> int | None:
-        """What the account holds, None if it cannot be asked. The key goes to the provider's balance host only."""
-        base = self.base if is_loopback(self.base) else BALANCE_BASE
+        """What the account holds, None if it cannot be asked. The key goes to the provider's own hosts only."""
+        host = urlsplit(self.base).hostname or ""
+        base = BALANCE_BASE if host.endswith(".runcomfy.net") else self.base
         try:
             answer = await self._wire.get("/prod/v2/balance", base=base)
         except AnswerLost:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from batchgen.exits import Refusal
 from batchgen.schema.nearest import nearest
 
 
@@ -22,7 +23,7 @@ class Fault:
     rule: Literal["unknown field", "required", ""] = ""
 
 
-class ModelUnknown(Exception):
+class ModelUnknown(Refusal):
     """No schema was found for *model_id*; *candidates* are the ids of models that are known."""
 
     def __init__(self, model_id: str, candidates: Sequence[str] = (), reason: str = "") -> None:

@@ -81,9 +81,13 @@ class ModelSchema:
             for name in self._compiled.required_absent
         ]
 
+    def takes(self, key: str) -> bool:
+        """Whether *key* may be sent to this model."""
+        return key in self._compiled.converters or self._compiled.takes_any_key
+
     def unknown(self, key: str) -> Fault | None:
-        """The fault of a *key* this model has no field for; None if it has."""
-        if key in self._compiled.converters or self._compiled.takes_any_key:
+        """The fault of a *key* this model does not take; None if it does."""
+        if self.takes(key):
             return None
         hint = did_you_mean(key, self.fields) or f"; its fields are {', '.join(self.fields)}"
         return Fault(f"$.{key}", f"{self.model_id} has no field {key!r}{hint}", rule="unknown field")

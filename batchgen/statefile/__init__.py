@@ -1,6 +1,6 @@
 """The state of a run folder: SQLite and its journal, one writer, durable before anything acts on it."""
 
-from batchgen.statefile.enrolment import Asked, Judgement, Scope, Scratch, judge
+from batchgen.statefile.enrolment import Asked, Judgement, Rows, Scope, Scratch, judge
 from batchgen.statefile.file import OtherBase, StateFile, Tally, open_state
 from batchgen.statefile.lock import HEARTBEAT_S, FolderInUse
 from batchgen.statefile.reader import Reader, empty, read_only
@@ -15,6 +15,7 @@ __all__ = [
     "OnTrouble",
     "OtherBase",
     "Reader",
+    "Rows",
     "Scope",
     "Scratch",
     "StateFile",

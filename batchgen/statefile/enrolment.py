@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import tempfile
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 from batchgen.request import Problem, Row, folded
@@ -133,34 +133,46 @@ class Scratch:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What enrolling a manifest would do. Row ids are named up to a limit, counts are whole.
+class Rows:
+    """Rows of one model, or of all, by what enrolling them would mean.
 
-    *new* rows are not in the folder yet, *waiting* ones were never accepted, *again* ended and are asked for
-    again; *to_send* of these are within what the run was limited to, and *models* and *outputs_asked* are theirs.
+    *new* ones are not in the folder yet, *waiting* ones were never accepted, *again* ended (or are live) and are
+    asked for again, *paid* were accepted. *changed* says how many of these the manifest changed, *changed_paid* how
+    many of the changed were accepted. *to_send*, *outputs* and *units* are what the run may send within its limits.
     """
 
     new: int = 0
-    in_doubt: int = 0
-    paid: int = 0
     waiting: int = 0
     again: int = 0
-    to_send: int = 0
-    left: int = 0
+    paid: int = 0
     changed: int = 0
     changed_paid: int = 0
+    left: int = 0
+    in_doubt: int = 0
+    to_send: int = 0
+    outputs: int = 0
+    units: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What enrolling a manifest would do, by model and in all. Row ids are named up to a limit, counts are whole."""
+
+    models: Mapping[str, Rows]
     changed_paid_ids: tuple[str, ...] = ()
     left_unnamed_paid: int = 0
     renamed: int = 0
     live: int = 0
-    outputs_asked: int = 0
-    models: tuple[tuple[str, int, int, int], ...] = field(default=())
-    """(model, rows to send, outputs asked for, priced units) of what would be sent."""
+
+    @property
+    def all(self) -> Rows:
+        every = [astuple(rows) for rows in self.models.values()]
+        return Rows(*map(sum, zip(*every, strict=True))) if every else Rows()
 
     @property
     def looks_like_an_edit(self) -> bool:
         """Accepted rows without an id left, or were renamed, and new rows came."""
-        return self.new > 0 and (self.left_unnamed_paid > 0 or self.renamed > 0)
+        return self.all.new > 0 and (self.left_unnamed_paid > 0 or self.renamed > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,28 +210,37 @@ def _judge(state: sqlite3.Connection, scope: Scope) -> Judgement:
     def count(sql: str) -> int:
         return int(state.execute(f"SELECT COUNT(*) FROM {sql}").fetchone()[0])
 
-    changed_ids = state.execute(
-        f"SELECT row_id FROM {_CHANGED} AND {_PAID} ORDER BY scratch.line LIMIT {_NAMED}"
-    ).fetchall()
-    models = _to_send(state, scope)
     whole = not scope.partial
+    changed_ids = state.execute(f"SELECT row_id FROM {_CHANGED} AND {_PAID} ORDER BY scratch.line LIMIT {_NAMED}")
     return Judgement(
-        new=count(_NEW),
-        in_doubt=count("main.jobs WHERE latest AND state IN ('in_doubt', 'submitting')"),
-        paid=count(f"{_BOTH} WHERE {_PAID} AND jobs.state NOT IN ('in_doubt', 'submitting')"),
-        waiting=count(f"{_BOTH} WHERE jobs.state = 'pending'"),
-        again=count(f"{_BOTH} WHERE {_again(scope)}"),
-        to_send=sum(rows for _, rows, _, _ in models),
-        left=count(_ABSENT) if whole else 0,
-        changed=count(_CHANGED),
-        changed_paid=count(f"{_CHANGED} AND {_PAID}"),
-        changed_paid_ids=tuple(row_id for (row_id,) in changed_ids),
+        models=_by_model(state, scope),
+        changed_paid_ids=tuple(row_id for (row_id,) in changed_ids.fetchall()),
         left_unnamed_paid=count(f"{_ABSENT} AND NOT rows.explicit_id AND {_PAID}") if whole else 0,
         renamed=_renamed(state) if whole else 0,
         live=count("main.jobs WHERE state IN ('submitted', 'ready')"),
-        outputs_asked=sum(outputs for _, _, outputs, _ in models),
-        models=models,
     )
+
+
+def _by_model(state: sqlite3.Connection, scope: Scope) -> dict[str, Rows]:
+    doubtful = "jobs.state IN ('in_doubt', 'submitting')"
+    counted = {
+        "new": ("scratch.model", _NEW),
+        "waiting": ("scratch.model", f"{_BOTH} WHERE jobs.state = 'pending'"),
+        "again": ("scratch.model", f"{_BOTH} WHERE {_again(scope)}"),
+        "paid": ("scratch.model", f"{_BOTH} WHERE {_PAID} AND NOT {doubtful}"),
+        "changed": ("scratch.model", _CHANGED),
+        "changed_paid": ("scratch.model", f"{_CHANGED} AND {_PAID}"),
+        "in_doubt": ("jobs.model", f"main.jobs WHERE jobs.latest AND {doubtful}"),
+    }
+    if not scope.partial:
+        counted["left"] = ("jobs.model", _ABSENT)
+    found: dict[str, dict[str, int]] = {}
+    for name, (model_column, rows) in counted.items():
+        for model, count in state.execute(f"SELECT {model_column}, COUNT(*) FROM {rows} GROUP BY 1").fetchall():
+            found.setdefault(model, {})[name] = count
+    for model, rows_to_send, outputs, units in _to_send(state, scope):
+        found.setdefault(model, {}).update(to_send=rows_to_send, outputs=outputs, units=units)
+    return {model: Rows(**counts) for model, counts in sorted(found.items())}
 
 
 def _again(scope: Scope) -> str:

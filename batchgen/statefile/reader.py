@@ -85,6 +85,12 @@ class Reader:
         for record in self.connection.execute(f"{sql} ORDER BY rows.position, rows.key", parameters):
             yield job_from_record(record)
 
+    def sent(self) -> Iterator[Job]:
+        """Every attempt that was ever sent, of all rows, in manifest order."""
+        sql = f"{_JOBS} WHERE jobs.state <> 'pending' ORDER BY rows.position IS NULL, rows.position, rows.key, jobs.n"
+        for record in self.connection.execute(sql):
+            yield job_from_record(record)
+
     def attempts(self, row_id: str) -> list[Job]:
         """Every attempt at one row, oldest first."""
         found = self.connection.execute(f"{_JOBS} WHERE rows.row_id = ? ORDER BY jobs.n", (row_id,))
@@ -125,6 +131,15 @@ class Reader:
             "SELECT MIN(again_at) FROM jobs WHERE state = 'pending' AND position IS NOT NULL"
         ).fetchone()
         return None if found[0] is None else float(found[0])
+
+    def each_pending(self, only: Collection[str] | None = None) -> Iterator[Job]:
+        """Every row that waits to be sent, in the order of sending."""
+        sql = f"{_JOBS} WHERE jobs.state = 'pending' AND jobs.position IS NOT NULL"
+        if only is not None:
+            sql += " AND rows.row_id IN (SELECT value FROM json_each(:only))"
+        sql += " ORDER BY jobs.priority DESC, jobs.position"
+        for record in self.connection.execute(sql, {"only": json.dumps([*(only or ())])}):
+            yield job_from_record(record)
 
     def pending(self, only: Collection[str] | None = None) -> int:
         """How many rows wait to be sent."""

@@ -1,0 +1,160 @@
+"""The morning's account: what each row was to cost, did cost, and brought."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from batchgen.budget import money, usd
+from batchgen.job import Billed, Job, State
+from batchgen.runfolder import RunFolder
+from batchgen.statefile import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One attempt in the books. Money in USD; *usable* counts files that are on disk as they were verified."""
+
+    row: str
+    attempt: int
+    model: str
+    state: str
+    request_id: str | None
+    estimate_usd: float | None
+    cost_usd: float | None
+    reserved_usd: float
+    charged_usd: float
+    possibly_usd: float
+    expected: int
+    received: int
+    usable: int
+    reason: str | None
+
+    @property
+    def without_files(self) -> bool:
+        """Accepted, ended, and not one usable file."""
+        return self.state in (State.COLLECTED, State.FAILED, State.CANCELLED) and (
+            self.request_id is not None and self.usable == 0
+        )
+
+    @property
+    def above_estimate(self) -> bool:
+        return self.cost_usd is not None and self.estimate_usd is not None and self.cost_usd > self.estimate_usd
+
+
+def entries(folder: RunFolder, reader: Reader) -> Iterator[Entry]:
+    """Every attempt that was sent, in manifest order."""
+    for job in reader.sent():
+        yield _entry(folder, job)
+
+
+def _entry(folder: RunFolder, job: Job) -> Entry:
+    account = money(job)
+    return Entry(
+        row=job.row_id,
+        attempt=job.n,
+        model=job.model,
+        state=job.state.value,
+        request_id=job.request_id,
+        estimate_usd=usd(job.estimate_micro),
+        cost_usd=usd(job.cost_micro),
+        reserved_usd=usd(account.reserved) or 0.0,
+        charged_usd=usd(account.charged) or 0.0,
+        possibly_usd=usd(account.possibly) or 0.0,
+        expected=job.outputs_asked if job.billed is not Billed.NO else 0,
+        received=len(job.saved),
+        usable=sum(_is_there(folder, job, file.name, file.bytes) for file in job.saved),
+        reason=job.reason,
+    )
+
+
+def _is_there(folder: RunFolder, job: Job, name: str, size_bytes: int) -> bool:
+    places: tuple[Path, ...] = (folder.row(job.row_id), folder.attempt(job.row_id, job.n))
+    return any((place / name).is_file() and (place / name).stat().st_size == size_bytes for place in places)
+
+
+@dataclass(slots=True)
+class Books:
+    """Sums over all entries, and the entries that a person should look at."""
+
+    attempts: int = 0
+    reserved_usd: float = 0.0
+    charged_usd: float = 0.0
+    possibly_usd: float = 0.0
+    expected: int = 0
+    received: int = 0
+    usable: int = 0
+    in_doubt: int = 0
+    in_doubt_usd: float = 0.0
+    failed_and_billed: int = 0
+    failed_and_billed_usd: float = 0.0
+    unpriced: int = 0
+
+    def add(self, entry: Entry) -> None:
+        self.attempts += 1
+        self.reserved_usd = round(self.reserved_usd + entry.reserved_usd, 6)
+        self.charged_usd = round(self.charged_usd + entry.charged_usd, 6)
+        self.possibly_usd = round(self.possibly_usd + entry.possibly_usd, 6)
+        self.expected += entry.expected
+        self.received += entry.received
+        self.usable += entry.usable
+        self.unpriced += entry.estimate_usd is None and entry.cost_usd is None
+        if entry.state == State.IN_DOUBT:
+            self.in_doubt += 1
+            self.in_doubt_usd = round(self.in_doubt_usd + entry.reserved_usd, 6)
+        if entry.state in (State.FAILED, State.CANCELLED) and entry.request_id is not None:
+            self.failed_and_billed += 1
+            self.failed_and_billed_usd = round(self.failed_and_billed_usd + entry.charged_usd, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The books, with the entries that make an audit fail and those that brought less than was asked for."""
+
+    books: Books
+    without_files: tuple[Entry, ...]
+    above_estimate: tuple[Entry, ...]
+    fewer: tuple[Entry, ...]
+
+    @property
+    def clean(self) -> bool:
+        return not (self.without_files or self.above_estimate)
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "totals": asdict(self.books),
+            "without_files": [asdict(entry) for entry in self.without_files],
+            "above_estimate": [asdict(entry) for entry in self.above_estimate],
+            "fewer_than_asked": [asdict(entry) for entry in self.fewer],
+            "clean": self.clean,
+        }
+
+
+def audit(folder: RunFolder, reader: Reader) -> Audit:
+    """Go through the books of *folder*. Fewer outputs than the cap is listed, and no fault."""
+    books = Books()
+    without_files: list[Entry] = []
+    above: list[Entry] = []
+    fewer: list[Entry] = []
+    for entry in entries(folder, reader):
+        books.add(entry)
+        if entry.without_files:
+            without_files.append(entry)
+        if entry.above_estimate:
+            above.append(entry)
+        if entry.state == State.COLLECTED and entry.received < entry.expected:
+            fewer.append(entry)
+    return Audit(books, tuple(without_files), tuple(above), tuple(fewer))
+
+
+def as_csv(folder: RunFolder, reader: Reader) -> str:
+    """The books as a table: one line an attempt."""
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, [field.name for field in fields(Entry)])
+    writer.writeheader()
+    for entry in entries(folder, reader):
+        writer.writerow(asdict(entry))
+    return table.getvalue()
