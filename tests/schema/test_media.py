@@ -21,8 +21,6 @@ from batchgen.schema import ModelSchema, shipped
 from batchgen.schema.media import MediaCheck
 from batchgen.schema.validations import MediaFacts, Rule, Unmeasured, rules_of
 
-# looptime opens an event loop beside every test without one and leaves it to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 SEED = "bytedance/seedream-4-0/edit-sequential"
 
