@@ -175,11 +175,16 @@ def validator_of(part: Path) -> Path:
     return part.with_name(part.name + ".etag")
 
 
-def _resume_headers(part: Path) -> dict[str, str]:
+def _validator(part: Path) -> str:
+    """The ETag that was kept with *part*; empty if there is none."""
     try:
-        have, validator = part.stat().st_size, validator_of(part).read_text("ascii")
+        return validator_of(part).read_text("ascii")
     except (OSError, UnicodeDecodeError):
-        return {}
+        return ""
+
+
+def _resume_headers(part: Path) -> dict[str, str]:
+    have, validator = _have(part), _validator(part)
     return {"Range": f"bytes={have}-", "If-Range": validator} if have and validator else {}
 
 
@@ -188,8 +193,10 @@ def _have(part: Path) -> int:
 
 
 def _continues(headers: Mapping[str, str], part: Path) -> bool:
+    """Whether a 206 goes on where *part* ends, in the same file as far as its ETag tells."""
     found = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
-    return found is not None and int(found[1]) == _have(part)
+    same = headers.get("ETag", _validator(part)) == _validator(part)
+    return same and found is not None and int(found[1]) == _have(part)
 
 
 def _remember_validator(headers: Mapping[str, str], part: Path) -> None:
@@ -219,9 +226,14 @@ def _check_address(url: str, allow_private: bool) -> None:
 
 
 def _is_private(host: str) -> bool:
+    host = host.rstrip(".")
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
+        pass
+    try:  # resolvers, and a proxy's above all, take 127.1 and 2130706433 for addresses as well
+        return not ipaddress.ip_address(socket.inet_aton(host)).is_global
+    except OSError:
         return host == "localhost" or host.endswith(".localhost")
 
 

@@ -27,13 +27,14 @@ _SAFE_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 def stems(outputs: Sequence[Output]) -> list[str]:
     """File names without extension: the key as the provider spells it, and the index under that key.
 
-    A key that could be a path or a device name is replaced: names from a server never reach the disk.
+    A key that could be a path or a device name is replaced: names from a server never reach the disk. Keys that
+    differ only by case are counted together, since some file systems take their names for one.
     """
     counted: dict[str, int] = {}
     names = []
     for output in outputs:
         key = output.key if _SAFE_KEY.fullmatch(output.key) else "output"
-        index = counted[key] = counted.get(key, -1) + 1
+        index = counted[key.lower()] = counted.get(key.lower(), -1) + 1
         names.append(f"{key}-{index:02d}")
     return names
 
