@@ -21,7 +21,6 @@ from batchgen.schema import ModelSchema, shipped
 from batchgen.schema.media import MediaCheck
 from batchgen.schema.validations import MediaFacts, Rule, Unmeasured, rules_of
 
-
 SEED = "bytedance/seedream-4-0/edit-sequential"
 
 
