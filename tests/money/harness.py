@@ -16,11 +16,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Collection
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from batchgen.rehearsal.faults import FAULTS
 from tests.processes import Batchgen, Server, kill_group
 
 MOST_ON_THE_WIRE = 32
@@ -31,6 +33,20 @@ DOUBTFUL_FAULTS = (
     "empty", "no_id",
 )  # fmt: skip
 """Faults of the server's submit route after which nobody can know whether the request was accepted."""
+
+_ONCE = {"download.endless": "#7", "download.redirect_private": "#11"}
+"""Faults that take gigabytes or half a minute: one of each is enough."""
+
+_SHORT = {"submit.slow": ":300ms", "status.slow": ":300ms", "download.slow": ":300ms", "job.no_outputs": ":1"}
+
+
+def every_fault(share: str, but: Collection[str] = ()) -> str:
+    """A fault plan with every fault that the server knows; slow answers take 300 ms, and half of the POSTs are slow,
+    so that a kill finds some on the wire."""
+    known = [name for name in FAULTS if name not in but]
+    plan = [f"{name}={_ONCE.get(name, share)}{_SHORT.get(name, '')}" for name in known]
+    return ",".join([*plan, "submit.slow=50%:200ms"])
+
 
 _GO_ON = {3, 4, 5, 6, 75}
 """Exit codes that say "run the same command again"; a fault may cause each of them."""
@@ -81,15 +97,26 @@ class Scene:
     def start(self) -> subprocess.Popen[str]:
         return self.batchgen.start(*self.arguments)
 
-    def finish(self, tries: int = 12) -> dict[str, Any]:
-        """Run the same command until it has nothing left to do, and answer with what it said last."""
+    def finish(self, tries: int = 30, patience_s: float = 60.0) -> dict[str, Any]:
+        """Run the same command until it has nothing left to do, and answer with what it said last.
+
+        One that waits for longer than *patience_s*, as for links that lead nowhere, is killed once more.
+        """
         for _ in range(tries):
-            ended = self.batchgen(*self.arguments)
-            if ended.exit not in _GO_ON:
-                assert ended.stdout, f"{self.name} ended with {ended.exit}:\n{ended.stderr}"
-                assert ended.exit in (0, 1, 7), f"{self.name} ended with {ended.exit}:\n{ended.stderr}"
-                return ended.json
-        raise AssertionError(f"{self.name} came to no end in {tries} tries: {ended.exit}\n{ended.stderr}")
+            process = self.start()
+            try:
+                stdout, stderr = process.communicate(timeout=patience_s)
+            except subprocess.TimeoutExpired:
+                kill_group(process)
+                stdout, stderr = process.communicate()
+                self._note_kill(process)
+                continue
+            if process.returncode not in _GO_ON:
+                assert process.returncode in (0, 1, 7), f"{self.out} ended with {process.returncode}:\n{stderr}"
+                assert stdout, f"{self.out} ended with {process.returncode} and no report:\n{stderr}"
+                told: dict[str, Any] = json.loads(stdout)
+                return told
+        raise AssertionError(f"{self.out} came to no end in {tries} tries: {process.returncode}\n{stderr}")
 
     def kill_at_sync(self, number: int) -> bool:
         """Run until the *number*th fsync of the whole command and kill it there; False if it ended before."""
@@ -122,7 +149,7 @@ class Scene:
         while process.poll() is None and self._requests() == before and time.monotonic() < give_up:
             time.sleep(0.005)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(chance.uniform(0.0, 0.8))
+            process.wait(chance.uniform(0.0, 0.6))
         kill_group(process)
         process.communicate()
         self._note_kill(process)
@@ -260,3 +287,16 @@ def no_tracing() -> str | None:
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"strace cannot be started: {error}"
     return None if tried.returncode == 0 else f"strace may not trace: {tried.stderr.strip()}"
+
+
+def until(true: Callable[[], object], patience_s: float = 20.0) -> None:
+    """Wait until *true* says so. Raises AssertionError when it does not in *patience_s*."""
+    give_up = time.monotonic() + patience_s
+    while not true():
+        assert time.monotonic() < give_up, f"waited for {patience_s} s in vain"
+        time.sleep(0.02)
+
+
+def counted(server: Server, name: str) -> int:
+    """How often *server* met something: `submit` for POSTs that arrived, `submit.accepted` for jobs it made."""
+    return int(server.ledger(summary=True)["counters"].get(name, 0))

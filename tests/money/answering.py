@@ -1,0 +1,71 @@
+"""A provider over a raw socket: POSTs are answered byte for byte as told, and what was accepted fails at once."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from tests.providers.rawserver import RawServer, Reply, reply
+
+ID = "3f0e4c1a-0000-4000-8000-000000000001"
+ACCEPTED = reply(200, {"request_id": ID})
+
+
+@dataclass
+class AnsweringServer(RawServer):
+    """`replies` are for POSTs only, the last one stands for all that follow; each answer takes *takes_s*."""
+
+    takes_s: float = 0.0
+    most_open: int = 0
+    open_posts: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while (seen := await self._read(reader)) is not None:
+                self.seen.append(seen)
+                answer = await self._post_answer() if seen.method == "POST" else _get_answer(seen.target)
+                writer.write(answer.content)
+                await writer.drain()
+                if answer.then == "reset":
+                    linger = struct.pack("ii", 1, 0)
+                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    writer.transport.abort()
+                if answer.then != "keep":
+                    return
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def _post_answer(self) -> Reply:
+        self.open_posts += 1
+        self.most_open = max(self.most_open, self.open_posts)
+        await asyncio.sleep(self.takes_s)
+        self.open_posts -= 1
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+
+def _get_answer(target: str) -> Reply:
+    if target.endswith("/status"):
+        return reply(200, {"status": "completed"})
+    if "/result" in target:
+        return reply(200, {"status": "failed", "error": "timeout 429", "cost": 0.03})
+    return reply(404, {"error_code": 404001})
+
+
+@asynccontextmanager
+async def answering(*replies: Reply, takes_s: float = 0.0) -> AsyncIterator[AnsweringServer]:
+    """A server on a free port of loopback that answers POSTs with *replies* in turn."""
+    raw = AnsweringServer(list(replies), takes_s=takes_s)
+    server = await asyncio.start_server(raw.serve, "127.0.0.1", 0)
+    raw.base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield raw
+    finally:
+        server.close()
+        await server.wait_closed()
+        await asyncio.sleep(0)  # let the connections end
