@@ -139,6 +139,7 @@ class Scheduler:
         self._carried: set[int] = set()
         self._in_flight: set[int] = set()
         self._collecting: set[int] = set()
+        self._sending: set[int] = set()
         self._posts: set[_Post] = set()
         self._held_micro = 0
         self._unheard: set[int] = set()
@@ -224,7 +225,7 @@ class Scheduler:
                 if not self._afford(job):
                     return
                 await self._start_pending(job)
-            elif self._posts:
+            elif self._sending:  # one of these may come back as not accepted
                 await self._wait_changed(None)
             elif (again_at := self._again_at()) is not None:
                 await self._wait_changed(max(again_at - now, 0.01))
@@ -238,6 +239,7 @@ class Scheduler:
             self._held_micro -= self._price(job) or 0
             return
         self._in_flight.add(job.key)
+        self._sending.add(job.key)
         self._sent_rows += 1
         self._start(job)
 
@@ -263,7 +265,7 @@ class Scheduler:
         if closed_until > now:
             self.waiting_for = why
             return min(closed_until - now, _TICK_S)
-        if self._doubt.one_at_a_time and self._posts:
+        if self._doubt.one_at_a_time and self._sending:
             self.waiting_for = "the answer to a single trial row"
             return _TICK_S
         return None
@@ -316,10 +318,12 @@ class Scheduler:
             while (step := steps.get(job.state)) is not None:
                 before = job
                 job = await step(job)
+                self._sending.discard(job.key)
                 if job.state is not State.SUBMITTED:
                     self._in_flight.discard(job.key)
                 self._wake()
                 if job.state is before.state:
+                    self._sent_rows -= job.state is State.PENDING
                     return
         except RunStopped as stopped:
             self._stopped(stopped)
@@ -331,6 +335,7 @@ class Scheduler:
             if job.state is not State.SUBMITTED:
                 self.overdue.discard(job.row_id)
             self._carried.discard(job.key)
+            self._sending.discard(job.key)
             self._in_flight.discard(job.key)
             self._collecting.discard(job.key)
             self._unheard.discard(job.key)
