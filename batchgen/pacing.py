@@ -95,7 +95,8 @@ class ContactBreaker:
             self.since = now
         if now >= self.closed_until:  # failures of one moment count once
             self.failures += 1
-            self.closed_until = now + self.backoff.delay_s(self.failures, roll)
+            again_at = now + self.backoff.delay_s(self.failures, roll)
+            self.closed_until = min(again_at, max(self.since + self._patient_for_s, now))  # the last try is not late
 
     def succeeded(self) -> None:
         self.failures = 0
@@ -104,8 +105,11 @@ class ContactBreaker:
         self.answered = True
 
     def hopeless(self, now: float) -> bool:
-        patience_s = self.patience_s if self.answered else self.patience_cold_s
-        return self.since is not None and now - self.since >= patience_s
+        return self.since is not None and now - self.since >= self._patient_for_s
+
+    @property
+    def _patient_for_s(self) -> float:
+        return self.patience_s if self.answered else self.patience_cold_s
 
 
 @dataclass(slots=True)

@@ -91,6 +91,13 @@ class TestReach:
         breaker.failed(100.5, 1.0)
         assert (breaker.failures, breaker.closed_until) == (2, 101.5)
 
+    def test_the_last_try_comes_when_patience_ends_and_not_later(self) -> None:
+        breaker, now = ContactBreaker(patience_cold_s=15.0), 100.0
+        while not breaker.hopeless(now):
+            breaker.failed(now, 1.0)
+            now = breaker.closed_until
+        assert now == 115.0
+
     def test_an_answer_opens_the_way_at_once(self) -> None:
         breaker = ContactBreaker()
         breaker.failed(100.0, 1.0)
