@@ -61,6 +61,8 @@ def _take(
             taken += 1
             if isinstance(one, Problem):
                 problems.append(one)
+                if one.row is not None and one.line is not None and one.severity == "error":
+                    problems += filter(None, [scratch.add_faulty(one.row, one.file, one.line)])
                 continue
             if (problem := scratch.add(one, _asked(one, catalogue))) is not None:
                 problems.append(problem)

@@ -22,6 +22,7 @@ CREATE TABLE scratch (
   priority INTEGER NOT NULL, note TEXT NOT NULL, source TEXT NOT NULL, line INTEGER NOT NULL,
   outputs_asked INTEGER NOT NULL, units INTEGER NOT NULL, inputs_expire_at REAL
 );
+CREATE TABLE scratch_faulty (folded TEXT PRIMARY KEY, row_id TEXT NOT NULL, line INTEGER NOT NULL);
 CREATE TABLE scratch_files (path TEXT PRIMARY KEY, size_bytes INTEGER, mtime_ns INTEGER, sha256 TEXT);
 """
 _INSERT = f"INSERT INTO scratch VALUES ({', '.join('?' * 16)})"
@@ -52,16 +53,19 @@ class Scratch:
         self.connection.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_SCRATCH}")
         self.rows = 0
         self._twins: dict[str, int] = {}
+        self._any_faulty = False
 
     def add(self, row: Row, asked: Asked) -> Problem | None:
         """Take in *row*. Answers with a Problem if its id was used by an earlier row."""
         self.rows += 1
+        if self._any_faulty and row.explicit_id and (other := self._holder(row.row_id)) is not None:
+            return _taken(row.row_id, row.source, row.line, other)
         values = self._values(row, asked)
         try:
             self.connection.execute(_INSERT, values)
         except sqlite3.IntegrityError:
-            if row.explicit_id:
-                return self._taken(row)
+            if row.explicit_id and (other := self._holder(row.row_id)) is not None:
+                return _taken(row.row_id, row.source, row.line, other)
             self._add_twin(row, asked)
         for file in row.files:
             self.connection.execute(
@@ -102,13 +106,22 @@ class Scratch:
             except sqlite3.IntegrityError:
                 continue
 
-    def _taken(self, row: Row) -> Problem:
-        other_id, line = self.connection.execute(
-            "SELECT row_id, line FROM scratch WHERE folded = ?", (folded(row.row_id),)
-        ).fetchone()
-        same = "is used" if other_id == row.row_id else f"differs only by case or Unicode form from {other_id!r}"
-        message = f"{row.row_id!r} {same} on line {line} already; give every row an id of its own"
-        return Problem(row.source, row.line, "id", row.row_id, None, message)
+    def add_faulty(self, row_id: str, source: str, line: int) -> Problem | None:
+        """Note the id of a row that cannot be taken in for another reason: it may be used twice all the same."""
+        other = self._holder(row_id)
+        if other is None:
+            self._any_faulty = True
+            self.connection.execute("INSERT INTO scratch_faulty VALUES (?, ?, ?)", (folded(row_id), row_id, line))
+            return None
+        return None if other[1] == line else _taken(row_id, source, line, other)
+
+    def _holder(self, row_id: str) -> tuple[str, int] | None:
+        """The id and line of the row that holds *row_id*, or an id that differs from it only by case or form."""
+        for table in ("scratch", "scratch_faulty"):
+            found = self.connection.execute(f"SELECT row_id, line FROM {table} WHERE folded = ?", (folded(row_id),))
+            if (holder := found.fetchone()) is not None:
+                return holder[0], holder[1]
+        return None
 
     def _values(self, row: Row, asked: Asked, row_id: str | None = None) -> tuple[object, ...]:
         name = row_id or row.row_id
@@ -130,6 +143,12 @@ class Scratch:
             asked.units,
             asked.inputs_expire_at,
         )
+
+
+def _taken(row_id: str, source: str, line: int, other: tuple[str, int]) -> Problem:
+    same = "is used" if other[0] == row_id else f"differs only by case or Unicode form from {other[0]!r}"
+    message = f"{row_id!r} {same} on line {other[1]} already; give every row an id of its own"
+    return Problem(source, line, "id", row_id, None, message)
 
 
 @dataclass(frozen=True, slots=True)
