@@ -1,0 +1,38 @@
+"""The README's tables say what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import typer.main
+
+from batchgen.cli import app
+from batchgen.exits import Exit
+from batchgen.job import TRANSITIONS, State
+
+README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+
+
+def table(heading: str) -> list[list[str]]:
+    """The cells of the first table under *heading*, without its head."""
+    section = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row] for row in rows[2:]]
+
+
+def test_the_state_table_is_the_codes_table_of_moves() -> None:
+    told = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[2])) for row in table("States")}
+    moves = {state.value: set[str]() for state in State}
+    for (state, _), after in TRANSITIONS.items():
+        if after is not state:
+            moves[state.value].add(after.value)
+    assert told == moves
+
+
+def test_the_command_table_lists_every_command_and_no_other() -> None:
+    assert {row[0].strip("`") for row in table("Commands")} == set(typer.main.get_group(app).commands)
+
+
+def test_the_exit_code_table_lists_every_code_and_no_other() -> None:
+    assert {int(row[0]) for row in table("Exit codes")} == {int(code) for code in Exit}
