@@ -206,6 +206,13 @@ class Scheduler:
         return bool(self._not_sendable)
 
     @property
+    def rows_left(self) -> int:
+        """Rows that this run still carries or is to send."""
+        counts = self.state.tally.counts
+        live = counts[State.SUBMITTING] + counts[State.SUBMITTED] + counts[State.READY]
+        return live + (0 if self._no_more_submits else counts[State.PENDING])
+
+    @property
     def received_bytes(self) -> int:
         return self._collector.received_bytes
 

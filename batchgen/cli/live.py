@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from batchgen.budget import usd
-from batchgen.cli.show import dollars, duration
+from batchgen.cli.show import dollars, duration, size
 from batchgen.job import ENDED, State
 from batchgen.scheduler import Scheduler
 
@@ -33,36 +33,46 @@ class Pace:
         return (last - first) / (last_at - first_at) if last_at > first_at else 0.0
 
 
-def line(scheduler: Scheduler, pace: Pace) -> str:
-    """The run in one line."""
+_SHOWN = (
+    (State.COLLECTED, "collected"),
+    (State.SUBMITTED, "at the provider"),
+    (State.READY, "downloading"),
+    (State.SUBMITTING, "being sent"),
+    (State.PENDING, "pending"),
+    (State.IN_DOUBT, "in doubt"),
+    (State.FAILED, "failed"),
+    (State.CANCELLED, "cancelled"),
+)
+
+
+def counted(scheduler: Scheduler) -> str:
+    """Rows by state, in words."""
+    counts = scheduler.state.tally.counts
+    return ", ".join(f"{counts[state]:,} {name}" for state, name in _SHOWN if counts[state])
+
+
+def progress(scheduler: Scheduler, pace: Pace) -> str:
+    """Rate, time left, money and bytes, in words."""
     tally = scheduler.state.tally
-    counts = tally.counts
-    done = sum(counts[state] for state in ENDED)
-    total = sum(counts.values())
-    parts = [f"{counts[State.COLLECTED]:,}/{total:,} collected"]
-    parts += [
-        f"{counts[state]:,} {name}"
-        for state, name in (
-            (State.PENDING, "pending"),
-            (State.SUBMITTED, "at the provider"),
-            (State.READY, "downloading"),
-            (State.IN_DOUBT, "in doubt"),
-            (State.FAILED, "failed"),
-            (State.CANCELLED, "cancelled"),
-        )
-        if counts[state]
-    ]
     rate = pace.rows_per_s
-    left = total - done - counts[State.IN_DOUBT]
+    parts = []
     if rate > 0:
         parts.append(f"{rate:.2f} rows/s" if rate < 10 else f"{rate:.0f} rows/s")
-        if left:
+        if left := scheduler.rows_left:
             parts.append(f"about {duration(left / rate)} left")
-    parts.append(f"{dollars(usd(tally.money.charged + tally.money.reserved))}")
-    parts.append(f"{scheduler.received_bytes / 1e6:.1f} MB")
+    spent = dollars(usd(tally.money.committed))
+    budget_micro = scheduler.limits.budget_micro
+    parts.append(spent if budget_micro is None else f"{spent} of {dollars(usd(budget_micro))}")
+    parts.append(size(scheduler.received_bytes))
+    return ", ".join(parts)
+
+
+def line(scheduler: Scheduler, pace: Pace) -> str:
+    """The run in one line."""
+    parts = [counted(scheduler), progress(scheduler, pace)]
     if scheduler.waiting_for:
         parts.append(f"waiting for {scheduler.waiting_for}")
-    return ", ".join(parts)
+    return "; ".join(parts)
 
 
 async def lines(scheduler: Scheduler, every_s: float = 10.0) -> None:
@@ -75,23 +85,30 @@ async def lines(scheduler: Scheduler, every_s: float = 10.0) -> None:
         print(f"{time.strftime('%H:%M:%S')} {line(scheduler, pace)}", file=sys.stderr, flush=True)
 
 
-async def bars(scheduler: Scheduler) -> None:
-    """A view that is drawn anew four times a second, on a terminal."""
-    from rich.console import Console, Group
+async def view(scheduler: Scheduler) -> None:
+    """A few lines that are drawn anew four times a second, on a terminal."""
+    from rich.console import Console
     from rich.live import Live
-    from rich.progress_bar import ProgressBar
     from rich.text import Text
 
     pace = Pace()
+    console = Console(stderr=True)
 
-    def view() -> Group:
+    def drawn() -> Text:
         pace.note(time.monotonic(), scheduler.state.tally.ended_here)
         counts = scheduler.state.tally.counts
-        total = max(sum(counts.values()), 1)
-        bar = ProgressBar(total=total, completed=sum(counts[state] for state in ENDED))
-        return Group(bar, Text(line(scheduler, pace)))
+        total, ended = max(sum(counts.values()), 1), sum(counts[state] for state in ENDED)
+        width = max(min(console.width - 30, 60), 10)
+        full = round(width * ended / total)
+        told = Text()
+        told.append("━" * full, "green").append("━" * (width - full), "bright_black")
+        told.append(f" {100 * ended / total:.0f}%", "bold").append(f"  {ended:,} of {total:,} rows\n")
+        told.append(f"{counted(scheduler)}\n{progress(scheduler, pace)}")
+        if scheduler.waiting_for:
+            told.append(f"\nwaiting for {scheduler.waiting_for}", "yellow")
+        return told
 
-    with Live(view(), console=Console(stderr=True), transient=True, auto_refresh=False) as live:
+    with Live(drawn(), console=console, transient=True, auto_refresh=False) as live:
         while True:
             await asyncio.sleep(0.25)
-            live.update(view(), refresh=True)
+            live.update(drawn(), refresh=True)

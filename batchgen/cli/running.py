@@ -292,7 +292,7 @@ def _watch(quiet: bool, resume: str) -> Callable[[Scheduler], Coroutine[None, No
             if quiet:
                 await asyncio.Event().wait()
             elif sys.stderr.isatty():
-                await live.bars(scheduler)
+                await live.view(scheduler)
             else:
                 await live.lines(scheduler)
 
