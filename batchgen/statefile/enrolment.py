@@ -230,7 +230,7 @@ def _judge(state: sqlite3.Connection, scope: Scope) -> Judgement:
         return int(state.execute(f"SELECT COUNT(*) FROM {sql}").fetchone()[0])
 
     whole = not scope.partial
-    changed_ids = state.execute(f"SELECT row_id FROM {_CHANGED} AND {_PAID} ORDER BY scratch.line LIMIT {_NAMED}")
+    changed_ids = state.execute(f"SELECT row_id FROM {_changed_paid(scope)} ORDER BY scratch.line LIMIT {_NAMED}")
     return Judgement(
         models=_by_model(state, scope),
         changed_paid_ids=tuple(row_id for (row_id,) in changed_ids.fetchall()),
@@ -248,7 +248,7 @@ def _by_model(state: sqlite3.Connection, scope: Scope) -> dict[str, Rows]:
         "again": ("scratch.model", f"{_BOTH} WHERE {_again(scope)}"),
         "paid": ("scratch.model", f"{_BOTH} WHERE {_PAID} AND NOT {doubtful}"),
         "changed": ("scratch.model", _CHANGED),
-        "changed_paid": ("scratch.model", f"{_CHANGED} AND {_PAID}"),
+        "changed_paid": ("scratch.model", _changed_paid(scope)),
         "in_doubt": ("jobs.model", f"main.jobs WHERE jobs.latest AND {doubtful}"),
     }
     if not scope.partial:
@@ -260,6 +260,12 @@ def _by_model(state: sqlite3.Connection, scope: Scope) -> dict[str, Rows]:
     for model, rows_to_send, outputs, units in _to_send(state, scope):
         found.setdefault(model, {}).update(to_send=rows_to_send, outputs=outputs, units=units)
     return {model: Rows(**counts) for model, counts in sorted(found.items())}
+
+
+def _changed_paid(scope: Scope) -> str:
+    """Changed rows that were paid for; those of a failed.csv were edited to be sent again."""
+    edited = "AND jobs.state NOT IN ('failed', 'cancelled')" if scope.partial else ""
+    return f"{_CHANGED} AND {_PAID} {edited}"
 
 
 def _again(scope: Scope) -> str:
@@ -305,12 +311,14 @@ def enrol(state: sqlite3.Connection, partial: bool, rerun_changed: bool, keep_ch
 
     Never-accepted rows are updated in place. With *rerun_changed*, a changed row that was accepted gets a new
     attempt, once its live one has ended; a doubtful one never. With *keep_changed* it stays as it was paid for.
+    The rows of a *partial* manifest that failed keep their edits for the attempt that follows.
     """
     if not partial:
         _note_who_left(state)
     _update_known(state)
     if not keep_changed:
         _update_unsent(state)
+        _queue(state, "jobs.state IN ('failed', 'cancelled')" if partial else "jobs.billed = 'no'")
     if rerun_changed:
         _queue_changed(state)
     _insert_new(state)
@@ -360,7 +368,6 @@ def _update_unsent(state: sqlite3.Connection) -> None:
         "FROM scratch.scratch AS s JOIN rows USING (row_id) "
         "WHERE jobs.key = rows.key AND jobs.latest AND jobs.state = 'pending' AND jobs.fingerprint <> s.fingerprint"
     )
-    _queue(state, "jobs.state = 'failed' AND jobs.billed = 'no'")
 
 
 def _queue_changed(state: sqlite3.Connection) -> None:
