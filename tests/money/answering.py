@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.providers.rawserver import RawServer, Reply, reply
 
@@ -17,11 +17,14 @@ ACCEPTED = reply(200, {"request_id": ID})
 
 @dataclass
 class AnsweringServer(RawServer):
-    """`replies` are for POSTs only, the last one stands for all that follow; each answer takes *takes_s*."""
+    """`replies` are for POSTs only, the last one stands for all that follow; each answer takes *takes_s*.
+
+    `open_after` is how many other POSTs were open at the end of each one.
+    """
 
     takes_s: float = 0.0
-    most_open: int = 0
     open_posts: int = 0
+    open_after: list[int] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -43,9 +46,9 @@ class AnsweringServer(RawServer):
 
     async def _post_answer(self) -> Reply:
         self.open_posts += 1
-        self.most_open = max(self.most_open, self.open_posts)
         await asyncio.sleep(self.takes_s)
         self.open_posts -= 1
+        self.open_after.append(self.open_posts)
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
 

@@ -1,0 +1,115 @@
+"""The real run in this process, where a process of its own would only take longer."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from batchgen.budget import Price
+from batchgen.collector import Collector, downloads_session
+from batchgen.job import Job
+from batchgen.outcome import Report
+from batchgen.pacing import ProportionalPolling
+from batchgen.providers.runcomfy import RunComfy
+from batchgen.rehearsal.provider import Provider
+from batchgen.rehearsal.server import ServeOptions, running
+from batchgen.runfolder import RunFolder
+from batchgen.runner import Options, Watch, run
+from batchgen.scheduler import Ending, Limits, Scheduler
+from batchgen.statefile import Reader, open_state, read_only
+from tests.money.harness import sha256_of
+from tests.processes import MODEL, TOKEN, write_csv
+
+
+async def ran(folder: Path, base: str, rows: int = 1, watch: Watch | None = None, **options: Any) -> Report:
+    """Run a manifest of *rows* rows in *folder* to its end; again, it resumes."""
+    manifest = folder / "dunes.csv"
+    if not manifest.exists():
+        write_csv(manifest, rows)
+    told: dict[str, Any] = {
+        "api_base": base,
+        "token": TOKEN,
+        "out": folder / "out",
+        "min_free_bytes": 0,
+        "in_flight": 1,
+        "prices": {MODEL: Decimal("0.03")},
+    } | options
+    return await run(manifest, Options(**told), lambda plan: True, watch)
+
+
+def attempts(folder: Path, row_id: str = "row-0000") -> list[Job]:
+    """Every attempt at a row of the run folder that `ran` uses."""
+    with closing(Reader(read_only(folder / "out" / "state.db"))) as reader:
+        return reader.attempts(row_id)
+
+
+async def hurried(folder: Path, base: str, rows: int, in_flight: int, times: float = 20.0) -> Ending:
+    """The same rows through the scheduler by a clock that runs *times* as fast: pauses of minutes take seconds."""
+    await ran(folder, base, rows=rows, limit=0)
+    started = time.time()
+    state = open_state(RunFolder.at(folder / "out"), base, rehearsal=False, on_trouble=lambda reason, jobs: None)
+    provider = RunComfy(base, TOKEN)
+    try:
+        async with downloads_session(allow_private=True, limit=4) as session:
+            scheduler = Scheduler(
+                state,
+                provider,
+                Collector(state.folder, session, True, time.time),
+                Limits(in_flight=in_flight, min_free_bytes=0),
+                {MODEL: Price(30_000, 30_000)},
+                ProportionalPolling(),
+                lambda: started + (time.time() - started) * times,
+            )
+            return await scheduler.run()
+    finally:
+        await provider.close()
+        state.close()
+
+
+@asynccontextmanager
+async def serving_here(faults: str = "", latency: str = "fixed:50ms", **options: Any) -> AsyncIterator[EmbeddedServer]:
+    """The embedded server on this event loop."""
+    told = ServeOptions(token=TOKEN, faults=faults, latency=latency, draw="tiny", **options)
+    async with running(told) as server:
+        yield EmbeddedServer(server.url, server.provider)
+
+
+@dataclass(frozen=True)
+class EmbeddedServer:
+    """An embedded server in this process, and what it knows."""
+
+    url: str
+    provider: Provider
+
+    def change(self, **options: Any) -> None:
+        self.provider.change(options)
+
+    async def charged(self) -> list[dict[str, Any]]:
+        """Every job it made, as its ledger tells them."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/__ledger") as answer:
+            return list((await answer.json())["charged"])
+
+    @property
+    def posts(self) -> int:
+        return self.provider.counters["submit"]
+
+
+async def collected_whole(folder: Path, server: EmbeddedServer) -> bool:
+    """Whether the files of every job that succeeded are on disk, byte for byte as the provider made them."""
+    by_id = {}
+    for sidecar in (folder / "out" / "rows").glob("*/row.json"):
+        told = json.loads(sidecar.read_text("utf-8"))
+        saved = sorted(path.name for path in sidecar.parent.iterdir() if path != sidecar)
+        assert saved == sorted(file["name"] for file in told["files"]), f"strays beside {saved}"
+        by_id[told["request_id"]] = sorted(sha256_of(sidecar.parent / name) for name in saved)
+    succeeded = [job for job in await server.charged() if job["state"] == "succeeded"]
+    made = {job["request_id"]: sorted(str(output["sha256"]) for output in job["outputs"]) for job in succeeded}
+    return by_id == made
