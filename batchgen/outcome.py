@@ -53,6 +53,14 @@ class Report:
     reason: str = ""
     overdue: Sequence[str] = ()
     notes: Sequence[str] = field(default_factory=tuple)
+    rows_per_s: float = 0.0
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until nothing is left, at the pace of the last minutes; None where there is no pace."""
+        waiting = (State.PENDING, State.SUBMITTING, State.SUBMITTED, State.READY)
+        left = sum(self.rows[state] for state in waiting)
+        return left / self.rows_per_s if left and self.rows_per_s else None
 
     def as_json(self) -> dict[str, Any]:
         """The object of `--json`; money in USD."""
@@ -61,7 +69,9 @@ class Report:
             "in_doubt": list(self.in_doubt),
             "cost": cost_report(self.money, self.budget_micro),
         }
-        if self.exit is not None:
+        if self.exit is None:
+            told |= {"out": str(self.out), "rows_per_s": self.rows_per_s, "left_s": self.left_s}
+        else:
             told |= {"exit": int(self.exit), "out": str(self.out)}
             told |= {"reason": self.reason, "overdue": list(self.overdue), "notes": list(self.notes)}
         return told

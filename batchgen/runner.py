@@ -34,6 +34,7 @@ from batchgen.schema import ModelUnknown
 from batchgen.statefile import (
     FolderInUse,
     Judgement,
+    OnMove,
     OnTrouble,
     Reader,
     Rows,
@@ -74,6 +75,7 @@ class Options:
 
     after_canary: Callable[[CanaryResult], bool] = field(default=lambda result: result.as_estimated)
     on_trouble: OnTrouble = field(default=lambda reason, jobs: None)
+    on_move: OnMove | None = None
 
     @property
     def limits(self) -> Limits:
@@ -434,7 +436,7 @@ def _live(counts: dict[State, int]) -> dict[State, int]:
 async def _open(folder: RunFolder, options: Options, provider: RunComfy, catalogue: Catalogue) -> AsyncIterator[Opened]:
     """Open *folder* for writing, and close everything in reverse."""
     async with AsyncExitStack() as stack:
-        state = open_state(folder, options.base, options.rehearsal, options.on_trouble)
+        state = open_state(folder, options.base, options.rehearsal, options.on_trouble, options.on_move)
         stack.callback(state.close)
         allow_private = is_loopback(options.base)
         session = downloads_session(allow_private, options.downloads * 2)

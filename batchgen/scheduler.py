@@ -141,7 +141,7 @@ class Scheduler:
         self._collecting: set[int] = set()
         self._sending: set[int] = set()
         self._posts: set[_Post] = set()
-        self._held_micro = 0
+        self._held: dict[int, int] = {}
         self._unheard: set[int] = set()
         self._sent_rows = 0
         self._no_more_submits = not submitting
@@ -229,9 +229,8 @@ class Scheduler:
             if (hold_s := self._hold_s(now)) is not None:
                 await self._wait_changed(hold_s)
             elif (job := self._next_row(now)) is not None:
-                if not self._afford(job):
-                    return
-                await self._start_pending(job)
+                if self._afford(job):
+                    await self._start_pending(job)
             elif self._sending:  # one of these may come back as not accepted
                 await self._wait_changed(None)
             elif (again_at := self._again_at()) is not None:
@@ -243,7 +242,7 @@ class Scheduler:
         if self._submits is not None:
             await self._submits.acquire()
         if self._stopping():
-            self._held_micro -= self._price(job) or 0
+            self._held.pop(job.key, None)
             return
         self._in_flight.add(job.key)
         self._sending.add(job.key)
@@ -291,18 +290,22 @@ class Scheduler:
         return None if later is None else later.again_at or self._now()
 
     def _afford(self, job: Job) -> bool:
-        """Hold the price of *job*; stop submitting if the budget does not allow it."""
+        """Hold the price of *job* until its intent reserves it; stop where the budget does not allow it.
+
+        A model of unknown price is closed under a budget; the others go on.
+        """
         price_micro = self._price(job)
-        if may_reserve(self.state.tally.money, (price_micro or 0) + self._held_micro, self.limits.budget_micro) and (
-            price_micro is not None or self.limits.budget_micro is None
-        ):
-            self._held_micro += price_micro or 0
+        if self.limits.budget_micro is None:
             return True
         if price_micro is None:
-            reason = f"the price of {job.model} is unknown, so a budget cannot be kept; run without --budget"
-        else:
-            reason = f"row {job.row_id} would go over the budget"
-        self._stopped(RunStopped(Cause.BUDGET, reason))
+            reason = f"the price of {job.model} is unknown, so a budget cannot be kept for it; give one with --prices"
+            self._closed_models[job.model] = reason
+            self._blame(Cause.BUDGET, reason)
+            return False
+        if may_reserve(self.state.tally.money, price_micro + sum(self._held.values()), self.limits.budget_micro):
+            self._held[job.key] = price_micro
+            return True
+        self._stopped(RunStopped(Cause.BUDGET, f"row {job.row_id} would go over the budget"))
         return False
 
     def _price(self, job: Job) -> int | None:
@@ -372,6 +375,7 @@ class Scheduler:
         async def write_intent() -> None:
             post.intent_begun = True
             post.job = await self._record(post.job, Intent(self._now(), price_micro))
+            self._held.pop(post.job.key, None)
 
         try:
             body = await asyncio.to_thread(body_of, post.job) if post.job.files else dict(post.job.input)
@@ -386,7 +390,7 @@ class Scheduler:
                 post.job = await self._record(post.job, lost)
             raise
         finally:
-            self._held_micro -= price_micro or 0
+            self._held.pop(post.job.key, None)
         return await self._answered(post, answer)
 
     async def _answered(self, post: _Post, answer: SubmitAnswer) -> Job:
@@ -637,10 +641,13 @@ class Scheduler:
         self._unheard |= {key for key in self._carried if key in self._in_flight}
         self._alarm.ring()
 
+    def _blame(self, cause: Cause, reason: str) -> None:
+        if self.ending.cause is None:
+            self.ending.cause, self.ending.reason = cause, reason
+
     def _stopped(self, stopped: RunStopped) -> None:
         """The first cause is the one reported. An account or disk that is of no use ends the waiting as well."""
-        if self.ending.cause is None:
-            self.ending.cause, self.ending.reason = stopped.cause, stopped.reason
+        self._blame(stopped.cause, stopped.reason)
         self._no_more_submits = True
         if stopped.cause in (Cause.TOKEN, Cause.PROVIDER):
             self._leave = True

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -15,18 +17,28 @@ from batchgen.cli.ends import carried, emit, end, refusals, say
 from batchgen.exits import Exit
 
 
-def status(out: flags.OutFolder, as_json: flags.Json = False) -> None:
+def status(
+    out: flags.OutFolder,
+    watch: Annotated[
+        bool, typer.Option("--watch", envvar="BATCHGEN_WATCH", help="Again every two seconds, until Ctrl-C.")
+    ] = False,
+    as_json: flags.Json = False,
+) -> None:
     """How a run folder stands: rows by state and cost, also while a run is on."""
     with refusals():
+        from batchgen.cli.show import report
         from batchgen.standing import status
 
-        told = status(out)
-    if as_json:
-        emit(told.as_json())
-        return
-    from batchgen.cli.show import report
-
-    print("\n".join(report(told)))
+        while True:
+            told = status(out)
+            if as_json:
+                emit(told.as_json())
+            else:
+                clear = "\x1b[H\x1b[2J" if watch and sys.stdout.isatty() else ""
+                print(clear + "\n".join(report(told)), flush=True)
+            if not watch:
+                return
+            time.sleep(2.0)
 
 
 def models(

@@ -102,8 +102,12 @@ Only = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Agree to the bill without being asked.")]
 Json = Annotated[bool, typer.Option("--json", envvar="BATCHGEN_JSON", help="Print one JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", envvar="BATCHGEN_QUIET", help="No progress.")]
+Events = Annotated[
+    bool, typer.Option("--events", envvar="BATCHGEN_EVENTS", help="A JSON line on stdout for every event of every row.")
+]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", envvar="BATCHGEN_VERBOSE", help="Say more about what happens.")
+    bool,
+    typer.Option("--verbose", "-v", envvar="BATCHGEN_VERBOSE", help="A line on stderr for every event of every row."),
 ]
 ApiBase = Annotated[
     str | None,

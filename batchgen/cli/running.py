@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from batchgen.budget import usd
 from batchgen.cli import flags
 from batchgen.cli.ends import carried, emit, end, refusals, say
 from batchgen.exits import Exit
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from batchgen.billing import Plan
     from batchgen.canary import CanaryResult
-    from batchgen.job import Job
+    from batchgen.job import Event, Job
     from batchgen.outcome import Report
     from batchgen.scheduler import Scheduler
 
@@ -38,6 +40,7 @@ def run(
     only: flags.Only = None,
     yes: flags.Yes = False,
     as_json: flags.Json = False,
+    events: flags.Events = False,
     quiet: flags.Quiet = False,
     verbose: flags.Verbose = False,
     api_base: flags.ApiBase = None,
@@ -80,8 +83,9 @@ def run(
             check_urls=check_urls,
             prices=_price_list(prices),
             on_trouble=_on_trouble,
+            on_move=_on_move(events, verbose),
         )
-        watch = _watch(quiet, _resume_command())
+        watch = _watch(quiet or verbose, _resume_command())
         with _invalid_manifests(as_json):
             report = carried(lambda: run(manifest, options, _consent(yes), watch))
     _finish(report, as_json)
@@ -163,7 +167,9 @@ def collect(
     ),
     only: flags.Only = None,
     as_json: flags.Json = False,
+    events: flags.Events = False,
     quiet: flags.Quiet = False,
+    verbose: flags.Verbose = False,
     api_base: flags.ApiBase = None,
     job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
     downloads: flags.Downloads = 16,
@@ -180,8 +186,9 @@ def collect(
             job_timeout_s=job_timeout,
             downloads=downloads,
             on_trouble=_on_trouble,
+            on_move=_on_move(events, verbose),
         )
-        watch = _watch(quiet, _resume_command())
+        watch = _watch(quiet or verbose, _resume_command())
         report = carried(lambda: collect(out, options, verify, watch))
     _finish(report, as_json)
 
@@ -195,7 +202,9 @@ def retry(
     only: flags.Only = None,
     yes: flags.Yes = False,
     as_json: flags.Json = False,
+    events: flags.Events = False,
     quiet: flags.Quiet = False,
+    verbose: flags.Verbose = False,
     api_base: flags.ApiBase = None,
     job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
     min_free: flags.MinFree = _MIN_FREE,
@@ -217,8 +226,9 @@ def retry(
             min_free_bytes=min_free,
             inline_files=inline_files,
             on_trouble=_on_trouble,
+            on_move=_on_move(events, verbose),
         )
-        watch = _watch(quiet, _resume_command())
+        watch = _watch(quiet or verbose, _resume_command())
         report = carried(lambda: retry(out, options, _consent(yes), rerun, watch))
     _finish(report, as_json)
 
@@ -315,6 +325,23 @@ def _on_trouble(reason: str, jobs: list[Job]) -> None:
     for job in jobs:
         if job.request_id is not None:
             say(f"{job.row_id} {job.request_id}")
+
+
+def _on_move(events: bool, verbose: bool) -> Callable[[Job, Event], None] | None:
+    """How events are told while they happen: as data, in words, or not."""
+    if not events and not verbose:
+        return None
+
+    def tell(job: Job, event: Event) -> None:
+        name = type(event).__name__
+        if events:
+            told = {"at": event.at, "row": job.row_id, "n": job.n, "event": name, "state": job.state}
+            emit(told | {"request_id": job.request_id, "reason": job.reason, "cost_usd": usd(job.cost_micro)})
+        if verbose:
+            words = [job.row_id, name, job.state.value, job.request_id or "", job.reason or ""]
+            say(f"{time.strftime('%H:%M:%S')} {' '.join(word for word in words if word)}")
+
+    return tell
 
 
 def _ids(only: list[str] | None) -> frozenset[str] | None:

@@ -185,6 +185,8 @@ def report(told: Report) -> list[str]:
         [("rows", "count"), *((name, f"{count:,}") for name, count in counts), ("all", f"{total:,}")], frozenset({1})
     )
     lines += ["", money(told.money, told.budget_micro)]
+    if told.left_s is not None:
+        lines.append(f"pace: {told.rows_per_s:.2f} rows/s, about {duration(told.left_s)} left")
     lines += [f"note: {note}" for note in told.notes]
     if told.in_doubt:
         lines.append(

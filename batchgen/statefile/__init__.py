@@ -1,7 +1,7 @@
 """The state of a run folder: SQLite and its journal, one writer, durable before anything acts on it."""
 
 from batchgen.statefile.enrolment import Asked, Judgement, Rows, Scope, Scratch, judge
-from batchgen.statefile.file import OtherBase, StateFile, Tally, open_state
+from batchgen.statefile.file import OnMove, OtherBase, StateFile, Tally, open_state
 from batchgen.statefile.lock import HEARTBEAT_S, FolderInUse
 from batchgen.statefile.reader import Reader, empty, read_only
 from batchgen.statefile.tables import StateUnusable
@@ -12,6 +12,7 @@ __all__ = [
     "Asked",
     "FolderInUse",
     "Judgement",
+    "OnMove",
     "OnTrouble",
     "OtherBase",
     "Reader",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from batchgen.budget import Money, money
 from batchgen.exits import Refusal
@@ -25,6 +25,10 @@ from batchgen.statefile.writer import OnTrouble, Writer
 
 class OtherBase(Refusal):
     """The folder belongs to another API base, or one is a rehearsal and the other is not."""
+
+
+OnMove: TypeAlias = Callable[[Job, Event], None]
+"""Told of every move once it is durable: the job as it now is, and the event."""
 
 
 @dataclass
@@ -50,6 +54,7 @@ class StateFile:
     folder: RunFolder
     reader: Reader
     tally: Tally
+    on_move: OnMove
     _writer: Writer
     _journal: Journal
     _connection: sqlite3.Connection
@@ -65,6 +70,7 @@ class StateFile:
         after = advance(job, event)
         await self._writer.record(job, after, event)
         self.tally.move(job, after)
+        self.on_move(after, event)
         if after.state in ENDED and job.key in self._queued:
             await self._start_queued(job.key)
         return after
@@ -146,7 +152,9 @@ class StateFile:
         }
 
 
-def open_state(folder: RunFolder, base: str, rehearsal: bool, on_trouble: OnTrouble) -> StateFile:
+def open_state(
+    folder: RunFolder, base: str, rehearsal: bool, on_trouble: OnTrouble, on_move: OnMove | None = None
+) -> StateFile:
     """Open, or make, the state of *folder* and take its lock.
 
     Raises FolderInUse, NetworkFileSystem, OtherBase (the folder belongs to another API base or kind of run) and
@@ -169,7 +177,7 @@ def open_state(folder: RunFolder, base: str, rehearsal: bool, on_trouble: OnTrou
     reader = Reader(read_only(folder.state))
     tally = Tally(reader.counts(), reader.money())
     writer = Writer(connection, journal, seq, on_trouble)
-    opened = StateFile(folder, reader, tally, writer, journal, connection, lock)
+    opened = StateFile(folder, reader, tally, on_move or (lambda job, event: None), writer, journal, connection, lock)
     opened._recount()
     return opened
 

@@ -85,6 +85,15 @@ class Reader:
         for record in self.connection.execute(f"{sql} ORDER BY rows.position, rows.key", parameters):
             yield job_from_record(record)
 
+    def ended_since(self, since: float) -> int:
+        """How many rows came to their end after *since* (Unix seconds)."""
+        found = self.connection.execute(
+            "SELECT COUNT(*) FROM jobs WHERE latest AND COALESCE(collected_at, ended_at) > ? "
+            "AND state IN ('collected', 'failed', 'cancelled')",
+            (since,),
+        )
+        return int(found.fetchone()[0])
+
     def sent(self) -> Iterator[Job]:
         """Every attempt that was ever sent, of all rows, in manifest order."""
         sql = f"{_JOBS} WHERE jobs.state <> 'pending' ORDER BY rows.position IS NULL, rows.position, rows.key, jobs.n"
