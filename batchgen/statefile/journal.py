@@ -1,8 +1,8 @@
 """`journal.jsonl`: the append-only second copy of every intent, id and outcome.
 
 The first line names the API base. Every other line is what an event changed: `seq`, `at`, `row`, `n`, `event`,
-`state` and the fields that were learned; an intent also holds the whole request. Replaying all lines in order gives
-every attempt as it last was.
+`state` and the fields that were learned; the first of an attempt also holds the whole request. Replaying all lines
+in order gives every attempt as it last was.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from batchgen.job import Event, Intent, Job
+from batchgen.job import Event, Job, State
 
 _REQUEST = ("model", "input", "files", "fingerprint", "meta", "outputs_asked", "units")
 _TAIL_BYTES = 65_536
@@ -27,7 +27,7 @@ def line_of(seq: int, before: Job, after: Job, event: Event) -> str:
         for name in _CHANGING
         if (new := getattr(after, name)) != getattr(before, name) or name == "state"
     }
-    request = _request(after) if isinstance(event, Intent) else {}
+    request = _request(after) if before.state is State.PENDING else {}
     what = {"seq": seq, "at": event.at, "row": after.row_id, "n": after.n, "event": type(event).__name__}
     return _encode(what | changed | request)
 
