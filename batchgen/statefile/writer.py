@@ -98,10 +98,12 @@ class Writer:
         group = list(kept)
         try:
             item = self._queue.get(timeout=_AGAIN_S if kept else None)
-            while item is not None and len(group) < _GROUP_RECORDS:
+            while item is not None:
                 if isinstance(item, Change):
                     return group, item
                 group.append(item)
+                if len(group) >= _GROUP_RECORDS:  # before the next is taken: what is taken must be written
+                    break
                 item = self._queue.get_nowait()
         except queue.Empty:
             pass
