@@ -140,6 +140,7 @@ class Scheduler:
         self._in_flight: set[int] = set()
         self._collecting: set[int] = set()
         self._sending: set[int] = set()
+        self._attempts_to_come = state.attempts_to_come
         self._posts: set[_Post] = set()
         self._held: dict[int, int] = {}
         self._unheard: set[int] = set()
@@ -151,6 +152,7 @@ class Scheduler:
 
     async def run(self) -> Ending:
         """Go on until nothing is left to do, or something stops the run. Ids that were answered are never lost."""
+        self._check_disk()
         ticking = asyncio.create_task(self._tick())
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -231,7 +233,7 @@ class Scheduler:
             elif (job := self._next_row(now)) is not None:
                 if self._afford(job):
                     await self._start_pending(job)
-            elif self._sending:  # one of these may come back as not accepted
+            elif self._sending or (self._attempts_to_come and self._carried):  # rows that may still come back
                 await self._wait_changed(None)
             elif (again_at := self._again_at()) is not None:
                 await self._wait_changed(max(again_at - now, 0.01))
@@ -280,7 +282,7 @@ class Scheduler:
         """The first row that may be sent at the time *by*."""
         if self.limits.rows is not None and self._sent_rows >= self.limits.rows:
             return None
-        left_out = [*self._in_flight, *self._not_sendable]
+        left_out = [*self._carried, *self._not_sendable]
         found = self.state.reader.next_pending(1, by, left_out, self._closed_models, self._only)
         return found[0] if found else None
 
@@ -459,7 +461,8 @@ class Scheduler:
                     self._polling.ended(job.model, event.at - job.submitted_at)
                 return await self._measured(job, event)
             nap_s = self._nap_s(job, asked)
-            self._mark_overdue(job)
+            if not 0 < asked.unanswered < self._contact.sure_after:  # else it is not known yet what the answer means
+                self._mark_overdue(job)
 
     def _nap_s(self, job: Job, asked: _Asked) -> float:
         age_s = self._now() - (job.submitted_at or 0.0)
@@ -628,10 +631,13 @@ class Scheduler:
             if loop.time() >= beat_at:
                 self.state.beat()
                 beat_at = loop.time() + HEARTBEAT_S
-            free_bytes = shutil.disk_usage(self.state.folder.path).free
-            if free_bytes < self.limits.min_free_bytes and not self._no_more_submits:
-                self._stopped(RunStopped(Cause.DISK, f"only {free_bytes >> 20} MiB are free; make room and run again"))
+            self._check_disk()
             self._wake()
+
+    def _check_disk(self) -> None:
+        free_bytes = shutil.disk_usage(self.state.folder.path).free
+        if free_bytes < self.limits.min_free_bytes and not self._no_more_submits:
+            self._stopped(RunStopped(Cause.DISK, f"only {free_bytes >> 20} MiB are free; make room and run again"))
 
     async def _after_sleep(self, slept_s: float) -> None:
         """Pooled connections are dead and much may have ended: ask about everything once, then submit."""

@@ -108,6 +108,11 @@ class StateFile:
             )
         )
 
+    @property
+    def attempts_to_come(self) -> bool:
+        """Whether rows get a new attempt by themselves once the one that is live has ended."""
+        return bool(self._queued)
+
     def beat(self) -> None:
         self._lock.beat()
 
