@@ -94,9 +94,13 @@ def redirects(to: str, status: int = 302) -> Way:
 
 @dataclass
 class FileHost:
-    """Answers each path in the ways it was given, in turn; the last one stands for all that follow."""
+    """Answers each path in the ways it was given, in turn; the last one stands for all that follow.
+
+    *otherwise* answers every other path.
+    """
 
     url: str = ""
+    otherwise: Way = field(default_factory=lambda: sends(b"", 404))
     ways: dict[str, list[Way]] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     _open: set[asyncio.Task[None]] = field(default_factory=set)
@@ -116,7 +120,7 @@ class FileHost:
             headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
             asked = Asked(request_line.split(" ")[1], headers)
             self.asked.append(asked)
-            ways = self.ways.get(asked.target) or [sends(b"", 404)]
+            ways = self.ways.get(asked.target) or [self.otherwise]
             way = ways.pop(0) if len(ways) > 1 else ways[0]
             await way(asked, writer)
             await writer.drain()

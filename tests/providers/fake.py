@@ -39,7 +39,8 @@ class FakeProvider:
     """Takes every request, runs it for `job_s` seconds, and then has one output at `url_of(request_id)`.
 
     A row's text may stand in `submits` with the answers its POSTs get before they are taken, and in `statuses` or
-    `results` with those its reads get first. `running` counts jobs that have not ended at this moment.
+    `results` with those its reads get first; jobs of a text in `never` do not end. `running` counts jobs that have
+    not ended at this moment.
     """
 
     now: Callable[[], float]
@@ -50,11 +51,13 @@ class FakeProvider:
     submits: dict[str, list[SubmitAnswer]] = field(default_factory=dict)
     statuses: dict[str, list[StatusAnswer]] = field(default_factory=dict)
     results: dict[str, list[ResultAnswer]] = field(default_factory=dict)
+    never: set[str] = field(default_factory=set)
     posts: list[Posted] = field(default_factory=list)
     asked: list[tuple[str, float]] = field(default_factory=list)
     most_running: int = 0
     dropped: int = 0
     cancelled: set[str] = field(default_factory=set)
+    _count: int = 0
     _taken: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     async def submit(self, model: str, body: Mapping[str, Any], before_sending: BeforeSending) -> SubmitAnswer:
@@ -69,7 +72,8 @@ class FakeProvider:
         self.posts.append(Posted(model, body, self.now()))
         await asyncio.sleep(self.answer_s)
         if answer is None:
-            answer = Taken(f"id-{len(self._taken) + 1}")
+            self._count += 1
+            answer = Taken(f"id-{self._count}")
         if isinstance(answer, Taken):
             self.know(answer.request_id, text)
         return answer
@@ -78,6 +82,9 @@ class FakeProvider:
         """Take *request_id* for a job that was accepted now."""
         self._taken[request_id] = (text, self.now())
         self.most_running = max(self.most_running, self.running)
+
+    def forget(self, request_id: str) -> None:
+        del self._taken[request_id]
 
     @property
     def running(self) -> int:
@@ -130,4 +137,5 @@ class FakeProvider:
         """Nothing is held."""
 
     def _ended(self, request_id: str) -> bool:
-        return request_id in self.cancelled or self.now() >= self._taken[request_id][1] + self.job_s
+        text, taken_at = self._taken[request_id]
+        return request_id in self.cancelled or (text not in self.never and self.now() >= taken_at + self.job_s)
