@@ -39,7 +39,7 @@ def line_of_head(base: str, rehearsal: bool) -> str:
 
 def line_of_whole(seq: int, job: Job) -> str:
     """A line that holds all of *job*, for a journal that has fallen behind."""
-    whole = {name: _plain(value) for name in _CHANGING if (value := getattr(job, name)) is not None}
+    whole = {name: _plain(getattr(job, name)) for name in _CHANGING}  # None too: it takes back what was known
     return _encode({"seq": seq, "row": job.row_id, "n": job.n, "event": "Completed"} | whole | _request(job))
 
 
