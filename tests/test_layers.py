@@ -1,0 +1,189 @@
+"""The map of the house: who may import whom, and where each effect lives. Change it on purpose, in its own commit."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import batchgen
+
+PACKAGE = Path(batchgen.__file__).parent
+
+# Unit -> the units it may import. A unit is a module or a package directly under batchgen. Two modules are units of
+# their own: `providers.contract` holds nothing but the words that providers and the loop speak, and
+# `rehearsal.rehearse` is a client of the server beside it.
+MAY_IMPORT: dict[str, frozenset[str]] = {
+    unit: frozenset(allowed.split())
+    for unit, allowed in {
+        # pure: no clock, no chance, no I/O
+        "exits": "",
+        "job": "",
+        "request": "",
+        "links": "",
+        "pacing": "",
+        "budget": "job",
+        "canary": "budget job statefile",
+        "providers.contract": "job",
+        "outcome": "budget exits job providers.contract",
+        # small edges
+        "alarm": "",
+        "awake": "",
+        "token": "exits",
+        "runfolder": "exits",
+        "expand": "",
+        "inputs": "job",
+        # the edges, one effect each
+        "schema": "exits request",
+        "manifest": "exits expand request schema",
+        "statefile": "budget exits job request runfolder",
+        "collector": "budget job links request runfolder",
+        "providers": "budget job providers.contract",
+        "catalogue": "budget schema",
+        "history": "job runfolder schema",
+        "rehearsal": "",
+        "rehearsal.rehearse": "billing exits outcome rehearsal runfolder runner statefile",
+        "report": "audit budget exits job request runfolder statefile",
+        "datasets": "budget exits expand job request runfolder schema statefile",
+        # what is made of them
+        "failed": "job runfolder statefile",
+        "audit": "budget job runfolder statefile",
+        "story": "exits job runfolder statefile",
+        "standing": "job outcome runfolder statefile",
+        "gathering": "catalogue links manifest request schema statefile",
+        "billing": "budget catalogue exits history request schema statefile",
+        "scheduler": "alarm budget collector inputs job pacing providers.contract statefile",
+        "reconcile": "exits job providers providers.contract request statefile",
+        "cancelling": "job providers providers.contract statefile",
+        "lookup": "catalogue providers schema token",
+        "runner": "awake billing budget canary catalogue collector exits failed gathering history job manifest outcome "
+        "pacing providers providers.contract request runfolder scheduler schema statefile",
+        "api": "billing outcome rehearsal.rehearse runner standing token",
+        "cli": "api audit billing budget canary cancelling datasets exits job lookup manifest outcome providers "
+        "providers.contract reconcile rehearsal rehearsal.rehearse report request runfolder runner scheduler schema "
+        "standing statefile story token",
+        "__init__": "api billing exits outcome request runner",
+        "__main__": "cli",
+    }.items()
+}
+
+PURE = ("exits", "job", "request", "links", "pacing", "budget", "providers.contract", "outcome")
+CLOCKS_AND_CHANCE = frozenset({"time", "random", "os", "asyncio", "socket", "subprocess", "threading", "shutil"})
+
+# Import -> the only files, or folders, that may hold it.
+HOMES = {
+    "sqlite3": ("statefile/",),
+    "filelock": ("statefile/",),
+    "threading": ("statefile/", "api.py"),
+    "aiohttp": (
+        "providers/wire.py",
+        "collector/download.py",
+        "collector/collect.py",
+        "rehearsal/",
+        "schema/probe.py",
+        "schema/media.py",
+        "gathering.py",  # names the session it hands on, opens none
+    ),
+    "aiofiles": ("collector/",),
+    "pandas": ("manifest/", "datasets/"),
+    "pyarrow": ("manifest/", "datasets/"),
+    "yaml": ("manifest/",),
+    "jinja2": ("expand.py", "report/"),
+    "PIL": ("collector/verify.py", "rehearsal/", "report/"),
+    "numpy": ("rehearsal/",),
+    "typer": ("cli/",),
+    "rich": ("cli/",),
+    "signal": ("cli/", "rehearsal/server.py"),
+    "subprocess": ("awake.py",),
+}
+
+
+@cache
+def sources() -> dict[str, ast.Module]:
+    """Every module of the package by its path, as a syntax tree."""
+    return {
+        path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text("utf-8"))
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
+
+
+def unit_of(dotted: str) -> str:
+    """The unit that a dotted name below batchgen belongs to."""
+    own = (unit for unit in ("providers.contract", "rehearsal.rehearse") if f"{dotted}.".startswith(f"{unit}."))
+    return next(own, dotted.split(".")[0])
+
+
+def unit_of_file(path: str) -> str:
+    return unit_of(path.removesuffix(".py").replace("/", "."))
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Every imported module by its full dotted name, wherever in the file it is imported."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute, so that they can be read here"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_imports(tree: ast.Module) -> set[str]:
+    names = (name.removeprefix("batchgen.") for name in imported(tree) if name.startswith("batchgen."))
+    return {unit_of(name) for name in names} - {"__version__"}
+
+
+@pytest.mark.parametrize("path", sources())
+def test_a_module_imports_only_what_the_map_allows(path: str) -> None:
+    unit = unit_of_file(path)
+    assert unit in MAY_IMPORT, f"{path} is not on the map"
+    assert own_imports(sources()[path]) - {unit} <= MAY_IMPORT[unit]
+
+
+def test_the_map_has_no_way_back() -> None:
+    assert set(TopologicalSorter(MAY_IMPORT).static_order()) == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("unit", PURE)
+def test_what_decides_has_neither_clock_nor_chance_nor_files(unit: str) -> None:
+    trees = [tree for path, tree in sources().items() if unit_of_file(path) == unit]
+    roots = {name.split(".")[0] for tree in trees for name in imported(tree)}
+    assert trees
+    assert not roots & (CLOCKS_AND_CHANCE | set(HOMES))
+
+
+@pytest.mark.parametrize("effect", HOMES)
+def test_an_effect_has_one_home(effect: str) -> None:
+    holders = [path for path, tree in sources().items() if effect in {name.split(".")[0] for name in imported(tree)}]
+    assert holders
+    assert [path for path in holders if not path.startswith(HOMES[effect])] == []
+
+
+def test_only_the_command_line_prints() -> None:
+    def prints(tree: ast.Module) -> bool:
+        return any(
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+            for node in ast.walk(tree)
+        )
+
+    printing = {path for path, tree in sources().items() if prints(tree)}
+    assert printing
+    assert {path for path in printing if not path.startswith("cli/")} == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["status", "."]])
+def test_quick_commands_load_neither_pandas_nor_the_picture_library(arguments: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom batchgen.cli import main\n"
+        f"sys.argv = ['batchgen', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(*sorted({'pandas', 'numpy', 'PIL', 'aiohttp'} & set(sys.modules)), file=sys.stderr)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    loaded = set(ended.stderr.splitlines()[-1].split())
+    assert not loaded & {"pandas", "numpy", "PIL"}
