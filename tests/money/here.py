@@ -24,7 +24,7 @@ from batchgen.rehearsal.server import ServeOptions, running
 from batchgen.runfolder import RunFolder
 from batchgen.runner import Options, Watch, run
 from batchgen.scheduler import Ending, Limits, Scheduler
-from batchgen.statefile import Reader, open_state, read_only
+from batchgen.statefile import Reader, StateFile, open_state, read_only
 from tests.money.harness import sha256_of
 from tests.processes import MODEL, TOKEN, write_csv
 
@@ -51,11 +51,18 @@ def attempts(folder: Path, row_id: str = "row-0000") -> list[Job]:
         return reader.attempts(row_id)
 
 
+def opened(folder: RunFolder, base: str) -> StateFile:
+    """The state of *folder*, open for writing, without a run around it."""
+    return open_state(
+        folder, base, rehearsal=False, on_trouble=lambda reason, jobs: None, on_move=lambda job, event: None
+    )
+
+
 async def hurried(folder: Path, base: str, rows: int, in_flight: int, times: float = 20.0) -> Ending:
     """The same rows through the scheduler by a clock that runs *times* as fast: pauses of minutes take seconds."""
     await ran(folder, base, rows=rows, limit=0)
     started = time.time()
-    state = open_state(RunFolder.at(folder / "out"), base, rehearsal=False, on_trouble=lambda reason, jobs: None)
+    state = opened(RunFolder.at(folder / "out"), base)
     provider = RunComfy(base, TOKEN)
     try:
         async with downloads_session(allow_private=True, limit=4) as session:
