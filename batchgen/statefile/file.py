@@ -98,6 +98,7 @@ class StateFile:
             lambda connection: connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
         )
 
+<<<<<<< Updated upstream
     async def raise_price(self, model: str, highest_unit_micro: int) -> None:
         """Remember the highest price seen for *model*."""
         await self._writer.change(
@@ -113,6 +114,8 @@ class StateFile:
         """Whether rows get a new attempt by themselves once the one that is live has ended."""
         return bool(self._queued)
 
+=======
+>>>>>>> Stashed changes
     def beat(self) -> None:
         self._lock.beat()
 

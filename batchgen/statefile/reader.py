@@ -183,7 +183,10 @@ class Reader:
         return found.fetchone() is not None
 
     def highest_unit_prices(self) -> dict[str, int]:
-        return dict(self.connection.execute("SELECT model, highest_unit_micro FROM prices"))
+        """The most that one output or second of each model was measured to cost, whenever that became known."""
+        unit_micro = "(cost_micro + MAX(units, 1) - 1) / MAX(units, 1)"
+        sql = f"SELECT model, MAX({unit_micro}) FROM jobs WHERE cost_micro IS NOT NULL GROUP BY model"
+        return dict(self.connection.execute(sql))
 
     def close(self) -> None:
         self.connection.close()

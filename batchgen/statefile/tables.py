@@ -75,12 +75,6 @@ CREATE TABLE input_files (
   mtime_ns   INTEGER NOT NULL,
   sha256     TEXT NOT NULL
 ) WITHOUT ROWID;
-
--- The highest price seen for a model, so that reservations never fall behind what is really charged.
-CREATE TABLE prices (
-  model              TEXT PRIMARY KEY,
-  highest_unit_micro INTEGER NOT NULL
-) WITHOUT ROWID;
 """
 
 JOB_COLUMNS = (
