@@ -98,24 +98,11 @@ class StateFile:
             lambda connection: connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
         )
 
-<<<<<<< Updated upstream
-    async def raise_price(self, model: str, highest_unit_micro: int) -> None:
-        """Remember the highest price seen for *model*."""
-        await self._writer.change(
-            lambda connection: connection.execute(
-                "INSERT INTO prices VALUES (?1, ?2) ON CONFLICT (model) DO UPDATE "
-                "SET highest_unit_micro = MAX(highest_unit_micro, ?2)",
-                (model, highest_unit_micro),
-            )
-        )
-
     @property
     def attempts_to_come(self) -> bool:
         """Whether rows get a new attempt by themselves once the one that is live has ended."""
         return bool(self._queued)
 
-=======
->>>>>>> Stashed changes
     def beat(self) -> None:
         self._lock.beat()
 
