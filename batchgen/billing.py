@@ -127,13 +127,17 @@ class Refused(Refusal):
     """The run would send something it must not send unasked. Nothing was sent. Says what allows it."""
 
 
+_AUTO_GUESS = 20
+"""Jobs run at once, for a forecast, until a run has learned how many they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What a bill is held against: the account's balance, what earlier runs measured, and the jobs run at once."""
 
     balance_micro: int | None
     history: Mapping[str, Measured]
-    in_flight: int
+    in_flight: int | None
     now: float
 
 
@@ -201,7 +205,7 @@ def _expected_s(judgement: Judgement, around: Circumstances) -> tuple[float, flo
             return None
         total_s += each_s * rows.to_send
         longest_s = max(longest_s, each_s)
-    best_s = max(total_s / around.in_flight, longest_s)
+    best_s = max(total_s / (around.in_flight or _AUTO_GUESS), longest_s)
     return best_s, best_s * 1.5 + longest_s
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
@@ -25,11 +26,11 @@ from batchgen.history import History, measured
 from batchgen.job import ContactLost, CostKnown, FilesLost, Job, State
 from batchgen.manifest import ManifestError, prices
 from batchgen.outcome import Report, exit_code
-from batchgen.pacing import ProportionalPolling
+from batchgen.pacing import LearnedPolling
 from batchgen.providers.runcomfy import RunComfy, api_base, is_loopback
 from batchgen.request import Problem
 from batchgen.runfolder import RunFolder
-from batchgen.scheduler import Ending, Limits, Scheduler
+from batchgen.scheduler import POLLING_LEARNED, Ending, Limits, Scheduler
 from batchgen.schema import ModelUnknown
 from batchgen.statefile import (
     FolderInUse,
@@ -47,6 +48,9 @@ from batchgen.statefile import (
     read_only,
 )
 
+_POLLS_PER_MIN = 6_000.0
+_LOOPBACK_POLLS_PER_MIN = 90_000.0
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -60,7 +64,7 @@ class Options:
     check_urls: bool = False
     prices: Mapping[str, Decimal] = field(default_factory=dict)
     canary: int | None = None
-    in_flight: int = 20
+    in_flight: int | None = None
     downloads: int = 16
     submit_rate: float | None = None
     budget_usd: float | None = None
@@ -318,7 +322,7 @@ class Opened:
             self.collector,
             replace(self.options.limits, budget_micro=self.state.reader.budget_micro()),
             await self._prices(),
-            ProportionalPolling(),
+            self._polling(),
             time.time,
             only=only,
             submitting=submitting,
@@ -393,6 +397,12 @@ class Opened:
         given = micro(self.options.budget_usd)
         if given is not None:
             await self.state.set_meta(budget_micro=str(given))
+
+    def _polling(self) -> LearnedPolling:
+        """When to ask, from what earlier runs of the folder learned. This machine's own server need not be spared."""
+        polling = LearnedPolling(_LOOPBACK_POLLS_PER_MIN if is_loopback(self.options.base) else _POLLS_PER_MIN)
+        polling.recall(json.loads(self.state.reader.meta(POLLING_LEARNED) or "{}"))
+        return polling
 
     async def _prices(self) -> dict[str, Price]:
         seen = self.state.reader.highest_unit_prices()

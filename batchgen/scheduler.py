@@ -7,6 +7,7 @@ reports an event, and the event is on disk before the next step. Starting and re
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import shutil
 from collections.abc import Callable, Mapping
@@ -35,7 +36,19 @@ from batchgen.job import (
     State,
     Succeeded,
 )
-from batchgen.pacing import Backoff, BusyPause, Contact, ContactBreaker, DoubtBreaker, PollPolicy
+from batchgen.pacing import (
+    AutoInFlight,
+    Backoff,
+    BusyPause,
+    Contact,
+    ContactBreaker,
+    Crowd,
+    DoubtBreaker,
+    FixedInFlight,
+    InFlight,
+    Lag,
+    PollPolicy,
+)
 from batchgen.providers.contract import (
     AccountBlocked,
     Busy,
@@ -61,15 +74,20 @@ from batchgen.statefile import HEARTBEAT_S, StateFile, StateUnusable
 SLEPT_S = 30.0
 """A gap of this much between wall and monotonic clock is a machine that slept."""
 
+IN_FLIGHT_LEARNED, POLLING_LEARNED = "in_flight_learned", "polling_learned"
+"""What the folder keeps of the pace of its runs."""
+
 _ASKS_BEFORE_BELIEVING = 3
+_KEEP_LEARNED_S = 60.0
+_LOOK_S = 0.05
 _TICK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a run may do at once and in all. Rates are per minute, sizes in bytes."""
+    """What a run may do at once and in all; *in_flight* None learns it. Rates are per minute, sizes in bytes."""
 
-    in_flight: int = 20
+    in_flight: int | None = None
     downloads: int = 16
     submits_per_min: float | None = None
     rows: int | None = None
@@ -134,6 +152,9 @@ class Scheduler:
         self._doubt = DoubtBreaker()
         self._reach = ContactBreaker()
         self._busy = BusyPause()
+        self._slots = _slots(limits.in_flight, state.reader.meta(IN_FLIGHT_LEARNED))
+        self._to_look_at: set[int] = set()
+        self._all_sent = False
         self._closed_models: dict[str, str] = {}
         self._not_sendable: dict[int, str] = {}
         self._carried: set[int] = set()
@@ -160,6 +181,8 @@ class Scheduler:
                 for job in self.state.reader.jobs([State.READY, State.SUBMITTED]):
                     self._start(job)
                 await self._feed()
+                self._all_sent = True
+            await self._keep_learned()
         except* asyncio.CancelledError:
             await self._settle_posts()
             raise
@@ -260,9 +283,9 @@ class Scheduler:
         if self._unheard and not self._contact.account_is_right:
             self.waiting_for = "the first answers about jobs of an earlier run"
             return _TICK_S
-        if len(self._in_flight) >= self.limits.in_flight:
+        if len(self._in_flight) >= self._slots.limit:
             return _TICK_S
-        if len(self._collecting) > 2 * self.limits.downloads + self.limits.in_flight:
+        if len(self._collecting) > 2 * self.limits.downloads + self._slots.limit:
             self.waiting_for = "downloads to catch up"
             return _TICK_S
         closed_until, why = max(
@@ -332,7 +355,7 @@ class Scheduler:
                 job = await step(job)
                 self._sending.discard(job.key)
                 if job.state is not State.SUBMITTED:
-                    self._in_flight.discard(job.key)
+                    self._free_slot(job)
                 self._wake()
                 if job.state is before.state:
                     self._sent_rows -= job.state is State.PENDING
@@ -348,7 +371,7 @@ class Scheduler:
                 self.overdue.discard(job.row_id)
             self._carried.discard(job.key)
             self._sending.discard(job.key)
-            self._in_flight.discard(job.key)
+            self._free_slot(job)
             self._collecting.discard(job.key)
             self._unheard.discard(job.key)
             self._wake()
@@ -410,6 +433,8 @@ class Scheduler:
                 self._reach.succeeded()
                 self._doubt.accepted()
                 self._busy.accepted()
+                if self._slots.accepted(post.job.key):
+                    self._to_look_at.add(post.job.key)
             case AccountBlocked(cause, reason):
                 raise RunStopped(cause, reason)
             case ModelMissing(reason):
@@ -421,7 +446,10 @@ class Scheduler:
                     raise RunStopped(
                         Cause.PROVIDER, f"{self._doubt.in_a_row} answers in a row were lost; last: {reason}"
                     )
-            case Rejected() | Busy():
+            case Busy():
+                self._reach.succeeded()
+                self._slots.busy(now, self._busy.closed_until)
+            case Rejected():
                 self._reach.succeeded()
         return post.job
 
@@ -450,27 +478,37 @@ class Scheduler:
         """Ask until the job has ended. Errors while asking never change what became of it."""
         asked = _Asked()
         fresh = job.key not in self._unheard and job.ended_at is None
-        nap_s = self._polling.next_poll_s(job.model, 0.0) if fresh else 0.0
+        nap_s = self._nap_s(job, asked) if fresh else 0.0
+        if job.key in self._to_look_at:
+            self._to_look_at.discard(job.key)
+            nap_s = min(nap_s, _LOOK_S)
         while True:
             await self._alarm.sleep(nap_s)
             if self._leave:
                 return job
             event = await self._ask(job, asked)
             if event is not None:
-                if isinstance(event, Succeeded) and job.ended_at is None and job.submitted_at is not None:
-                    self._polling.ended(job.model, event.at - job.submitted_at)
+                if fresh and asked.ended_s is not None:
+                    self._polling.ended(job.model, asked.ended_s, asked.alive_s)
                 return await self._measured(job, event)
             nap_s = self._nap_s(job, asked)
             if not 0 < asked.unanswered < self._contact.sure_after:  # else it is not known yet what the answer means
                 self._mark_overdue(job)
 
     def _nap_s(self, job: Job, asked: _Asked) -> float:
-        age_s = self._now() - (job.submitted_at or 0.0)
         if asked.unanswered:
             return _POLL_TROUBLE.delay_s(asked.unanswered, self._random.random())
         if asked.over is not None or job.ended_at is not None:
             return 1.0 + asked.hollow
-        return self._polling.next_poll_s(job.model, age_s)
+        return self._polling.next_poll_s(job.model, self._age_s(job), self._crowd(), self._random.random())
+
+    def _crowd(self) -> Crowd:
+        if self._all_sent or self._no_more_submits:
+            return Crowd(len(self._in_flight), Lag.THE_END)
+        return Crowd(len(self._in_flight), Lag.HIDDEN if self._slots.hides_lag else Lag.A_SLOT)
+
+    def _age_s(self, job: Job) -> float:
+        return self._now() - (job.submitted_at or 0.0)
 
     async def _ask(self, job: Job, asked: _Asked) -> Event | None:
         """One question about *job*; the event it brought, if any."""
@@ -481,8 +519,16 @@ class Scheduler:
             match status:
                 case Over():
                     asked.over = status
-                case Waiting():
+                    asked.ended_s = self._age_s(job)
+                    self._free_slot(job)
+                    self._collecting.add(job.key)
+                    self._wake()
+                case Waiting(running):
                     self._heard(job, asked)
+                    asked.alive_s = self._age_s(job)
+                    if running is not None:
+                        (self._slots.seen_running if running else self._slots.seen_queued)(job.key)
+                    self._wake()
                     return None
                 case _:
                     return self._no_answer(job, asked, status)
@@ -493,6 +539,11 @@ class Scheduler:
                 return self._outcome(asked, result)
             case _:
                 return self._no_answer(job, asked, result)
+
+    def _free_slot(self, job: Job) -> None:
+        """The job no longer takes one of the account's slots."""
+        self._in_flight.discard(job.key)
+        self._slots.ended(job.key)
 
     def _heard(self, job: Job, asked: _Asked) -> None:
         asked.unanswered = 0
@@ -615,12 +666,16 @@ class Scheduler:
         loop = asyncio.get_running_loop()
         ahead_s = self._now() - loop.time()
         beat_at = 0.0
+        keep_at = loop.time() + _KEEP_LEARNED_S
         while True:
             await asyncio.sleep(_TICK_S)
             slept_s = self._now() - loop.time() - ahead_s
             if slept_s > SLEPT_S:
                 await self._after_sleep(slept_s)
             ahead_s += slept_s
+            if loop.time() >= keep_at:
+                keep_at = loop.time() + _KEEP_LEARNED_S
+                await self._keep_learned()
             if loop.time() >= beat_at:
                 self.state.beat()
                 beat_at = loop.time() + HEARTBEAT_S
@@ -653,6 +708,13 @@ class Scheduler:
             self._alarm.ring()
         self._wake()
 
+    async def _keep_learned(self) -> None:
+        """Leave what this run learned of the provider's pace for the folder's next."""
+        learned = {POLLING_LEARNED: json.dumps(self._polling.learned())}
+        if isinstance(self._slots, AutoInFlight) and self._slots.learned is not None:
+            learned[IN_FLIGHT_LEARNED] = str(self._slots.learned)
+        await self.state.set_meta(**learned)
+
     async def _settle_posts(self) -> None:
         tasks = [post.task for post in self._posts if post.task is not None]
         if tasks:
@@ -680,3 +742,13 @@ class _Asked:
     over: Over | None = None
     unanswered: int = 0
     hollow: int = 0
+    alive_s: float = 0.0
+    ended_s: float | None = None
+
+
+def _slots(in_flight: int | None, learned: str | None) -> InFlight:
+    """The limit on jobs at the provider; without a number it starts from half of what an earlier run learned."""
+    if in_flight is not None:
+        return FixedInFlight(in_flight)
+    start = int(learned) // 2 if learned is not None and learned.isdigit() else 0
+    return AutoInFlight(start=start) if start else AutoInFlight()

@@ -18,10 +18,10 @@ def _rate_per_min(text: str | float) -> float:
     return float(found[1]) * {"s": 60.0, "m": 1.0, "h": 1 / 60.0}[unit]
 
 
-def _in_flight(text: str | int) -> int:
-    """A number of jobs, or `auto`."""
+def _in_flight(text: str | int) -> int | None:
+    """A number of jobs, None for `auto`."""
     if str(text) == "auto":
-        return 20
+        return None
     if not str(text).isdigit() or not 1 <= int(text) <= 1000:
         raise typer.BadParameter(f"{text!r} is not a number from 1 to 1000, nor auto")
     return int(text)
@@ -64,14 +64,14 @@ Out = Annotated[
     ),
 ]
 InFlight = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--in-flight",
         "-j",
         metavar="N|auto",
         parser=_in_flight,
         envvar="BATCHGEN_IN_FLIGHT",
-        help="Jobs at the provider at once.",
+        help="Jobs at the provider at once; auto learns how many it runs. [default: auto]",
     ),
 ]
 SubmitRate = Annotated[

@@ -33,7 +33,7 @@ _MIN_FREE = 1024**3
 def run(
     manifest: flags.Manifest,
     out: flags.Out = None,
-    in_flight: flags.InFlight = 20,
+    in_flight: flags.InFlight = None,
     submit_rate: flags.SubmitRate = None,
     budget: flags.Budget = None,
     limit: flags.Limit = None,
@@ -94,7 +94,7 @@ def run(
 def rehearse(
     manifest: flags.Manifest,
     out: flags.Out = None,
-    in_flight: flags.InFlight = 20,
+    in_flight: flags.InFlight = None,
     limit: flags.Limit = None,
     only: flags.Only = None,
     as_json: flags.Json = False,
@@ -125,7 +125,7 @@ def plan(
     as_json: flags.Json = False,
     api_base: flags.ApiBase = None,
     rerun_changed: flags.RerunChanged = False,
-    in_flight: flags.InFlight = 20,
+    in_flight: flags.InFlight = None,
     offline: flags.Offline = False,
     check_urls: flags.CheckUrls = False,
     prices: flags.Prices = None,
@@ -196,7 +196,7 @@ def collect(
 def retry(
     out: flags.OutFolder,
     rerun: bool = typer.Option(False, "--rerun", help="Pay again for collected rows, too."),
-    in_flight: flags.InFlight = 20,
+    in_flight: flags.InFlight = None,
     submit_rate: flags.SubmitRate = None,
     budget: flags.Budget = None,
     only: flags.Only = None,

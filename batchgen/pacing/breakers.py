@@ -1,47 +1,10 @@
-"""How fast, how often and when to stop trying. Pure: time and chance come in as arguments, in seconds."""
+"""When to stop sending for a while, and when to give up. Seconds; time and chance come in as arguments."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Delays that double from *first_s* up to *limit_s*, spread so that many callers do not meet."""
-
-    first_s: float
-    limit_s: float
-
-    def delay_s(self, failures: int, roll: float) -> float:
-        """Delay after *failures* (>= 1) in a row; *roll* is uniform in [0, 1)."""
-        full_s = min(self.limit_s, self.first_s * 2.0 ** min(failures - 1, 30))
-        return full_s * (0.5 + roll / 2)
-
-
-class PollPolicy(Protocol):
-    """When to ask for a job's status next."""
-
-    def next_poll_s(self, model: str, age_s: float) -> float:
-        """Delay before the next poll of a job of *model* that was accepted *age_s* ago."""
-
-    def ended(self, model: str, age_s: float) -> None:
-        """A job of *model* was seen to have ended *age_s* after it was accepted."""
-
-
-@dataclass(slots=True)
-class ProportionalPolling:
-    """Asks after a fixed share of the age: few polls for long jobs, little lag for short ones."""
-
-    share: float = 0.15
-    least_s: float = 0.25
-    most_s: float = 10.0
-
-    def next_poll_s(self, model: str, age_s: float) -> float:
-        return min(max(self.share * age_s, self.least_s), self.most_s)
-
-    def ended(self, model: str, age_s: float) -> None:
-        """Learns nothing."""
+from batchgen.pacing.backoff import Backoff
 
 
 @dataclass(slots=True)
@@ -132,39 +95,3 @@ class BusyPause:
 
     def accepted(self) -> None:
         self.episodes = 0
-
-
-EXPIRED_AFTER_S = 7 * 24 * 3600.0
-"""Ids younger than this are not given up, whatever the provider answers."""
-
-
-@dataclass(slots=True)
-class Contact:
-    """What the ids of this folder answered in this run: another account's key looks like expiry.
-
-    An id counts as not found after *sure_after* such answers, since a young id may not be known everywhere yet.
-    """
-
-    sure_after: int = 3
-    account_is_right: bool = False
-    _known: set[int] = field(default_factory=set)
-    _not_found: dict[int, int] = field(default_factory=dict)
-
-    def answered(self, key: int) -> None:
-        self._known.add(key)
-        self._not_found.pop(key, None)
-        self.account_is_right = True
-
-    def not_found(self, key: int) -> bool:
-        """Note one more 404 or 403 for *key*. Answers whether the id now counts as not found."""
-        self._not_found[key] = self._not_found.get(key, 0) + 1
-        return self._not_found[key] >= self.sure_after
-
-    def gone_for_good(self, key: int, age_s: float) -> bool:
-        """Whether an id that answers 404 or 403 may end its row: another id answered, and this one is old."""
-        return bool(self._known - {key}) and age_s > EXPIRED_AFTER_S
-
-    def nobody_answers(self, live: int) -> bool:
-        """Whether every one of the *live* ids is not found: another account's key, or all expired."""
-        lost = sum(times >= self.sure_after for times in self._not_found.values())
-        return not self.account_is_right and lost >= live > 0

@@ -1,0 +1,271 @@
+"""How many jobs may be at the provider at once. Pure: time comes in as an argument, in seconds."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass, field
+from typing import Protocol
+
+START = 16
+CEILING = 200
+"""Jobs that `auto` lets run at once, at most; what waits behind them in the provider's queue comes on top."""
+
+
+class InFlight(Protocol):
+    """What the scheduler tells of its jobs, by their keys, and how many it may have at the provider."""
+
+    @property
+    def limit(self) -> int:
+        """The most jobs that may be sent and not seen to have ended."""
+
+    @property
+    def hides_lag(self) -> bool:
+        """Whether jobs wait in the provider's queue, so that a slot is taken anew the moment it comes free."""
+
+    def accepted(self, key: int) -> bool:
+        """A job was accepted. Answers whether to look at it at once: does it run, or does it wait?"""
+
+    def busy(self, now: float, until: float) -> None:
+        """A POST was refused as too many; nothing is to be sent before *until*."""
+
+    def seen_running(self, key: int) -> None: ...
+
+    def seen_queued(self, key: int) -> None: ...
+
+    def ended(self, key: int) -> None:
+        """The job ended, or is no longer followed."""
+
+
+@dataclass(slots=True)
+class FixedInFlight:
+    """`-j N`: never more than *most*, and fewer while the provider refuses."""
+
+    most: int
+    _queue: _Queue = field(default_factory=lambda: _Queue())
+    _cut: _Cut = field(default_factory=lambda: _Cut())
+
+    @property
+    def limit(self) -> int:
+        return min(self.most, self._cut.limit)
+
+    @property
+    def hides_lag(self) -> bool:
+        return self._queue.newest_waits
+
+    def accepted(self, key: int) -> bool:
+        self._queue.accepted(key)
+        self._cut.accepted(self._queue.live)
+        return self._queue.worth_a_look
+
+    def busy(self, now: float, until: float) -> None:
+        self._cut.refused(self._queue.live, now, until)
+
+    def seen_running(self, key: int) -> None:
+        self._queue.seen_running(key)
+
+    def seen_queued(self, key: int) -> None:
+        self._queue.seen_queued(key)
+
+    def ended(self, key: int) -> None:
+        self._queue.ended(key)
+
+
+_BEHIND = 1.25
+_PROBE = 1.3
+_MOST_QUEUED = 1.5
+_TWICE = 2.0
+_STEP = 4
+
+
+@dataclass(slots=True)
+class AutoInFlight:
+    """`-j auto`: as many as the account runs at once and a quarter more, which waits in the provider's queue.
+
+    Until a job is seen to wait or a POST is refused, every acceptance makes room for the next few, so that the ramp
+    takes a handful of round trips. Then the limit follows the jobs that have started. It is never above twice what
+    runs, and no more than *ceiling* are let run where the account would take more.
+    """
+
+    ceiling: int = CEILING
+    start: int = START
+    knows: bool = False
+    _held: int = 0
+    _want: float = 0.0
+    _full: bool = False
+    _queue: _Queue = field(default_factory=lambda: _Queue())
+    _cut: _Cut = field(default_factory=lambda: _Cut())
+
+    @property
+    def limit(self) -> int:
+        if self._full:
+            want: float = self.ceiling
+        elif self.knows:
+            want = min(self._want, _MOST_QUEUED * self.ceiling)
+        else:
+            want = min(max(self.start, self._held + max(_STEP, self._held // 8)), _PROBE * self.ceiling)
+        return max(min(math.ceil(want), self._cut.limit), 1)
+
+    @property
+    def hides_lag(self) -> bool:
+        return self._queue.newest_waits
+
+    @property
+    def learned(self) -> int | None:
+        """What a later run may start from; None while nothing was learned."""
+        return self.limit if self.knows or self._full else None
+
+    def accepted(self, key: int) -> bool:
+        self._queue.accepted(key)
+        self._held = max(self._held, self._queue.live)
+        self._cut.accepted(self._queue.live)
+        return self._queue.worth_a_look
+
+    def busy(self, now: float, until: float) -> None:
+        if not self.knows:
+            self.knows = True
+            self._want = max(self._queue.live, 1)
+        self._cut.refused(self._queue.live, now, until)
+
+    def seen_running(self, key: int) -> None:
+        self._queue.seen_running(key)
+        if self.knows:
+            self._want = max(self._want, _BEHIND * self._queue.started)
+        elif self._queue.started >= _PROBE * self.ceiling - _STEP and not self._queue.newest_waits:
+            self._full = True  # the account runs more at once than we mean to take
+
+    def seen_queued(self, key: int) -> None:
+        self._queue.seen_queued(key)
+        started = self._queue.started
+        if started == 0 or not self._queue.newest_waits:  # a cold start, or news of long ago
+            return
+        self.knows = True
+        self._full = False
+        surely = _TWICE * max(self._queue.surely_started, 1)
+        self._want = min(max(_BEHIND * started, min(self.start, surely)), surely)
+
+    def ended(self, key: int) -> None:
+        self._queue.ended(key)
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What the answers say about the provider's queue. Jobs are numbered as they were accepted.
+
+    A queue is taken for first in, first out: whatever was accepted before a job that runs has started as well, and
+    need not be asked. `surely_started` does not rely on that for jobs that were seen waiting.
+    """
+
+    _number: dict[int, int] = field(default_factory=dict)
+    _accepted: int = 0
+    _ended: int = 0
+    _head: int = 0
+    _waits: dict[int, int] = field(default_factory=dict)
+    _ahead: list[tuple[int, int]] = field(default_factory=list)
+    _overtaken: set[int] = field(default_factory=set)
+    _newest: int = 0
+    newest_waits: bool = False
+    worth_a_look: bool = False
+    _look_at: int = _STEP
+
+    @property
+    def live(self) -> int:
+        return len(self._number)
+
+    @property
+    def started(self) -> int:
+        """Jobs that have started and are not seen to have ended."""
+        return max(self._head - self._ended, 0)
+
+    @property
+    def surely_started(self) -> int:
+        return self.started - len(self._overtaken)
+
+    def accepted(self, key: int) -> None:
+        self._accepted += 1
+        self._number[key] = self._accepted
+        self.worth_a_look = self._accepted >= self._look_at
+        if self.worth_a_look:  # a dozen looks while all of a crowd is replaced
+            self._look_at = self._accepted + max(_STEP, self.live // 12)
+
+    def seen_running(self, key: int) -> None:
+        number = self._of(key)
+        self._started(key, number)
+        self._answered(number, waits=False)
+
+    def seen_queued(self, key: int) -> None:
+        number = self._of(key)
+        if key not in self._waits:
+            self._waits[key] = number
+            heapq.heappush(self._ahead, (number, key))
+        self._advance(self._head)
+        self._answered(number, waits=True)
+
+    def ended(self, key: int) -> None:
+        number = self._number.pop(key, None)
+        if number is not None:
+            self._started(key, number)
+            self._ended += 1
+
+    def _of(self, key: int) -> int:
+        """The number of *key*; a job of an earlier run gets one when it is first heard of."""
+        if key not in self._number:
+            self._accepted += 1
+            self._number[key] = self._accepted
+        return self._number[key]
+
+    def _started(self, key: int, number: int) -> None:
+        self._waits.pop(key, None)
+        self._overtaken.discard(key)
+        self._advance(number)
+
+    def _advance(self, number: int) -> None:
+        self._head = max(self._head, number)
+        while self._ahead and self._ahead[0][0] <= self._head:
+            _, key = heapq.heappop(self._ahead)
+            if key in self._waits:
+                self._overtaken.add(key)
+
+    def _answered(self, number: int, waits: bool) -> None:
+        if number >= self._newest:
+            self._newest = number
+            self.newest_waits = waits
+
+
+_CUT_TO = 0.75
+_PROBE_AFTER = 10
+
+
+@dataclass(slots=True)
+class _Cut:
+    """One cut per episode of refusals; then back up to just below where it was refused, and only seldom beyond.
+
+    Acceptances of the pause itself were under way before it and say nothing.
+    """
+
+    most: float = math.inf
+    refused_at: float = math.inf
+    closed_until: float = 0.0
+    _accepted_since: int = 0
+
+    @property
+    def limit(self) -> int:
+        return 1_000_000 if math.isinf(self.most) else max(int(self.most), 1)
+
+    def refused(self, live: int, now: float, until: float) -> None:
+        if now < self.closed_until:
+            return
+        self.closed_until = until
+        self.refused_at = max(live, 1)
+        self.most = max(_CUT_TO * live, 1.0)
+        self._accepted_since = 0
+
+    def accepted(self, live: int) -> None:
+        if math.isinf(self.most):
+            return
+        self._accepted_since += 1
+        if self._accepted_since >= _PROBE_AFTER * self.refused_at:  # has the provider made room meanwhile?
+            self._accepted_since = 0
+            self.refused_at += max(1.0, self.refused_at // 16)
+        if live >= int(self.most) and self.most + 1 < self.refused_at:
+            self.most += 4 / self.most
