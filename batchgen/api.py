@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from batchgen import runner, standing
 from batchgen.billing import Plan
@@ -26,6 +26,9 @@ from batchgen.outcome import Report
 from batchgen.rehearsal.rehearse import rehearse as rehearse_for_free
 from batchgen.runner import Options
 from batchgen.token import TokenMissing, find_token
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 _DEFAULTS = Options()
@@ -78,6 +81,16 @@ async def retry_async(
 def status(out: str | Path) -> Report:
     """A run folder in figures, also while a run is on."""
     return standing.status(Path(out))
+
+
+def records(out: str | Path) -> pd.DataFrame:
+    """One line per collected output of a run folder, with everything that made it, also while a run is on.
+
+    `batchgen.datasets.columns` documents the columns.
+    """
+    from batchgen import datasets
+
+    return datasets.records(out)
 
 
 def plan(manifest: str | Path, options: Options = _DEFAULTS) -> Plan:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from batchgen import __version__
-from batchgen.cli import asking, running, settling
+from batchgen.cli import asking, exporting, reporting, running, settling
 
 app = typer.Typer(
     name="batchgen",
@@ -29,7 +29,10 @@ for verb in (
     settling.cancel,
     settling.repair,
     settling.show,
+    reporting.report,
+    reporting.watch,
     asking.audit,
+    exporting.export,
     asking.models,
     asking.init,
     asking.serve,

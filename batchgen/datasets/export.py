@@ -1,0 +1,139 @@
+"""`export`: choose, plan, write, and describe. Reads the run folder only, and may be run while a run is on.
+
+The ledger in DEST decides, and is written first: a row that came in keeps its number, split and shard for good, and
+an export that was killed goes on where it was. What is in the data set stays as it was exported, later marks and
+costs included; export into another folder for a fresh start.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from batchgen.datasets.captions import caption
+from batchgen.datasets.card import write_card
+from batchgen.datasets.choice import Choice
+from batchgen.datasets.columns import in_order
+from batchgen.datasets.dataset import DataSet, absent
+from batchgen.datasets.formats import Format, format_of
+from batchgen.datasets.ledger import Ledger, NotAnExport
+from batchgen.datasets.marks import MARKS, read_marks
+from batchgen.datasets.planning import Plan, plan_round
+from batchgen.datasets.splits import read_split
+from batchgen.datasets.survey import Survey, survey
+from batchgen.datasets.where import Condition
+from batchgen.exits import Refusal
+from batchgen.runfolder import RunFolder
+from batchgen.schema import did_you_mean
+from batchgen.statefile import Reader, StateUnusable, read_only
+from batchgen.statefile.lock import Lock
+
+
+class NothingToExport(Refusal):
+    """The run folder has no output that could go into a data set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a data set is made; one destination keeps one of these. The command line's flags, by their names.
+
+    *shard_size* is bytes, *min_side* pixels, *outputs* first or all. *embed* puts media into Parquet.
+    """
+
+    to: str
+    where: str = ""
+    outputs: str = "all"
+    min_side: int = 0
+    caption: str = "prompt"
+    split: str = "train=1"
+    group_by: str = "row_id"
+    shard_size: int = 500 * 1024**2
+    embed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an export did: items by split, how many of them are new, and outputs left out by reason."""
+
+    items: Mapping[str, int]
+    new: int
+    left_out: Mapping[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"items": sum(self.items.values()), "splits": dict(self.items)}
+
+
+def export(out: str | Path, dest: str | Path, settings: Settings) -> Told:
+    """Bring what *out* has collected into the data set at *dest*, and say what came in.
+
+    Raises a Refusal, with nothing written, for settings that cannot be understood or that *dest* was not made with.
+    """
+    folder, dest = RunFolder.at(Path(out)), Path(dest).absolute()
+    if not folder.state.exists():
+        raise StateUnusable(f"{folder.path} is not a run folder: it has no state.db")
+    if dest.resolve().is_relative_to(folder.path.resolve()):
+        raise NotAnExport(f"{dest} lies in the run folder, which is left as it is; name a folder elsewhere")
+    made = format_of(settings.to)
+    with closing(Reader(read_only(folder.state))) as reader:
+        return _export(folder, reader, dest, settings, made)
+
+
+def _export(folder: RunFolder, reader: Reader, dest: Path, settings: Settings, made: Format) -> Told:
+    reader.connection.execute("BEGIN")  # one view of a run that may go on meanwhile
+    found = survey(reader, made.kinds if made.copies else frozenset())
+    if not found.outputs:
+        raise NothingToExport(f"{folder.path} has nothing collected yet")
+    plan = _plan(settings, made, found)
+    ledger = Ledger(dest, asdict(settings), found.pairs)
+    plan = replace(plan, pairs=ledger.contents.pairs)
+    _refuse_other_run(reader, ledger, dest)
+    lock = Lock(ledger.lock)
+    try:
+        data = DataSet(folder, reader, dest, ledger, settings.embed)
+        if ledger.contents.written < ledger.contents.rounds:  # before new columns come in
+            made.write(data)
+        before = ledger.total
+        left_out = plan_round(folder, reader, read_marks(folder.path / MARKS), ledger, plan)
+        reader.connection.rollback()
+        if ledger.is_new:
+            raise NothingToExport(f"no output was chosen: {_reasons(left_out)}; {ledger.left_out} names each")
+        made.write(data)
+        ledger.all_written()
+        write_card(data, found, left_out, settings, made)
+        return Told(ledger.contents.items, ledger.total - before, left_out)
+    finally:
+        lock.release()
+
+
+def _plan(settings: Settings, made: Format, found: Survey) -> Plan:
+    """What *settings* mean for this run. Raises a Refusal for what cannot be understood."""
+    columns = [name for name in in_order(found.open_columns) if name not in ("split", "caption")]
+    if settings.outputs not in ("all", "first"):
+        raise Refusal(f"--outputs {settings.outputs!r}: write first or all")
+    if settings.group_by not in columns:
+        hint = did_you_mean(settings.group_by, columns)
+        raise Refusal(f"--group-by: no column is called {settings.group_by!r}{hint}")
+    where = Condition(settings.where, columns) if settings.where else None
+    return Plan(
+        choice=Choice(made.kinds, where, settings.outputs == "first", settings.min_side),
+        caption=caption(settings.caption, columns),
+        shares=read_split(settings.split),
+        group_by=settings.group_by,
+        shard_bytes=settings.shard_size,
+        pairs=False,
+        empty={name: absent(name) for name in found.open_columns},
+    )
+
+
+def _refuse_other_run(reader: Reader, ledger: Ledger, dest: Path) -> None:
+    first = next(ledger.all_items(), None)
+    if first is not None and reader.job_of(first.record["request_id"]) is None:
+        raise NotAnExport(f"{dest} is a data set of another run; name another folder")
+
+
+def _reasons(left_out: Counter[str]) -> str:
+    return ", ".join(f"{count} by {reason}" for reason, count in left_out.most_common()) or "all were there already"

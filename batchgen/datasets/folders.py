@@ -1,0 +1,81 @@
+"""Hugging Face's folders of files: imagefolder, videofolder, audiofolder.
+
+`train/0000/00000012.png` and one `train/metadata.jsonl`; an edit's source lies beside its target.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+from pathlib import Path
+
+from batchgen.datasets.columns import Record
+from batchgen.datasets.dataset import DataSet
+from batchgen.datasets.features import Feature, media, table_features
+from batchgen.datasets.ledger import Item
+from batchgen.datasets.whole import Original, whole_file
+from batchgen.runfolder import sync_folder
+
+_FILES_A_FOLDER = 1_000
+
+
+def write_folder(data: DataSet) -> None:
+    for split in data.splits:
+        root = data.dest / split
+        for name, items in groupby(data.items(split), _folder):
+            (root / name).mkdir(parents=True, exist_ok=True)
+            for item in items:
+                _copy_files(data, root, item)
+            sync_folder(root / name)
+        with whole_file(root / "metadata.jsonl") as stream:
+            for item in data.items(split):
+                line = _file_names(data, item) | data.line(item)
+                stream.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        sync_folder(root)
+
+
+def folder_features(data: DataSet) -> list[Feature]:
+    (kind,) = data.kinds
+    names = ("source", "target") if data.pairs else (kind,)
+    return [*(media(name, kind) for name in names), *table_features(data)]
+
+
+def _copy_files(data: DataSet, root: Path, item: Item) -> None:
+    target = root / _target(item)
+    if not _stands(target, item.record["bytes"]):
+        _copy(data.original(item), target)
+    if item.source is not None:
+        source = root / _source(item, item.source.extension)
+        if not _stands(source, item.source.bytes):
+            _copy(data.original_source(item), source)
+
+
+def _stands(path: Path, size_bytes: int) -> bool:
+    """Whether an earlier export brought this file; its name says that it was whole."""
+    return path.exists() and path.stat().st_size == size_bytes
+
+
+def _copy(original: Original, path: Path) -> None:
+    """A copy, never a link: whoever edits the data set must not touch what was paid for."""
+    with whole_file(path) as stream, original:
+        original.copy_to(stream)
+
+
+def _file_names(data: DataSet, item: Item) -> Record:
+    """The columns by which Hugging Face finds the files of *item*."""
+    if not data.pairs:
+        return {"file_name": _target(item)}
+    source = None if item.source is None else _source(item, item.source.extension)
+    return {"source_file_name": source, "target_file_name": _target(item)}
+
+
+def _folder(item: Item) -> str:
+    return f"{item.number // _FILES_A_FOLDER:04d}"
+
+
+def _target(item: Item) -> str:
+    return f"{_folder(item)}/{item.name}.{item.extension}"
+
+
+def _source(item: Item, extension: str) -> str:
+    return f"{_folder(item)}/{item.name}.source.{extension}"

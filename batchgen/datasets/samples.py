@@ -1,0 +1,52 @@
+"""A few items to look at: chosen by hash, so that they stay the same while a data set grows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from heapq import heappush, heappushpop
+
+from batchgen.datasets.dataset import DataSet, place_of
+from batchgen.datasets.ledger import Item
+
+SHOWN = 12
+_COLUMNS, _SIDE, _GAP = 4, 256, 8
+
+
+class Samples:
+    """The SHOWN items with the smallest hashes of all that are added."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Item]] = []
+
+    def add(self, item: Item) -> None:
+        entry = -int(item.record["sha256"], 16), item.number, item
+        if len(self._heap) < SHOWN:
+            heappush(self._heap, entry)
+        else:
+            heappushpop(self._heap, entry)
+
+    @property
+    def items(self) -> list[Item]:
+        return [item for _, _, item in sorted(self._heap, reverse=True)]
+
+
+def contact_sheet(data: DataSet, items: Sequence[Item]) -> bytes | None:
+    """The pictures of *items* side by side, as a JPEG; None if there is none."""
+    from PIL import Image, ImageOps
+
+    places = [place_of(data.folder, item.record) for item in items if item.kind == "image"]
+    places = [place for place in places if place.is_file()]
+    if not places:
+        return None
+    cell = _SIDE + _GAP
+    rows = -(-len(places) // _COLUMNS)
+    sheet = Image.new("RGB", (min(len(places), _COLUMNS) * cell + _GAP, rows * cell + _GAP), "white")
+    for index, place in enumerate(places):
+        with Image.open(place) as picture:
+            small = ImageOps.contain(picture.convert("RGB"), (_SIDE, _SIDE))
+        left, top = index % _COLUMNS * cell + _GAP, index // _COLUMNS * cell + _GAP
+        sheet.paste(small, (left + (_SIDE - small.width) // 2, top + (_SIDE - small.height) // 2))
+    content = io.BytesIO()
+    sheet.save(content, "JPEG", quality=85)
+    return content.getvalue()

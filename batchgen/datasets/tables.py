@@ -1,0 +1,31 @@
+"""The table alone: one JSON Lines or CSV file a split; `file` says where each original lies in the run folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+from batchgen.datasets.dataset import DataSet
+from batchgen.datasets.whole import whole_file
+from batchgen.runfolder import sync_folder
+
+
+def write_jsonl(data: DataSet) -> None:
+    for split in data.splits:
+        with whole_file(data.dest / f"{split}.jsonl") as stream:
+            for item in data.items(split):
+                stream.write(json.dumps(data.line(item), ensure_ascii=False).encode() + b"\n")
+    sync_folder(data.dest)
+
+
+def write_csv(data: DataSet) -> None:
+    for split in data.splits:
+        with whole_file(data.dest / f"{split}.csv") as stream:
+            text = io.TextIOWrapper(stream, "utf-8", newline="")
+            writer = csv.DictWriter(text, data.columns, lineterminator="\n")
+            writer.writeheader()
+            for item in data.items(split):
+                writer.writerow(data.line(item))
+            text.detach()
+    sync_folder(data.dest)
