@@ -7,13 +7,14 @@
     report = run("postcards.csv", Options(in_flight=40, budget_usd=25), yes=True)
     print(report.rows, report.exit)
 
-The token comes from the environment (see `batchgen.token`) unless the options hold one. What cannot be done raises a
+Token and API base come from the environment, as for the command line, unless the options hold them. What cannot be done raises a
 `Refusal` with the sentence that the command line would print.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -36,7 +37,7 @@ _DEFAULTS = Options()
 
 async def plan_async(manifest: str | Path, options: Options = _DEFAULTS) -> Plan:
     """The bill of a manifest and its problems. Sends nothing; needs no token."""
-    return await runner.plan(Path(manifest), _with_token(options, needed=False))
+    return await runner.plan(Path(manifest), _from_environment(options, needed=False))
 
 
 async def run_async(
@@ -51,7 +52,7 @@ async def run_async(
     *yes* agrees to the bill; or *consent* is shown it and decides. With neither, nothing that costs money is sent and
     Refused is raised. Raises InvalidManifest with the plan that holds every problem.
     """
-    return await runner.run(Path(manifest), _with_token(options), consent or (lambda bill: yes))
+    return await runner.run(Path(manifest), _from_environment(options), consent or (lambda bill: yes))
 
 
 async def rehearse_async(
@@ -63,7 +64,7 @@ async def rehearse_async(
 
 async def collect_async(out: str | Path, options: Options = _DEFAULTS, *, verify: bool = False) -> Report:
     """Poll and download what was paid for. Cannot spend."""
-    return await runner.collect(Path(out), _with_token(options), verify)
+    return await runner.collect(Path(out), _from_environment(options), verify)
 
 
 async def retry_async(
@@ -75,7 +76,7 @@ async def retry_async(
     consent: Callable[[Plan], bool] | None = None,
 ) -> Report:
     """Send failed and cancelled rows again (with *rerun* collected ones too), each as a new attempt."""
-    return await runner.retry(Path(out), _with_token(options), consent or (lambda bill: yes), rerun)
+    return await runner.retry(Path(out), _from_environment(options), consent or (lambda bill: yes), rerun)
 
 
 def status(out: str | Path) -> Report:
@@ -133,7 +134,10 @@ def retry(
     return _wait(retry_async(out, options, yes=yes, rerun=rerun, consent=consent))
 
 
-def _with_token(options: Options, needed: bool = True) -> Options:
+def _from_environment(options: Options, needed: bool = True) -> Options:
+    """*options* with the API base and the token that the environment gives, where they give none themselves."""
+    if options.api_base is None:
+        options = replace(options, api_base=os.environ.get("RUNCOMFY_MODEL_API_BASE"))
     if options.token is not None:
         return options
     try:
