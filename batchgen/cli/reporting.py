@@ -1,0 +1,71 @@
+"""The commands that show pictures: report and watch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from batchgen.cli import flags
+from batchgen.cli.ends import carried, emit, refusals, say
+
+Open = Annotated[bool, typer.Option("--open", envvar="BATCHGEN_OPEN", help="Open the page in the browser.")]
+
+
+def report(
+    out: flags.OutFolder,
+    single_file: Annotated[
+        bool,
+        typer.Option(
+            "--single-file", envvar="BATCHGEN_SINGLE_FILE", help="One file to send on, its small pictures inside."
+        ),
+    ] = False,
+    open_page: Open = False,
+    as_json: flags.Json = False,
+) -> None:
+    """Write OUT/report.html: what a run did, what it cost, what failed and why, and its pictures. Needs no network."""
+    with refusals():
+        from batchgen.report.write import write_report
+
+        written = write_report(out, single_file)
+    if as_json:
+        emit({"path": str(written.path), "rows": written.rows, "pictures": written.pictures, "thumbs": written.thumbs})
+    else:
+        print(written.path)
+    if written.thumbs < written.pictures:
+        say(f"note: {written.pictures - written.thumbs:,} of {written.pictures:,} files gave no small picture")
+    if open_page:
+        _open(written.path.as_uri())
+
+
+def watch(
+    out: flags.OutFolder,
+    port: Annotated[int, typer.Option(envvar="BATCHGEN_PORT", help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+    open_page: Open = False,
+    as_json: flags.Json = False,
+) -> None:
+    """The page while a run is on: pictures as they land, and marks for those you accept or reject. Ctrl-C ends it."""
+
+    def ready(url: str) -> None:
+        if as_json:
+            emit({"url": url})
+        else:
+            print(url, flush=True)
+        say("only this machine can open it; Ctrl-C ends it, the run goes on")
+        if open_page:
+            _open(url)
+
+    with refusals():
+        from batchgen.report.live import serve
+
+        try:
+            carried(lambda: serve(out, port, ready))
+        except KeyboardInterrupt:
+            return
+
+
+def _open(address: str) -> None:
+    import webbrowser
+
+    if not webbrowser.open(address):
+        say("no browser could be opened; open the address above yourself")

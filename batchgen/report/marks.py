@@ -1,0 +1,75 @@
+"""Review marks: what a person thought of each output, append-only in `marks.jsonl`."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import closing
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from batchgen.job import State
+from batchgen.runfolder import RunFolder, sync_folder
+from batchgen.statefile import Reader, read_only
+
+Mark: TypeAlias = Literal["accepted", "rejected", "none"]
+"""`none` takes an earlier mark back."""
+
+MARKS: tuple[str, ...] = get_args(Mark)
+
+Marked: TypeAlias = dict[tuple[str, str, str], str]
+"""(row id, file name, sha256) -> its latest mark; outputs whose mark was taken back are not in it."""
+
+
+def marks_file(folder: RunFolder) -> Path:
+    return folder.path / "marks.jsonl"
+
+
+def read_marks(folder: RunFolder) -> Marked:
+    """Every output that is marked. A line that was torn by a crash, or that is no mark, is passed over."""
+    marked: Marked = {}
+    try:
+        lines = marks_file(folder).read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return marked
+    for line in lines:
+        try:
+            told = json.loads(line)
+            output, mark = (told["row"], told["file"], told["sha256"]), told["mark"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        if mark in ("accepted", "rejected"):
+            marked[output] = mark
+        elif mark == "none":
+            marked.pop(output, None)
+    return marked
+
+
+def append_mark(folder: RunFolder, row_id: str, file: str, sha256: str, mark: Mark, at: float) -> None:
+    """Return once the mark is on disk. After a torn line it begins a line of its own."""
+    path = marks_file(folder)
+    fresh = not path.exists()
+    line = json.dumps({"at": at, "row": row_id, "file": file, "sha256": sha256, "mark": mark}, ensure_ascii=False)
+    with path.open("a+b") as stream:
+        if stream.seek(0, os.SEEK_END) and (stream.seek(-1, os.SEEK_END), stream.read(1))[1] != b"\n":
+            stream.write(b"\n")
+        stream.write(line.encode("utf-8", "replace") + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    if fresh:
+        sync_folder(folder.path)
+
+
+def rejected_rows(folder: RunFolder) -> set[str]:
+    """Rows of *folder* with a rejected output among the files they have now.
+
+    A mark holds for the bytes that were looked at: a row that was made anew since counts as not yet reviewed.
+    """
+    rejected = {output for output, mark in read_marks(folder).items() if mark == "rejected"}
+    if not rejected:
+        return set()
+    with closing(Reader(read_only(folder.state))) as reader:
+        collected = reader.jobs([State.COLLECTED], only={row_id for row_id, _, _ in rejected})
+        return {
+            job.row_id for job in collected for file in job.saved if (job.row_id, file.name, file.sha256) in rejected
+        }

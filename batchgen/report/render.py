@@ -1,0 +1,81 @@
+"""The templates, filled in. Everything that comes from a manifest or a server is escaped as text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from batchgen.report import drawing, wording
+from batchgen.report.rows import as_script
+from batchgen.report.summary import STATE_WORDS, Summary
+
+_SCRIPTS = ("rows.js", "gallery.js", "large.js", "live.js")
+
+
+@cache
+def _text(name: str) -> str:
+    return (files("batchgen.report") / "page" / name).read_text("utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_text), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals.update(drawing=drawing, wording=wording, state_words=STATE_WORDS)
+    return environment
+
+
+def _script() -> str:
+    return '"use strict";\n' + "\n".join(_text(name) for name in _SCRIPTS)
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def policy(live: bool) -> str:
+    """The page's content security policy: our own script and style, files from here, nothing else.
+
+    A file may load files beside it only; the live page may also speak to the server that it came from.
+    """
+    here = "'self'" if live else "'self' file:"
+    rules = {
+        "default-src": "'none'",
+        "script-src": f"{_digest(_script())} {here}",
+        "style-src": _digest(_text("style.css")),
+        "img-src": f"{here} data:",
+        "media-src": here,
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    } | ({"connect-src": "'self'"} if live else {})
+    return "; ".join(f"{name} {value}" for name, value in rules.items())
+
+
+def page(summary: Summary, settings: Mapping[str, object], rows: object) -> str:
+    """The whole page. *settings* and *rows* are for its script; `page/rows.js` says what it expects."""
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            run=summary,
+            policy=policy(live=bool(settings["live"])),
+            style=_text("style.css"),
+            script=_script(),
+            settings=as_script(settings),
+            rows=as_script(rows),
+        )
+    )
+
+
+def sections(summary: Summary) -> dict[str, str]:
+    """The parts of the page that change while a run is on, by the id of the element they fill."""
+    return {
+        "summary": _environment().get_template("summary.html").render(run=summary),
+        "findings": _environment().get_template("findings.html").render(run=summary),
+    }

@@ -1,0 +1,93 @@
+"""Thumbnails: small WebP pictures beside the page, named by the content they were made of."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO
+
+from batchgen.report.rows import Source
+from batchgen.runfolder import RunFolder
+
+SIDE = 480
+"""Pixels of the longer side: sharp in a card of the gallery, about 15 kB."""
+
+_QUALITY = 70
+_LONGEST_HEAD = 1 << 20
+
+
+def thumbs_folder(folder: RunFolder) -> Path:
+    return folder.path / "thumbs"
+
+
+def thumb_path(folder: RunFolder, key: str) -> Path:
+    """Spread over 256 folders: 50,000 names in one are slow to list everywhere."""
+    return thumbs_folder(folder) / key[:2] / f"{key}.webp"
+
+
+def make_missing(folder: RunFolder, sources: Iterable[Source]) -> set[str]:
+    """Make the thumbnails of *sources* that are not there yet; the keys of all that are there in the end."""
+    by_key = {source.key: source for source in sources}
+    workers = os.cpu_count() or 2
+    with ThreadPoolExecutor(workers, thread_name_prefix="thumbs") as pool:  # Pillow decodes outside the GIL
+        made = pool.map(lambda source: make(folder, source), by_key.values())
+        return {key for key, there in zip(by_key, made, strict=True) if there}
+
+
+def make(folder: RunFolder, source: Source) -> bool:
+    """Make one thumbnail if it is missing. False for a file that is lost or is no picture."""
+    path = thumb_path(folder, source.key)
+    if path.exists():
+        return True
+    content = thumbnail(source)
+    if content is None:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.{id(content)}.part")
+    part.write_bytes(content)  # no fsync: it can be made again at any time
+    part.replace(path)
+    return True
+
+
+def thumbnail(source: Source) -> bytes | None:
+    """The picture of *source* at SIDE pixels at most; for a film of JPEG frames its first frame."""
+    from PIL import Image, ImageOps
+
+    try:
+        with source.path.open("rb") as stream:
+            picture_stream = first_frame(stream) if source.kind == "video" else stream
+            if picture_stream is None:
+                return None
+            with Image.open(picture_stream) as picture:
+                picture.draft("RGB", (SIDE * 2, SIDE * 2))
+                small = ImageOps.exif_transpose(picture)
+                small.thumbnail((SIDE, SIDE), reducing_gap=2.0)
+                if small.mode not in ("RGB", "RGBA"):
+                    small = small.convert("RGBA" if "transparency" in small.info or small.mode == "LA" else "RGB")
+                content = io.BytesIO()
+                small.save(content, "WEBP", quality=_QUALITY, method=2)
+                return content.getvalue()
+    except Exception:  # noqa: BLE001 - a page without one thumbnail is better than no page
+        return None
+
+
+def first_frame(stream: BinaryIO) -> io.BytesIO | None:
+    """The first frame of an MP4 whose frames are JPEG; None for any other, whose first frame the browser shows."""
+    position = 0
+    while len(header := stream.read(16)) >= 8:
+        length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+        head = 16 if length == 1 else 8
+        if length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        if kind == b"mdat":
+            stream.seek(position + head)
+            start = stream.read(_LONGEST_HEAD)
+            return io.BytesIO(start) if start.startswith(b"\xff\xd8\xff") else None
+        if length < 8:
+            return None
+        position += length
+        stream.seek(position)
+    return None

@@ -1,0 +1,104 @@
+"""A run folder that is being watched: what changed since one looked last. Reads only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from batchgen.report.marks import read_marks
+from batchgen.report.render import page, sections
+from batchgen.report.rows import Shown, Source, input_sources, latest, output_sources, shown
+from batchgen.report.summary import summarise
+from batchgen.report.thumbs import make, thumb_path
+from batchgen.report.write import open_reader
+from batchgen.request import row_id_fault
+from batchgen.runfolder import RunFolder
+from batchgen.statefile import Reader
+
+Sources = dict[str, Source]
+"""What thumbnails that were told of are made from, by key."""
+
+
+@dataclass
+class Look:
+    """One reader's view of a folder. Every call reads the disk: keep it off the event loop.
+
+    *sources* is shared by all looks; what one has told of, any may ask for.
+    """
+
+    folder: RunFolder
+    out: str
+    sources: Sources
+    reader: Reader = field(init=False)
+    _seq: int = -1
+    _attempts: int = 0
+    _version: int | None = None
+
+    def __post_init__(self) -> None:
+        self.reader = open_reader(self.folder)
+
+    def changed(self) -> bool:
+        """Whether anything was written to the state since the last call; the first call says yes."""
+        version = int(self.reader.connection.execute("PRAGMA data_version").fetchone()[0])
+        before, self._version = self._version, version
+        return version != before
+
+    def news(self) -> list[Shown]:
+        """The rows that changed since the last call; all of them at first and after rows or attempts were added."""
+        attempts = int(self.reader.connection.execute("SELECT COUNT(*) FROM jobs").fetchone()[0])
+        if attempts != self._attempts:
+            self._attempts, self._seq = attempts, -1
+        rows = []
+        for job, seq in latest(self.reader, self._seq):
+            self._seq = max(self._seq, seq)
+            for source in (*output_sources(self.folder, job), *input_sources(job)):
+                self.sources[source.key] = source
+            rows.append(shown(self.folder, job, self._has_thumb))
+        return rows
+
+    def _has_thumb(self, source: Source) -> bool:
+        """Pictures have one, made when it is asked for; of films only those that give one."""
+        return source.kind == "image" or make(self.folder, source)
+
+    def marks(self) -> dict[str, str]:
+        """Marks that hold for the files there are now, by row and file."""
+        marked = read_marks(self.folder)
+        found = {}
+        for row_id in {row_id for row_id, _, _ in marked}:
+            for file in self._saved(row_id):
+                if (mark := marked.get((row_id, *file))) is not None:
+                    found[f"{row_id}/{file[0]}"] = mark
+        return found
+
+    def sha256_of(self, row_id: str, name: str) -> str | None:
+        """The hash of one output that the row has now; None if it has no such output."""
+        return dict(self._saved(row_id)).get(name)
+
+    def _saved(self, row_id: str) -> list[tuple[str, str]]:
+        attempts = self.reader.attempts(row_id)
+        return [(file.name, file.sha256) for file in attempts[-1].saved] if attempts else []
+
+    def sections(self) -> dict[str, str]:
+        return sections(summarise(self.folder, self.reader, self.out))
+
+    def page(self) -> str:
+        settings = {"live": True, "single": False, "total": 0, "marks": {}, "chunks": []}
+        return page(summarise(self.folder, self.reader, self.out), settings, [])
+
+    def close(self) -> None:
+        self.reader.close()
+
+
+def original(folder: RunFolder, row_id: str, name: str) -> Path | None:
+    """The output *name* of a row; None for anything that is not a file right in a row's folder."""
+    if row_id_fault(row_id) is not None or row_id_fault(name) is not None:
+        return None
+    path = (folder.row(row_id) / name).resolve()
+    inside = path.parent == folder.rows.resolve() / row_id and path.is_file()
+    return path if inside else None
+
+
+def thumb(folder: RunFolder, sources: Sources, key: str) -> Path | None:
+    """The thumbnail of *key*, made now if it is missing; None if nothing that was told of has it."""
+    source = sources.get(key)
+    return thumb_path(folder, key) if source is not None and make(folder, source) else None
