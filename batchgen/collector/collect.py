@@ -86,14 +86,18 @@ class Collector:
             raise
 
     async def _collect(self, job: Job, earlier: Sequence[Job]) -> Collection:
-        if (published := await asyncio.to_thread(rowfolder.published, self.folder, job)) is not None:
-            return Collected(self.now(), published)  # killed between the folder's move and its record
-        parts = await asyncio.to_thread(rowfolder.open_parts, self.folder, job)
+        stems = rowfolder.stems(job.outputs)
+        done: dict[str, SavedFile] = {}
+        if rowfolder.has_traces(self.folder, job):  # nearly no row has: two look-ups spare it a thread
+            published, done = await asyncio.to_thread(rowfolder.left_behind, self.folder, job, stems)
+            if published is not None:
+                return Collected(self.now(), published)  # killed between the folder's move and its record
+        parts = rowfolder.open_parts(self.folder, job)
         saved: list[SavedFile] = []
         failed: list[JobFailed] = []
         later: list[TryLater] = []
-        for output, stem in zip(job.outputs, rowfolder.stems(job.outputs), strict=True):
-            match await self._file(job, output, parts, stem):
+        for output, stem in zip(job.outputs, stems, strict=True):
+            match done.get(stem) or await self._file(job, output, parts, stem):
                 case SavedFile() as file:
                     saved.append(file)
                 case JobFailed() as ending:
@@ -102,7 +106,7 @@ class Collector:
                     later.append(ending)
         if later:
             return min(later, key=lambda ending: ending.after_s)
-        for stem in rowfolder.stems(job.outputs):
+        for stem in stems:
             self._trouble.pop((job.key, stem), None)
         if saved:
             await asyncio.to_thread(rowfolder.publish, self.folder, job, earlier, saved)
@@ -119,8 +123,6 @@ class Collector:
         rowfolder.rewrite_sidecar(self.folder, job, earlier)
 
     async def _file(self, job: Job, output: Output, parts: Path, stem: str) -> SavedFile | JobFailed | TryLater:
-        if (done := await asyncio.to_thread(rowfolder.finished, parts, stem)) is not None:
-            return done
         part = rowfolder.part_of(parts, stem)
         got = await download(self.session, output.url, part, self.allow_private, self.max_bytes)
         if not isinstance(got, Whole):

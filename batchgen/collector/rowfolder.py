@@ -50,6 +50,22 @@ def part_of(parts: Path, stem: str) -> Path:
     return parts / f"{stem}.part"
 
 
+def has_traces(folder: RunFolder, job: Job) -> bool:
+    """Whether an earlier try at *job*, or an earlier attempt at its row, left anything on disk."""
+    return folder.row(job.row_id).exists() or folder.parts(job.row_id, job.n).exists()
+
+
+def left_behind(
+    folder: RunFolder, job: Job, names: Sequence[str]
+) -> tuple[tuple[SavedFile, ...] | None, dict[str, SavedFile]]:
+    """What an earlier try left: the files of the whole row, or the whole files among *names* (stems)."""
+    if (whole := published(folder, job)) is not None:
+        return whole, {}
+    parts = folder.parts(job.row_id, job.n)
+    found = {stem: file for stem in names if (file := finished(parts, stem)) is not None}
+    return None, found
+
+
 def finished(parts: Path, stem: str) -> SavedFile | None:
     """The whole file that an earlier try left under *stem*, verified again."""
     for path in parts.glob(f"{stem}.*"):
