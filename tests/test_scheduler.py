@@ -100,7 +100,7 @@ class Night:
             )  # fmt: skip
             beside = asyncio.create_task(during(self.scheduler)) if during else None
             try:
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     ending = await self.scheduler.run()
                 if beside is not None:
                     await beside

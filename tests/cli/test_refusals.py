@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.conftest import At, Shell, posts, table
-from tests.processes import TOKEN, Batchgen, Server, serving
+from tests.processes import TOKEN, Batchgen, Ended, Server, serving
 from tests.providers.rawserver import closed_port
 
 TEN_FAULTS = """\
@@ -54,33 +54,45 @@ def test_a_table_with_ten_faults_is_told_of_all_of_them_at_once_and_nothing_is_s
     assert posts(server) == before
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "line", "said"),
-    [
-        ("twice.yaml", "model: a/b\nrows:\n  - {id: a, text: x, text: y}\n", 3, "text"),
-        ("empty.csv", "", None, "empty"),
-        ("head.csv", "id,text,images\n", None, "no rows"),
-        ("nothing.yaml", "rows: []\n", None, "rows"),
-        ("missing.csv", None, None, "missing.csv"),
-        ("ads.txt", "hello", None, ".csv"),
-        ("model.csv", "id,model,text\na,no/such-model,x\n", 2, "no/such-model"),
-        ("near.csv", "id,model,text\na,bytedance/seedream-4-0/edit-sequentiel,x\n", 2, "did you mean"),
-    ],
-)
-def test_a_manifest_that_cannot_be_used_is_refused_with_its_reason(
-    shell: Shell, server: Server, name: str, content: str | None, line: int | None, said: str
+UNUSABLE: dict[str, tuple[str | None, int | None, str]] = {
+    "twice.yaml": ("model: a/b\nrows:\n  - {id: a, text: x, text: y}\n", 3, "text"),
+    "empty.csv": ("", None, "empty"),
+    "head.csv": ("id,text,images\n", None, "no rows"),
+    "nothing.yaml": ("rows: []\n", None, "rows"),
+    "missing.csv": (None, None, "missing.csv"),
+    "ads.txt": ("hello", None, ".csv"),
+    "model.csv": ("id,model,text\na,no/such-model,x\n", 2, "no/such-model"),
+    "near.csv": ("id,model,text\na,bytedance/seedream-4-0/edit-sequentiel,x\n", 2, "did you mean"),
+}
+
+
+@pytest.fixture(scope="module")
+def unusable(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+    """How `run` ended for each of these manifests; they ran side by side."""
+    before, runs, folders = posts(server), {}, {name: tmp_path_factory.mktemp("unusable") for name in UNUSABLE}
+    for name, (content, _, _) in UNUSABLE.items():
+        folder = folders[name]
+        if content is not None:
+            (folder / name).write_text(content)
+        runs[name] = Batchgen(folder, server.url).start("run", folder / name, "--yes", "--json")
+    ended = {}
+    for name, run in runs.items():
+        stdout, stderr = run.communicate(timeout=60)
+        ended[name] = Ended(run.returncode, stdout, stderr)
+        assert not (folders[name] / "out").exists()
+    assert posts(server) == before
+    return ended
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_manifest_that_cannot_be_used_is_refused_with_its_reason_and_nothing_is_sent(
+    unusable: dict[str, Ended], name: str
 ) -> None:
-    manifest = shell.folder / name
-    if content is not None:
-        manifest.write_text(content)
-    before = posts(server)
-    ended = shell("run", manifest, "--yes", "--json")
+    ended, (_, line, said) = unusable[name], UNUSABLE[name]
     assert ended.exit == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
-    assert ended.json["problems"][0]["line"] == line or line is None
-    assert posts(server) == before
-    assert not (shell.folder / "out").exists()
+    assert line in (None, ended.json["problems"][0]["line"])
 
 
 def test_without_a_token_nothing_begins_and_the_places_for_one_are_named(shell: Shell) -> None:
