@@ -20,6 +20,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from batchgen import __version__
+from batchgen.proxies import proxy_for
 
 MAX_BYTES = 4 * 1024**3
 _CHUNK_BYTES = 1024 * 1024
@@ -88,7 +89,6 @@ def downloads_session(allow_private: bool, limit: int, idle_s: float = _IDLE_S) 
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=30.0, sock_read=idle_s),
         headers={"User-Agent": f"batchgen/{__version__}", "Accept-Encoding": "identity"},
         cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=True,
         auto_decompress=False,
     )
 
@@ -127,7 +127,7 @@ async def _follow(
         _check_address(url, allow_private)
         # The path may hold percent-encoded base64: byte-exact, or the signature no longer fits.
         async with session.get(
-            URL(url, encoded=True), headers=_resume_headers(part), allow_redirects=False
+            URL(url, encoded=True), headers=_resume_headers(part), allow_redirects=False, proxy=proxy_for(url)
         ) as response:
             if response.status in (301, 302, 303, 307, 308) and "Location" in response.headers:
                 url = urljoin(url, response.headers["Location"])

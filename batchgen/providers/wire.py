@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from batchgen import __version__
+from batchgen.proxies import proxy_for
 
 MAX_POSTS_ON_THE_WIRE = 32
 _READ_S = 150.0
@@ -43,6 +44,7 @@ class Wire:
 
     def __init__(self, base: str, token: str) -> None:
         self._base = base
+        self._proxy = proxy_for(base)
         self._headers = {"Authorization": f"Bearer {token}", "User-Agent": f"batchgen/{__version__}"}
         self._posts: aiohttp.ClientSession | None = None
         self._gets: aiohttp.ClientSession | None = None
@@ -59,7 +61,11 @@ class Wire:
         gate = _Gate(before_sending)
         try:
             async with self._posting().post(
-                self._base + path, json=body, allow_redirects=False, trace_request_ctx=gate
+                self._base + path,
+                json=body,
+                allow_redirects=False,
+                trace_request_ctx=gate,
+                proxy=self._proxy,
             ) as response:
                 return await _read(response)
         except (aiohttp.ClientError, OSError) as error:  # a time-out is an OSError too
@@ -71,10 +77,9 @@ class Wire:
 
     async def get(self, path: str, params: Mapping[str, str] | None = None, base: str | None = None) -> Answer:
         """One GET. Raises AnswerLost if no whole answer came."""
+        url = (base or self._base) + path
         try:
-            async with self._getting().get(
-                (base or self._base) + path, params=params, allow_redirects=False
-            ) as response:
+            async with self._getting().get(url, params=params, allow_redirects=False, proxy=proxy_for(url)) as response:
                 return await _read(response)
         except (aiohttp.ClientError, OSError) as error:  # a time-out is an OSError too
             raise AnswerLost(_sentence(error)) from None
@@ -100,7 +105,6 @@ class Wire:
                 timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=_CONNECT_S, sock_read=_READ_S),
                 headers=self._headers,
                 trace_configs=[trace],
-                trust_env=True,
             )
         return self._posts
 
@@ -110,7 +114,6 @@ class Wire:
                 connector=aiohttp.TCPConnector(limit=64, keepalive_timeout=30.0),
                 timeout=aiohttp.ClientTimeout(total=_GET_S, sock_connect=_CONNECT_S),
                 headers=self._headers,
-                trust_env=True,
             )
         return self._gets
 
