@@ -155,6 +155,20 @@ class Scene:
         self._note_kill(process)
         return process.returncode == -signal.SIGKILL
 
+    def kill_when_paid(self, jobs: int) -> None:
+        """Run until the server has charged for *jobs* of this scene, and kill it there."""
+        process = self.start()
+        until(lambda: self.paid >= jobs or process.poll() is not None)
+        kill_group(process)
+        process.communicate()
+        self._note_kill(process)
+
+    @property
+    def paid(self) -> int:
+        """How many jobs the server has charged for, of this scene."""
+        bodies = self.bodies()
+        return sum(job["body_sha256"] in bodies for job in self.server.charged)
+
     def _requests(self) -> int:
         counters = self.server.ledger(summary=True)["counters"]
         return int(counters.get("submit", 0) + counters.get("status", 0) + counters.get("result", 0))
@@ -168,15 +182,10 @@ class Scene:
         if not (self.out / "state.db").exists():
             return set()
         with closing(sqlite3.connect(f"file:{self.out}/state.db?mode=ro", uri=True)) as connection:
-            try:
-                return {
-                    row_id
-                    for (row_id,) in connection.execute(
-                        "SELECT row_id FROM rows JOIN jobs USING (key) WHERE latest AND state = ?", (state,)
-                    )
-                }
-            except sqlite3.OperationalError:  # killed before the tables were made
-                return set()
+            found = connection.execute(
+                "SELECT row_id FROM rows JOIN jobs USING (key) WHERE latest AND state = ?", (state,)
+            )
+            return {row_id for (row_id,) in found}
 
     # ── settling ────────────────────────────────────────────────────────────────────────────────────────
 

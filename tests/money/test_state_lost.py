@@ -1,0 +1,139 @@
+"""A state file that was deleted, cut short or put back from an old copy: nothing is sent before it is repaired."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchgen.job import State
+from batchgen.runfolder import RunFolder
+from batchgen.statefile import StateUnusable
+from batchgen.statefile.repair import repair
+from tests.money.harness import Scene
+from tests.money.here import collected_whole, ran, serving_here
+from tests.processes import serving
+
+Damage = Callable[[Path], None]
+
+
+def _deleted(out: Path) -> None:
+    for path in out.glob("state.db*"):
+        path.unlink()
+
+
+def _emptied(out: Path) -> None:
+    _deleted(out)
+    (out / "state.db").touch()
+
+
+def _cut_short(out: Path) -> None:
+    content = (out / "state.db").read_bytes()
+    _deleted(out)
+    (out / "state.db").write_bytes(content[: len(content) // 3])
+
+
+def _overwritten(out: Path) -> None:
+    _deleted(out)
+    (out / "state.db").write_bytes(b"<!doctype html>" * 1000)
+
+
+def _put_back(out: Path) -> None:
+    _deleted(out)
+    shutil.copy(out.parent / "state.db.yesterday", out / "state.db")
+
+
+@pytest.mark.parametrize("damage", [_deleted, _emptied, _cut_short, _overwritten, _put_back])
+async def test_no_damage_to_the_state_file_costs_a_second_payment(tmp_path: Path, damage: Damage) -> None:
+    out = tmp_path / "out"
+    async with serving_here() as server:
+        assert (await ran(tmp_path, server.url, rows=8, limit=2)).exit == 0
+        shutil.copy(out / "state.db", tmp_path / "state.db.yesterday")
+        server.change(latency="fixed:1s")
+        interrupted = await ran(tmp_path, server.url, limit=3, in_flight=3, job_timeout_s=0.1)
+        assert (interrupted.exit, interrupted.rows[State.SUBMITTED]) == (75, 3)
+        damage(out)
+        damaged = {path: path.read_bytes() for path in out.glob("state.db")}
+        for _ in range(2):
+            with pytest.raises(StateUnusable, match=f"batchgen repair {out}"):
+                await ran(tmp_path, server.url)
+        assert {path: path.read_bytes() for path in out.glob("state.db")} == damaged, "it was written to"
+        repair(RunFolder.at(out), server.url)
+        assert server.posts == 5, "something was sent by a run that was refused, or by a repair"
+        kept = [path.read_bytes() for path in (out / "set-aside").glob("state.*.db")]
+        assert kept == list(damaged.values())
+        assert (await ran(tmp_path, server.url, in_flight=3)).exit == 0
+        assert server.posts == 8
+        assert await collected_whole(tmp_path, server)
+
+
+def test_a_state_file_deleted_after_kill_9_is_repaired_by_the_command_and_nothing_is_paid_twice(
+    tmp_path: Path,
+) -> None:
+    with serving(latency="fixed:500ms") as server:
+        scene = Scene(tmp_path, server, "dune", rows=8, flags=("--in-flight", 3))
+        scene.kill_when_paid(5)
+        _deleted(scene.out)
+        # An id that was in the state only, since the kill came before the journal's fsync, is gone with it: in doubt.
+        scene.on_the_wire_at_kills.append(_sending_by_the_journal(scene))
+        refused = scene.batchgen(*scene.arguments)
+        assert refused.exit == 9, refused.stderr
+        assert f"batchgen repair {scene.out}" in refused.stderr
+        assert scene.batchgen("repair", scene.out).exit == 0
+        settlement = scene.settle(scene.finish())
+        settlement.check()
+        assert settlement.charged == scene.rows - len(settlement.doubt_free)
+
+
+def _sending_by_the_journal(scene: Scene) -> set[str]:
+    told = [json.loads(line) for line in (scene.out / "journal.jsonl").read_text("utf-8").splitlines()]
+    last = {line["row"]: line["state"] for line in told if "row" in line}
+    return {row_id for row_id, state in last.items() if state == "submitting"}
+
+
+async def test_a_journal_that_is_torn_behind_or_gone_is_made_whole_and_one_that_is_ahead_is_refused(
+    tmp_path: Path,
+) -> None:
+    async with serving_here() as server:
+        assert (await ran(tmp_path, server.url, rows=4, limit=2)).exit == 0
+        journal = tmp_path / "out" / "journal.jsonl"
+        whole = journal.read_text("utf-8")
+        lines = whole.splitlines(keepends=True)
+        damaged = {"torn": whole[:-30], "behind": "".join(lines[:-3]), "emptied": "", "torn at its head": whole[:20]}
+        for name, content in damaged.items():
+            journal.write_text(content, "utf-8")
+            assert (await ran(tmp_path, server.url, limit=0)).rows[State.COLLECTED] == 2, name
+            assert _last_words(journal) == _last_words_of(whole), name
+        journal.unlink()
+        assert (await ran(tmp_path, server.url, limit=0)).rows[State.COLLECTED] == 2
+        assert _last_words(journal) == _last_words_of(whole)
+
+        ahead = json.dumps({"seq": 10**6, "at": 1.0, "row": "row-0003", "n": 1, "event": "Intent"}) + "\n"
+        before = journal.read_text("utf-8")
+        journal.write_text(before + ahead, "utf-8")
+        with pytest.raises(StateUnusable, match="is ahead of"):
+            await ran(tmp_path, server.url)
+        journal.write_text(before + "no journal line\n", "utf-8")
+        with pytest.raises(StateUnusable, match="damaged"):
+            await ran(tmp_path, server.url)
+        assert server.posts == 2
+        journal.write_text(before, "utf-8")
+        assert (await ran(tmp_path, server.url)).exit == 0
+        assert server.posts == 4
+
+
+def _last_words(journal: Path) -> dict[str, tuple[str, str]]:
+    return _last_words_of(journal.read_text("utf-8"))
+
+
+def _last_words_of(text: str) -> dict[str, tuple[str, str]]:
+    """The last state and request_id of every row that the journal tells of."""
+    told: dict[str, dict[str, Any]] = {}
+    for line in map(json.loads, text.splitlines()):
+        if "row" in line:
+            told[line["row"]] = told.get(line["row"], {}) | line
+    return {row_id: (line["state"], line["request_id"]) for row_id, line in told.items()}
