@@ -25,10 +25,10 @@ def exit_code(
     counts: Mapping[State, int], cause: Cause | None, by_user: bool, model_missing: bool, unsent: bool
 ) -> Exit:
     """The code of a run that got as far as sending. *unsent*: rows in scope that could not be sent."""
+    if model_missing and cause in (None, Cause.BUDGET):
+        return Exit.PROVIDER
     if cause is not None:
         return _BY_CAUSE[cause]
-    if model_missing:
-        return Exit.PROVIDER
     if counts[State.IN_DOUBT]:
         return Exit.IN_DOUBT
     if counts[State.SUBMITTING] or counts[State.SUBMITTED] or counts[State.READY]:
