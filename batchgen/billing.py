@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from batchgen.budget import Money, Price, cost_report, micro, usd
+from batchgen.budget import Money, Price, cost_report, dollars, micro, usd
 from batchgen.catalogue import Catalogue
 from batchgen.exits import Refusal
 from batchgen.history import Measured
 from batchgen.request import Problem
 from batchgen.schema import ModelSchema
-from batchgen.statefile import Judgement, Reader, Rows, Scope, Scratch, judge
+from batchgen.statefile import Judgement, Reader, Rows, Scope, Scratch, expiring_inputs, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class Plan:
     expected_s: tuple[float, float] | None
     expiring: tuple[str, ...]
     local_files: int
+    asks: tuple[str, ...] = ()
 
     @property
     def to_send(self) -> int:
@@ -69,9 +70,9 @@ class Plan:
             told.append("a price is unknown: this is not a complete bill, and a budget would refuse these rows")
         total_micro = micro(self.total_usd) or 0
         if self.balance_micro is not None and total_micro > self.balance_micro:
-            told.append(f"the account holds ${self.balance_micro / 1e6:.2f}, less than this bill")
+            told.append(f"the account holds {dollars(usd(self.balance_micro))}, less than this bill")
         if self.to_send and self.budget_micro is not None and total_micro + self.money.committed > self.budget_micro:
-            told.append(f"the budget of ${self.budget_micro / 1e6:.2f} ends before these rows do")
+            told.append(f"the budget of {dollars(usd(self.budget_micro))} ends before these rows do")
         if self.expected_bytes is not None and self.expected_bytes > self.free_bytes:
             told.append(
                 f"about {self.expected_bytes / 1e9:.1f} GB are expected, {self.free_bytes / 1e9:.1f} GB are free"
@@ -104,8 +105,11 @@ class Plan:
             "outputs": rows.outputs,
             "to_send": self.to_send,
             "expected_bytes": self.expected_bytes,
+            "free_bytes": self.free_bytes,
             "expected_s": list(self.expected_s) if self.expected_s else None,
+            "expiring": list(self.expiring),
             "warnings": self.warnings,
+            "asks": list(self.asks),
             "models": [asdict(line) for line in self.bill],
             "problems": [
                 {
@@ -133,9 +137,13 @@ _AUTO_GUESS = 20
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a bill is held against: the account's balance, what earlier runs measured, and the jobs run at once."""
+    """What a bill is held against: the account's balance, what earlier runs measured, and the jobs run at once.
+
+    *budget_micro* is the one that is given now, None for the folder's own.
+    """
 
     balance_micro: int | None
+    budget_micro: int | None
     history: Mapping[str, Measured]
     in_flight: int | None
     now: float
@@ -154,9 +162,9 @@ def make_plan(
     """Judge a gathered manifest against the state that *reader* shows, and price what would be sent."""
     judgement = judge(reader.connection, scratch, scope)
     made = plan_of(judgement, path, out, reader, catalogue, around)
-    expiring: list[str] = []
-    if made.expected_s is not None and made.to_send:
-        expiring = scratch.expiring_inputs(around.now, made.to_send / max(made.expected_s[1], 1.0))
+    slow_s = made.expected_s[1] if made.expected_s is not None else 0.0
+    each_s = slow_s / max(made.to_send, 1)
+    expiring = expiring_inputs(reader.connection, scratch, scope, around.now, each_s)
     return replace(made, problems=tuple(problems), local_files=scratch.local_files(), expiring=tuple(expiring))
 
 
@@ -172,7 +180,7 @@ def plan_of(
         problems=(),
         bill=tuple(_bill(model, rows, catalogue, seen, around.now) for model, rows in judgement.models.items()),
         money=reader.money(),
-        budget_micro=reader.budget_micro(),
+        budget_micro=reader.budget_micro() if around.budget_micro is None else around.budget_micro,
         balance_micro=around.balance_micro,
         free_bytes=shutil.disk_usage(_existing(out)).free,
         expected_bytes=_expected_bytes(judgement, around.history),
@@ -231,30 +239,61 @@ def _bill(model: str, rows: Rows, catalogue: Catalogue, seen: Mapping[str, int],
 def _origin(schema: ModelSchema, now: float) -> str:
     if schema.source != "cache" or schema.fetched_at is None:
         return schema.source
-    return f"cache, {max(now - schema.fetched_at, 0) / 3600:.0f} h old"
+    age_min = max(now - schema.fetched_at, 0) / 60
+    return f"cache, {age_min:.0f} min old" if age_min < 120 else f"cache, {age_min / 60:.0f} h old"
 
 
-def refuse_unasked(plan: Plan, *, rerun_changed: bool, keep_changed: bool, new_rows: bool) -> None:
-    """Raise Refused where rows that were paid for have changed, or seem to, and no flag says what to do."""
+@dataclass(frozen=True, slots=True)
+class Consents:
+    """What a person said beforehand may be done."""
+
+    rerun_changed: bool
+    keep_changed: bool
+    new_rows: bool
+    inline_files: bool
+
+
+def asked_by_run(plan: Plan, consents: Consents) -> list[str]:
+    """What stands between this bill and the first request: what `run` refuses as it is, and what it asks."""
+    refused = objections(plan, consents)
+    told = [f"refuses: {reason}" for reason in refused]
+    if plan.to_send and not refused:
+        told.append(f"asks before the first of {plan.to_send:,} requests; --yes agrees beforehand")
+    if plan.judgement.all.in_doubt:
+        told.append(f"leaves rows in doubt alone; `batchgen reconcile {plan.out}` settles them")
+    return told
+
+
+def objections(plan: Plan, consents: Consents) -> list[str]:
+    """Why nothing may be sent: rows that were paid for have changed, or seem to, or files would be inlined, and
+    nobody said what to do."""
     judgement = plan.judgement
+    reasons = []
     live = (
         f"; {judgement.live} paid jobs are live: `batchgen collect {plan.out}` brings them in" if judgement.live else ""
     )
     changed_paid = judgement.all.changed_paid
-    if changed_paid and not (rerun_changed or keep_changed):
+    if changed_paid and not (consents.rerun_changed or consents.keep_changed):
         named = ", ".join(judgement.changed_paid_ids)
         more = "" if changed_paid == len(judgement.changed_paid_ids) else ", ..."
-        raise Refused(
+        reasons.append(
             f"{changed_paid} rows that were paid for have changed ({named}{more}). Nothing was sent. "
             "--rerun-changed pays for them again, --keep-changed keeps what they are" + live
         )
-    if judgement.looks_like_an_edit and not new_rows:
+    if judgement.looks_like_an_edit and not consents.new_rows:
         gone = judgement.left_unnamed_paid + judgement.renamed
-        raise Refused(
+        reasons.append(
             f"this looks like an edit: {gone} paid rows left the manifest (without an id, or renamed) while "
             f"{judgement.all.new} new ones came. Nothing was sent. --new-rows says that they are new, and pays; "
             "giving rows an `id` keeps them apart from their content" + live
         )
+    if plan.to_send and plan.local_files and not consents.inline_files:
+        reasons.append(
+            f"{plan.local_files} local input files: the provider documents hosted URLs only. Put them where an "
+            "https URL reaches them, or send them inside the request with --inline-files (used by the provider's "
+            "own nodes, not documented)"
+        )
+    return reasons
 
 
 def _existing(path: Path) -> Path:

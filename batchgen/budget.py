@@ -29,6 +29,15 @@ def usd(amount_micro: int | None) -> float | None:
     return None if amount_micro is None else round(amount_micro / MICRO, 6)
 
 
+def dollars(amount_usd: float | None) -> str:
+    """An amount as people write it; at least two decimals, more only where they say something."""
+    if amount_usd is None:
+        return "unknown"
+    text = f"{amount_usd:.4f}".rstrip("0")
+    whole, _, decimals = text.partition(".")
+    return f"${int(whole):,}.{decimals:0<2}"
+
+
 @dataclass(frozen=True, slots=True)
 class Money:
     """Sums over attempts, as section "Money" of the README defines them.

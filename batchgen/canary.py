@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
-from batchgen.budget import usd
+from batchgen.budget import dollars, usd
 from batchgen.job import Job
 from batchgen.statefile import Reader
 
@@ -23,27 +24,33 @@ class CanaryResult:
     cost_micro: int
     estimate_micro: int
     job_s: float | None
+    expected_s: float | None
 
     @property
-    def as_estimated(self) -> bool:
-        """Whether the cost was measured and is at most a tenth above the estimate."""
-        return self.measured > 0 and self.cost_micro <= self.estimate_micro * _TOLERANCE
+    def promising(self) -> bool:
+        """Whether the rest may follow unasked: half of the sample or more came, at a measured cost that is at most
+        a tenth above the estimate."""
+        is_as_estimated = self.measured > 0 and self.cost_micro <= self.estimate_micro * _TOLERANCE
+        return is_as_estimated and 2 * self.collected >= self.rows
 
     def __str__(self) -> str:
+        told = f"{self.collected} of {self.rows} rows collected, "
         if not self.measured:
-            return f"{self.collected} of {self.rows} rows collected, no cost was reported"
-        took = "" if self.job_s is None else f", {self.job_s:.1f} s a job"
-        return (
-            f"{self.collected} of {self.rows} rows collected, ${usd(self.cost_micro):.2f} measured against "
-            f"${usd(self.estimate_micro):.2f} estimated{took}"
-        )
+            return told + "no cost was reported"
+        told += f"{dollars(usd(self.cost_micro))} measured against {dollars(usd(self.estimate_micro))} estimated"
+        if self.job_s is not None:
+            told += f", {self.job_s:.1f} s a job"
+        if self.expected_s is not None:
+            told += f" against {self.expected_s:.1f} s in earlier runs"
+        return told
 
 
-def choose(reader: Reader, count: int, only: frozenset[str] | None) -> list[str]:
-    """Up to *count* ids of pending rows: the first of each model and size, then the first of the others."""
+def choose(reader: Reader, count: int, only: frozenset[str] | None, limit: int | None) -> list[str]:
+    """Up to *count* ids of the rows that are sent first, *limit* of them at most: the first of each model and size,
+    then the first of the others."""
     first_of_kind: dict[tuple[str, ...], str] = {}
     others: list[str] = []
-    for job in reader.each_pending(only):
+    for job in islice(reader.each_pending(only), limit):
         kind = (job.model, *(str(job.input.get(name, "")) for name in _SIZES))
         if kind not in first_of_kind and len(first_of_kind) < count:
             first_of_kind[kind] = job.row_id
@@ -52,10 +59,11 @@ def choose(reader: Reader, count: int, only: frozenset[str] | None) -> list[str]
     return [*first_of_kind.values(), *others][:count]
 
 
-def judge(reader: Reader, sample: Sequence[str]) -> CanaryResult:
-    """Measure what became of the rows of *sample*."""
+def judge(reader: Reader, sample: Sequence[str], expected_job_s: Mapping[str, float | None]) -> CanaryResult:
+    """Measure what became of the rows of *sample*; *expected_job_s* is what jobs of a model took before."""
     jobs: list[Job] = [reader.attempts(row_id)[-1] for row_id in sample]
     priced = [job for job in jobs if job.cost_micro is not None and job.estimate_micro is not None]
+    expected = [took_s for job in jobs if (took_s := expected_job_s.get(job.model)) is not None]
     times = [job.ended_at - job.submitted_at for job in jobs if job.ended_at and job.submitted_at]
     return CanaryResult(
         rows=len(jobs),
@@ -64,4 +72,5 @@ def judge(reader: Reader, sample: Sequence[str]) -> CanaryResult:
         cost_micro=sum(job.cost_micro or 0 for job in priced),
         estimate_micro=sum(job.estimate_micro or 0 for job in priced),
         job_s=sum(times) / len(times) if times else None,
+        expected_s=sum(expected) / len(expected) if len(expected) == len(jobs) else None,
     )

@@ -14,7 +14,17 @@ from typing import TypeAlias
 
 from batchgen import canary
 from batchgen.awake import kept_awake
-from batchgen.billing import Circumstances, Plan, Refused, is_part_of, make_plan, plan_of, refuse_unasked
+from batchgen.billing import (
+    Circumstances,
+    Consents,
+    Plan,
+    Refused,
+    asked_by_run,
+    is_part_of,
+    make_plan,
+    objections,
+    plan_of,
+)
 from batchgen.budget import Price, micro
 from batchgen.canary import CanaryResult
 from batchgen.catalogue import Catalogue
@@ -31,7 +41,7 @@ from batchgen.providers.runcomfy import RunComfy, api_base, is_loopback
 from batchgen.request import Problem
 from batchgen.runfolder import RunFolder
 from batchgen.scheduler import POLLING_LEARNED, Ending, Limits, Scheduler
-from batchgen.schema import ModelUnknown
+from batchgen.schema import ModelUnknown, did_you_mean
 from batchgen.statefile import (
     FolderInUse,
     Judgement,
@@ -77,7 +87,7 @@ class Options:
     keep_changed: bool = False
     new_rows: bool = False
 
-    after_canary: Callable[[CanaryResult], bool] = field(default=lambda result: result.as_estimated)
+    after_canary: Callable[[CanaryResult], bool] = field(default=lambda result: result.promising)
     on_trouble: OnTrouble = field(default=lambda reason, jobs: None)
     on_move: OnMove | None = None
 
@@ -94,6 +104,11 @@ class Options:
 
     def scope(self, manifest: Path, folder: RunFolder) -> Scope:
         return Scope(is_part_of(manifest, folder.path), self.rerun_changed, self.only, self.limit)
+
+    @property
+    def consents(self) -> Consents:
+        inline_files = self.inline_files or is_loopback(self.base)
+        return Consents(self.rerun_changed, self.keep_changed, self.new_rows, inline_files)
 
     @property
     def base(self) -> str:
@@ -153,7 +168,8 @@ async def plan(manifest: Path, options: Options) -> Plan:
 async def _plan(manifest: Path, options: Options, provider: RunComfy | None, stack: AsyncExitStack) -> Plan:
     folder = options.folder(manifest)
     reader = stack.enter_context(closing(Reader(read_only(folder.state) if folder.state.exists() else empty())))
-    return (await _read(manifest, options, provider, reader, stack)).plan(reader)
+    made = (await _read(manifest, options, provider, reader, stack)).plan(reader)
+    return replace(made, asks=tuple(asked_by_run(made, options.consents)))
 
 
 async def run(manifest: Path, options: Options, consent: Consent, watch: Watch | None = None) -> Report:
@@ -183,7 +199,7 @@ async def run(manifest: Path, options: Options, consent: Consent, watch: Watch |
         if read.scope.partial:
             only = frozenset(read.scratch.row_ids())
             await opened.state.start_attempts(list(reader.jobs([State.FAILED, State.CANCELLED], only)))
-        if options.canary and (stopped := await opened.carry_canary(options.canary, only, consent, watch)) is not None:
+        if options.canary and (stopped := await opened.carry_canary(options.canary, only, watch)) is not None:
             return stopped
         return await opened.carry(only, watch)
 
@@ -208,8 +224,17 @@ async def _read(
         session = await stack.enter_async_context(downloads_session(is_loopback(options.base), options.downloads))
     scratch, problems = await gather(manifest, catalogue, known, session)
     stack.callback(scratch.close)
+    problems += _unknown_rows(manifest, scratch, options.only)
     around = await _circumstances(options, asked)
     return _Read(manifest, folder, options.scope(manifest, folder), scratch, problems, catalogue, around)
+
+
+def _unknown_rows(manifest: Path, scratch: Scratch, only: frozenset[str] | None) -> list[Problem]:
+    """A problem for each row that is asked for by name and that the manifest does not have."""
+    missing = scratch.not_among(sorted(only or ()))
+    known = scratch.row_ids() if missing else []
+    said = {row_id: f"no row is called {row_id!r}{did_you_mean(row_id, known)}" for row_id in missing}
+    return [Problem(str(manifest), None, "--only", row_id, None, message) for row_id, message in said.items()]
 
 
 def _price_list(manifest: Path, options: Options) -> dict[str, Decimal]:
@@ -222,7 +247,8 @@ def _price_list(manifest: Path, options: Options) -> dict[str, Decimal]:
 
 async def _circumstances(options: Options, provider: RunComfy | None) -> Circumstances:
     balance_micro = None if provider is None else await provider.balance_micro()
-    return Circumstances(balance_micro, History(options.base).read(), options.in_flight, time.time())
+    budget_micro = micro(options.budget_usd)
+    return Circumstances(balance_micro, budget_micro, History(options.base).read(), options.in_flight, time.time())
 
 
 async def collect(out: Path, options: Options, verify: bool = False, watch: Watch | None = None) -> Report:
@@ -234,7 +260,7 @@ async def collect(out: Path, options: Options, verify: bool = False, watch: Watc
         if verify:
             await opened.find_lost_files()
         report = await opened.carry(options.only, watch, submitting=False)
-        await opened.ask_late_costs()
+        await opened.ask_late_costs(options.only)
         return replace(report, money=opened.state.tally.money)
 
 
@@ -254,7 +280,8 @@ async def retry(
         for model in {job.model for job in jobs}:
             await asyncio.to_thread(opened.catalogue.schema, model)
         around = await _circumstances(options, opened.provider)
-        _refuse(plan_of(_retried(jobs), out, out, opened.state.reader, opened.catalogue, around), options, consent)
+        bill = plan_of(_retried(jobs), out, out, opened.state.reader, opened.catalogue, around)
+        _refuse(replace(bill, local_files=sum(len(job.files) for job in jobs)), options, consent)
         await opened.state.start_attempts(jobs)
         return await opened.carry(frozenset(job.row_id for job in jobs), watch)
 
@@ -263,7 +290,7 @@ async def ask_late_costs(out: Path, base: str | None, token: str) -> str | None:
     """Read again what ended jobs of *out* cost. Answers why it could not, where another run holds the folder."""
     try:
         async with open_existing(out, Options(api_base=base, token=token)) as opened:
-            await opened.ask_late_costs()
+            await opened.ask_late_costs(None)
     except FolderInUse as held:
         return f"missing costs were not asked for: {held}"
     return None
@@ -283,18 +310,8 @@ def _refuse(bill: Plan, options: Options, consent: Consent) -> None:
     """Raise for everything that must not be sent, or not without a person's word."""
     if bill.errors:
         raise InvalidManifest(bill)
-    refuse_unasked(
-        bill,
-        rerun_changed=options.rerun_changed,
-        keep_changed=options.keep_changed,
-        new_rows=options.new_rows,
-    )
-    if bill.local_files and not (options.inline_files or is_loopback(options.base)):
-        raise Refused(
-            f"{bill.local_files} local input files: the provider documents hosted URLs only. Put them where an "
-            "https URL reaches them, or send them inside the request with --inline-files (used by the provider's "
-            "own nodes, not documented)"
-        )
+    for reason in objections(bill, options.consents):
+        raise Refused(reason)
     if bill.to_send and not consent(bill):
         raise Refused("nothing was sent: the bill was not agreed to")
 
@@ -341,22 +358,24 @@ class Opened:
             await asyncio.to_thread(self._remember, started)
         return self._report(scheduler, ending, only)
 
-    async def carry_canary(
-        self, count: int, only: frozenset[str] | None, consent: Consent, watch: Watch | None
-    ) -> Report | None:
-        """Send a sample of the pending rows first. Answers with a report if the rest is not to follow.
+    async def carry_canary(self, count: int, only: frozenset[str] | None, watch: Watch | None) -> Report | None:
+        """Send a sample of the rows first. Answers with a report if the rest is not to follow.
 
-        The rest follows by itself if the sample cost at most a tenth more than estimated; else *consent* is asked,
-        which a machine's `--yes` cannot give.
+        `after_canary` decides that; what the sample sent counts against the limit of the run.
         """
-        sample = canary.choose(self.state.reader, count, only)
+        limit = self.options.limit
+        sample = canary.choose(self.state.reader, count, only, limit)
         if not sample:
             return None
+        expected = {model: one.job_s for model, one in History(self.options.base).read().items()}
         report = await self.carry(frozenset(sample), watch)
-        result = canary.judge(self.state.reader, sample)
         if report.exit is not Exit.DONE and report.exit is not Exit.SOME_FAILED:
             return report
-        if self.state.reader.pending(only) == 0 or self.options.after_canary(result):
+        await self.ask_late_costs(frozenset(sample))
+        result = canary.judge(self.state.reader, sample, expected)
+        if limit is not None:
+            self.options = replace(self.options, limit=limit - len(sample))
+        if self.state.reader.pending(only) == 0 or self.options.limit == 0 or self.options.after_canary(result):
             return None
         return replace(report, exit=Exit.BUDGET, reason=f"the canary says otherwise than the estimate: {result}")
 
@@ -379,9 +398,9 @@ class Opened:
                 await asyncio.to_thread(rowfolder.keep_good_files, self.folder, job)
                 await self.state.record(job, FilesLost(time.time(), lost))
 
-    async def ask_late_costs(self) -> None:
+    async def ask_late_costs(self, only: frozenset[str] | None) -> None:
         """Read again what ended jobs cost, where no cost came with their result."""
-        ended = self.state.reader.jobs([State.COLLECTED, State.FAILED, State.CANCELLED], self.options.only)
+        ended = self.state.reader.jobs([State.COLLECTED, State.FAILED, State.CANCELLED], only)
         for job in [job for job in ended if job.request_id is not None and job.cost_micro is None]:
             result = await self.provider.result(str(job.request_id))
             cost_micro = getattr(result, "cost_micro", None)
@@ -465,7 +484,7 @@ async def open_existing(out: Path, options: Options) -> AsyncIterator[Opened]:
         raise StateUnusable(f"{folder.path} is not a run folder: there is no such folder")
     provider = RunComfy(options.base, options.token or "")
     try:
-        async with _open(folder, options, provider, Catalogue(options.base, provider)) as opened:
+        async with _open(folder, options, provider, Catalogue(options.base, provider, options.prices)) as opened:
             yield opened
     finally:
         await provider.close()

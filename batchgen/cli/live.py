@@ -8,8 +8,8 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from batchgen.budget import usd
-from batchgen.cli.show import dollars, duration, size
+from batchgen.budget import dollars, usd
+from batchgen.cli.show import duration, size
 from batchgen.job import ENDED, State
 from batchgen.scheduler import Scheduler
 

@@ -122,9 +122,13 @@ def plan(
     out: flags.Out = None,
     limit: flags.Limit = None,
     only: flags.Only = None,
+    budget: flags.Budget = None,
     as_json: flags.Json = False,
     api_base: flags.ApiBase = None,
+    inline_files: flags.InlineFiles = False,
     rerun_changed: flags.RerunChanged = False,
+    keep_changed: flags.KeepChanged = False,
+    new_rows: flags.NewRows = False,
     in_flight: flags.InFlight = None,
     offline: flags.Offline = False,
     check_urls: flags.CheckUrls = False,
@@ -142,7 +146,11 @@ def plan(
             token=token_if_any(),
             limit=limit,
             only=_ids(only),
+            budget_usd=budget,
+            inline_files=inline_files,
             rerun_changed=rerun_changed,
+            keep_changed=keep_changed,
+            new_rows=new_rows,
             in_flight=in_flight,
             offline=offline,
             check_urls=check_urls,
@@ -209,6 +217,7 @@ def retry(
     job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
     min_free: flags.MinFree = _MIN_FREE,
     inline_files: flags.InlineFiles = False,
+    prices: flags.Prices = None,
 ) -> None:
     """Send failed and cancelled rows again, each as a new attempt."""
     with refusals():
@@ -225,6 +234,7 @@ def retry(
             job_timeout_s=job_timeout,
             min_free_bytes=min_free,
             inline_files=inline_files,
+            prices=_price_list(prices),
             on_trouble=_on_trouble,
             on_move=_on_move(events, verbose),
         )
@@ -275,7 +285,7 @@ def _after_canary(yes: bool) -> Callable[[CanaryResult], bool]:
     def goes_on(result: CanaryResult) -> bool:
         say(f"canary: {result}")
         if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
-            return result.as_estimated
+            return result.promising
         return typer.confirm("Send the rest?", err=True)
 
     return goes_on

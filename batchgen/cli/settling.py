@@ -141,8 +141,7 @@ def _doubt_lines(jobs: Sequence[Job]) -> list[str]:
 
 
 def _cost(jobs: Sequence[Job]) -> str:
-    from batchgen.budget import usd
-    from batchgen.cli.show import dollars
+    from batchgen.budget import dollars, usd
 
     known = [job.estimate_micro for job in jobs if job.estimate_micro is not None]
     return dollars(usd(sum(known)) if len(known) == len(jobs) else None)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchgen.budget import Money, usd
+from batchgen.budget import Money, dollars, usd
 from batchgen.exits import Exit
 from batchgen.job import State
 from batchgen.outcome import Report
@@ -16,15 +17,6 @@ if TYPE_CHECKING:
     from batchgen.request import Problem
 
 _MOST_PROBLEMS = 50
-
-
-def dollars(amount_usd: float | None) -> str:
-    """An amount as people write it; at least two decimals, more only where they say something."""
-    if amount_usd is None:
-        return "unknown"
-    text = f"{amount_usd:.4f}".rstrip("0")
-    whole, _, decimals = text.partition(".")
-    return f"${int(whole):,}.{decimals:0<2}"
 
 
 def duration(seconds: float) -> str:
@@ -60,7 +52,7 @@ _KINDS = ("new", "waiting", "again", "paid", "changed", "left", "in_doubt")
 
 def bill(plan: Plan) -> list[str]:
     """The plan as a bill: what each model's rows are, what they cost, and what to know before agreeing."""
-    lines = [f"{plan.manifest.name} -> {plan.out}", ""]
+    lines = [f"{plan.manifest.name} -> {_near(plan.out)}", ""]
     kinds = [kind for kind in _KINDS if getattr(plan.judgement.all, kind)]
     head = ("model", *(kind.replace("_", " ") for kind in kinds), "to send", "outputs", "price", "total")
     body = [
@@ -90,7 +82,14 @@ def bill(plan: Plan) -> list[str]:
     if plan.balance_micro is not None:
         lines.append(f"balance of the account: {dollars(usd(plan.balance_micro))}")
     lines += [f"warning: {warning}" for warning in plan.warnings]
+    lines += [f"run: {what}" for what in plan.asks]
     return lines
+
+
+def _near(path: Path) -> str:
+    """*path* from the working directory, where it lies below that."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _forecast(plan: Plan) -> list[str]:

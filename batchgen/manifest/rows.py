@@ -60,6 +60,7 @@ def prices(path: Path) -> dict[str, Decimal]:
 
 def price_list(path: Path) -> dict[str, Decimal]:
     """A YAML file of `model: USD for one output or second`. Raises ManifestError with what is wrong in it."""
+    check_file(path)
     head = Head(str(path))
     for entry in entries(path):
         head.lines[f"prices.{entry.key}"] = entry.node.line

@@ -1,6 +1,6 @@
 """The state of a run folder: SQLite and its journal, one writer, durable before anything acts on it."""
 
-from batchgen.statefile.enrolment import Asked, Judgement, Rows, Scope, Scratch, judge
+from batchgen.statefile.enrolment import Asked, Judgement, Rows, Scope, Scratch, expiring_inputs, judge
 from batchgen.statefile.file import OnMove, OtherBase, StateFile, Tally, open_state
 from batchgen.statefile.lock import HEARTBEAT_S, FolderInUse
 from batchgen.statefile.reader import Reader, empty, read_only
@@ -23,6 +23,7 @@ __all__ = [
     "StateUnusable",
     "Tally",
     "empty",
+    "expiring_inputs",
     "judge",
     "open_state",
     "read_only",

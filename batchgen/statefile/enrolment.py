@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
@@ -78,12 +79,10 @@ class Scratch:
         """How many local input files the rows name."""
         return int(self.connection.execute("SELECT COUNT(*) FROM scratch_files").fetchone()[0])
 
-    def expiring_inputs(self, now: float, rows_per_s: float) -> list[str]:
-        """Rows whose signed input URLs stop working before their turn, if *rows_per_s* are started."""
-        found = self.connection.execute(
-            "SELECT row_id FROM scratch WHERE inputs_expire_at < ? + position / ? ORDER BY position", (now, rows_per_s)
-        )
-        return [row_id for (row_id,) in found]
+    def not_among(self, row_ids: Iterable[str]) -> list[str]:
+        """Those of *row_ids* that no row of the manifest has, faulty rows included."""
+        sql = "SELECT 1 FROM scratch WHERE row_id = ?1 UNION ALL SELECT 1 FROM scratch_faulty WHERE row_id = ?1"
+        return [row_id for row_id in row_ids if self.connection.execute(sql, (row_id,)).fetchone() is None]
 
     def row_ids(self) -> list[str]:
         return [row_id for (row_id,) in self.connection.execute("SELECT row_id FROM scratch ORDER BY position")]
@@ -210,9 +209,29 @@ class Scope:
 
 def judge(state: sqlite3.Connection, scratch: Scratch, scope: Scope) -> Judgement:
     """Compare the gathered rows with *state*; writes nothing."""
+    with _attached(state, scratch):
+        return _judge(state, scope)
+
+
+def expiring_inputs(state: sqlite3.Connection, scratch: Scratch, scope: Scope, now: float, each_s: float) -> list[str]:
+    """Rows to send whose signed input URLs stop working before their turn, if one is started every *each_s*."""
+    with _attached(state, scratch):
+        if not state.execute("SELECT MAX(inputs_expire_at) FROM scratch").fetchone()[0]:
+            return []
+        found = state.execute(
+            "SELECT row_id FROM (SELECT row_id, inputs_expire_at, "
+            f"ROW_NUMBER() OVER (ORDER BY priority DESC, position) - 1 AS before_it FROM ({_rows_to_send(scope)})) "
+            "WHERE inputs_expire_at <= :now + before_it * :each_s ORDER BY before_it",
+            {"only": json.dumps([*(scope.only or ())]), "now": now, "each_s": each_s},
+        )
+        return [row_id for (row_id,) in found]
+
+
+@contextmanager
+def _attached(state: sqlite3.Connection, scratch: Scratch) -> Iterator[None]:
     state.execute("ATTACH ? AS scratch", (str(scratch.path),))
     try:
-        return _judge(state, scope)
+        yield
     finally:
         state.execute("DETACH scratch")
 
@@ -282,7 +301,18 @@ def _again(scope: Scope) -> str:
 
 def _to_send(state: sqlite3.Connection, scope: Scope) -> tuple[tuple[str, int, int, int], ...]:
     """(model, rows, outputs, units) of what the run may send."""
-    asked = "scratch.position, scratch.row_id, scratch.model, scratch.outputs_asked, scratch.units"
+    found = state.execute(
+        f"SELECT model, COUNT(*), SUM(outputs_asked), SUM(units) FROM ({_rows_to_send(scope)}) "
+        "GROUP BY model ORDER BY model",
+        {"only": json.dumps([*(scope.only or ())])},
+    )
+    return tuple(found.fetchall())
+
+
+def _rows_to_send(scope: Scope) -> str:
+    """The rows that the run may send within its limits, the ids of *scope* being the parameter `:only`."""
+    columns = ("position", "priority", "row_id", "model", "outputs_asked", "units", "inputs_expire_at")
+    asked = ", ".join(f"scratch.{column}" for column in columns)
     rows = (
         f"SELECT {asked} FROM {_NEW} UNION ALL "
         f"SELECT {asked} FROM {_BOTH} WHERE jobs.state = 'pending' OR {_again(scope)}"
@@ -290,12 +320,8 @@ def _to_send(state: sqlite3.Connection, scope: Scope) -> tuple[tuple[str, int, i
     if scope.only is not None:
         rows = f"SELECT * FROM ({rows}) WHERE row_id IN (SELECT value FROM json_each(:only))"
     if scope.limit is not None:
-        rows = f"SELECT * FROM ({rows}) ORDER BY position LIMIT {int(scope.limit)}"
-    found = state.execute(
-        f"SELECT model, COUNT(*), SUM(outputs_asked), SUM(units) FROM ({rows}) GROUP BY model ORDER BY model",
-        {"only": json.dumps([*(scope.only or ())])},
-    )
-    return tuple(found.fetchall())
+        rows = f"SELECT * FROM ({rows}) ORDER BY priority DESC, position LIMIT {int(scope.limit)}"
+    return rows
 
 
 def _renamed(state: sqlite3.Connection) -> int:
