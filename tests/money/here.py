@@ -29,11 +29,19 @@ from tests.money.harness import sha256_of
 from tests.processes import MODEL, TOKEN, write_csv
 
 
-async def ran(folder: Path, base: str, rows: int = 1, watch: Watch | None = None, **options: Any) -> Report:
-    """Run a manifest of *rows* rows in *folder* to its end; again, it resumes."""
-    manifest = folder / "dunes.csv"
-    if not manifest.exists():
-        write_csv(manifest, rows)
+async def ran(
+    folder: Path,
+    base: str,
+    rows: int = 1,
+    watch: Watch | None = None,
+    manifest: Path | None = None,
+    **options: Any,
+) -> Report:
+    """Run a manifest in *folder* to its end; again, it resumes. Without one, it is of *rows* simple rows."""
+    if manifest is None:
+        manifest = folder / "dunes.csv"
+        if not manifest.exists():
+            write_csv(manifest, rows)
     told: dict[str, Any] = {
         "api_base": base,
         "token": TOKEN,
