@@ -366,6 +366,8 @@ class Scheduler:
             self._stopped(RunStopped(Cause.DISK, f"{full}; free some room and run again"))
         except StateUnusable as unusable:
             self._stopped(RunStopped(Cause.DISK, str(unusable)))
+        except OSError as error:  # what the network does comes as an answer: this is the disk
+            self._stopped(RunStopped(Cause.DISK, f"row {job.row_id}: {error}; mend that and run again"))
         finally:
             if job.state is not State.SUBMITTED:
                 self.overdue.discard(job.row_id)

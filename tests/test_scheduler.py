@@ -244,6 +244,19 @@ async def test_too_little_disk_stops_before_the_first_post(night: Night) -> None
     assert (ending.cause, night.provider.posts) == (Cause.DISK, [])
 
 
+async def test_a_folder_that_cannot_be_written_stops_the_run_and_loses_nothing(night: Night) -> None:
+    night.folder.path.mkdir()
+    in_the_way = night.folder.path / "parts"
+    in_the_way.touch()
+    ending = await night.run(*names(3))
+    assert ending.cause is Cause.DISK
+    assert "parts" in ending.reason
+    in_the_way.unlink()
+    await night.run(*names(3))
+    assert set(night.states.values()) == {State.COLLECTED}
+    assert night.provider.billed == dict.fromkeys(names(3), 1)
+
+
 # ── answers to a POST ───────────────────────────────────────────────────────────────────────────────────
 
 
