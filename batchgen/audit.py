@@ -35,14 +35,16 @@ class Entry:
 
     @property
     def without_files(self) -> bool:
-        """Accepted, ended, and not one usable file."""
-        return self.state in (State.COLLECTED, State.FAILED, State.CANCELLED) and (
-            self.request_id is not None and self.usable == 0
-        )
+        """Accepted, and no usable file is here, or not every one that was."""
+        return self.request_id is not None and (self.usable == 0 or self.usable < self.received)
 
     @property
     def above_estimate(self) -> bool:
         return self.cost_usd is not None and self.estimate_usd is not None and self.cost_usd > self.estimate_usd
+
+    @property
+    def failed_and_billed(self) -> bool:
+        return self.state in (State.FAILED, State.CANCELLED) and self.charged_usd > 0
 
 
 def entries(folder: RunFolder, reader: Reader) -> Iterator[Entry]:
@@ -105,16 +107,18 @@ class Books:
         if entry.state == State.IN_DOUBT:
             self.in_doubt += 1
             self.in_doubt_usd = round(self.in_doubt_usd + entry.reserved_usd, 6)
-        if entry.state in (State.FAILED, State.CANCELLED) and entry.request_id is not None:
+        if entry.failed_and_billed:
             self.failed_and_billed += 1
             self.failed_and_billed_usd = round(self.failed_and_billed_usd + entry.charged_usd, 6)
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The books, with the entries that make an audit fail and those that brought less than was asked for."""
+    """The books, with the entries that make an audit fail and those that a person may want to look into."""
 
     books: Books
+    in_doubt: tuple[Entry, ...]
+    failed_and_billed: tuple[Entry, ...]
     without_files: tuple[Entry, ...]
     above_estimate: tuple[Entry, ...]
     fewer: tuple[Entry, ...]
@@ -126,6 +130,8 @@ class Audit:
     def as_json(self) -> dict[str, object]:
         return {
             "totals": asdict(self.books),
+            "in_doubt": [asdict(entry) for entry in self.in_doubt],
+            "failed_and_billed": [asdict(entry) for entry in self.failed_and_billed],
             "without_files": [asdict(entry) for entry in self.without_files],
             "above_estimate": [asdict(entry) for entry in self.above_estimate],
             "fewer_than_asked": [asdict(entry) for entry in self.fewer],
@@ -136,18 +142,24 @@ class Audit:
 def audit(folder: RunFolder, reader: Reader) -> Audit:
     """Go through the books of *folder*. Fewer outputs than the cap is listed, and no fault."""
     books = Books()
+    in_doubt: list[Entry] = []
+    failed: list[Entry] = []
     without_files: list[Entry] = []
     above: list[Entry] = []
     fewer: list[Entry] = []
     for entry in entries(folder, reader):
         books.add(entry)
+        if entry.state == State.IN_DOUBT:
+            in_doubt.append(entry)
+        if entry.failed_and_billed:
+            failed.append(entry)
         if entry.without_files:
             without_files.append(entry)
         if entry.above_estimate:
             above.append(entry)
         if entry.state == State.COLLECTED and entry.received < entry.expected:
             fewer.append(entry)
-    return Audit(books, tuple(without_files), tuple(above), tuple(fewer))
+    return Audit(books, tuple(in_doubt), tuple(failed), tuple(without_files), tuple(above), tuple(fewer))
 
 
 def as_csv(folder: RunFolder, reader: Reader) -> str:

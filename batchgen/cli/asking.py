@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,8 +96,9 @@ def audit(
 ) -> None:
     """The account of a folder: expected, received, paid. Exits 1 if something was paid for and is not here."""
     with refusals():
-        from batchgen.audit import as_csv, audit
+        from batchgen.audit import as_csv, audit, entries
         from batchgen.cli.running import base_of, token_if_any
+        from batchgen.cli.show import account
         from batchgen.runfolder import RunFolder, write_whole
         from batchgen.runner import ask_late_costs
         from batchgen.statefile import Reader, read_only
@@ -113,12 +115,10 @@ def audit(
             told = audit(folder, reader)
             if books is not None:
                 write_whole(books, as_csv(folder, reader).encode())
-    if as_json:
-        emit(told.as_json())
-    else:
-        from batchgen.cli.show import account
-
-        print("\n".join(account(told)))
+            if as_json:
+                emit(told.as_json() | {"attempts": [asdict(entry) for entry in entries(folder, reader)]})
+            else:
+                print("\n".join(account(told, entries(folder, reader))))
     end(Exit.DONE if told.clean else Exit.SOME_FAILED)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from batchgen.job import State
 from batchgen.outcome import Report
 
 if TYPE_CHECKING:
-    from batchgen.audit import Audit
+    from batchgen.audit import Audit, Entry
     from batchgen.billing import Plan
     from batchgen.request import Problem
 
@@ -126,10 +127,11 @@ def problems(found: Iterable[Problem]) -> list[str]:
     return lines
 
 
-def account(told: Audit) -> list[str]:
-    """An audit as a table of sums and the entries to look at."""
+def account(told: Audit, attempts: Iterable[Entry]) -> list[str]:
+    """An audit as a table of its *attempts*, the sums, and the entries to look at."""
     books = told.books
-    lines = table(
+    lines = [*_attempts(attempts, books.attempts), ""] if books.attempts else []
+    lines += table(
         [
             ("", "attempts", "USD"),
             ("charged", f"{books.attempts:,}", dollars(books.charged_usd)),
@@ -144,27 +146,50 @@ def account(told: Audit) -> list[str]:
     if books.unpriced:
         lines.append(f"{books.unpriced:,} attempts have no known price and are not in these sums")
     for name, entries in (
-        ("accepted without a usable file", told.without_files),
+        ("in doubt, and what they may have cost", told.in_doubt),
+        ("accepted without all of their files", told.without_files),
         ("cost more than estimated", told.above_estimate),
         ("brought fewer outputs than asked for", told.fewer),
     ):
         if entries:
-            lines += ["", f"{len(entries):,} {name}:"]
-            head = ("row", "attempt", "state", "cost", "outputs", "reason")
-            body = [
-                (
-                    entry.row,
-                    str(entry.attempt),
-                    entry.state,
-                    dollars(entry.charged_usd),
-                    f"{entry.usable}/{entry.expected}",
-                    (entry.reason or "")[:60],
-                )
-                for entry in entries[:_MOST_PROBLEMS]
-            ]
-            lines += table([head, *body], frozenset({1, 3, 4}))
+            lines += ["", f"{len(entries):,} {name}:", *_entries(entries)]
     lines += ["", "the books are clean" if told.clean else "the books are not clean: see the rows above"]
     return lines
+
+
+def _attempts(attempts: Iterable[Entry], count: int) -> list[str]:
+    """The first attempts, one a line: money, and outputs expected, received and usable."""
+    head = ("row", "attempt", "state", "reserved", "charged", "possibly", "expected", "received", "usable")
+    body = [
+        (
+            entry.row,
+            str(entry.attempt),
+            entry.state,
+            *map(dollars, (entry.reserved_usd, entry.charged_usd, entry.possibly_usd)),
+            *map(str, (entry.expected, entry.received, entry.usable)),
+        )
+        for entry in islice(attempts, _MOST_PROBLEMS)
+    ]
+    more = [f"... and {count - len(body):,} more; --csv FILE or --json lists them"] if count > len(body) else []
+    return table([head, *body], frozenset({1, *range(3, 9)})) + more
+
+
+def _entries(entries: Sequence[Entry]) -> list[str]:
+    """Entries to look at: their cost, or what is reserved for them, and the reason that is known."""
+    head = ("row", "attempt", "state", "cost", "outputs", "reason")
+    body = [
+        (
+            entry.row,
+            str(entry.attempt),
+            entry.state,
+            dollars(entry.charged_usd + entry.reserved_usd),
+            f"{entry.usable}/{entry.expected}",
+            (entry.reason or "")[:60],
+        )
+        for entry in entries[:_MOST_PROBLEMS]
+    ]
+    more = [f"... and {len(entries) - len(body):,} more; --json lists them"] if len(entries) > len(body) else []
+    return table([head, *body], frozenset({1, 3, 4})) + more
 
 
 _WHAT_NEXT = {
