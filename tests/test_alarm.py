@@ -111,17 +111,19 @@ async def test_who_stops_waiting_takes_no_place_with_them() -> None:
 async def test_a_turn_that_is_given_and_not_taken_goes_on_to_the_next() -> None:
     turns, reached = SoonestFirst(1), asyncio.Event()
 
-    async def hold() -> None:
+    async def wait_for_a_turn() -> None:
         async with turns.at(0.0):
             await asyncio.sleep(1.0)
 
-    async def next_one() -> None:
+    async def take_the_next_one() -> None:
         async with turns.at(1.0):
             reached.set()
 
-    holder, given, waiting = asyncio.create_task(hold()), asyncio.create_task(hold()), asyncio.create_task(next_one())
-    await asyncio.sleep(0)
-    holder.add_done_callback(lambda _: given.cancel())  # in the very moment in which it is given the turn
-    await asyncio.wait([holder, given])
+    async with turns.at(0.0):
+        given = asyncio.create_task(wait_for_a_turn())
+        waiting = asyncio.create_task(take_the_next_one())
+        await asyncio.sleep(1.0)
+    given.cancel()  # its turn has come and it does not know yet
     await asyncio.wait_for(reached.wait(), 10.0)
     await waiting
+    assert given.cancelled()
