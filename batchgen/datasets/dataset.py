@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,16 @@ from batchgen.datasets.columns import Record, column, in_order
 from batchgen.datasets.ledger import Item, Ledger
 from batchgen.datasets.sources import source_bytes
 from batchgen.datasets.whole import Original
-from batchgen.job import Job
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import Reader
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DataSet:
-    """What a format's `write` is given. *embed* is false where media are only to be referred to."""
+    """What a format's `write` is given: the rounds there are by then, and the columns that these have together.
+
+    *embed* is false where media are only to be referred to.
+    """
 
     folder: RunFolder
     reader: Reader
@@ -26,9 +30,13 @@ class DataSet:
     ledger: Ledger
     embed: bool
 
-    @property
+    @cached_property
     def columns(self) -> list[str]:
         return in_order(self.ledger.contents.open_columns)
+
+    @cached_property
+    def _empty(self) -> Record:
+        return {name: absent(name) for name in self.columns}
 
     @property
     def pairs(self) -> bool:
@@ -48,28 +56,25 @@ class DataSet:
 
     def line(self, item: Item) -> Record:
         """Every column of *item*, in order."""
-        return {name: item.record.get(name, absent(name)) for name in self.columns}
+        return self._empty | item.record
 
     def original(self, item: Item) -> Original:
-        """The bytes of the output, checked while they are read."""
-        place = place_of(self.folder, item.record)
-        return Original(place, item.record["sha256"])
+        """The bytes of the output, not opened yet, and checked while they are read."""
+        return Original(place_of(self.folder, item.record), item.record["sha256"])
 
     def original_source(self, item: Item) -> Original:
         """The bytes of what *item*, which has a source, was made from."""
         assert item.source is not None
-        return Original(source_bytes(self._job(item), item.source.pointer), item.source.sha256)
-
-    def _job(self, item: Item) -> Job:
         attempts = self.reader.attempts(item.record["row_id"])
-        return next(job for job in attempts if job.n == item.record["attempt"])
+        job = next(job for job in attempts if job.n == item.record["attempt"])
+        return Original(source_bytes(job, item.source.pointer), item.source.sha256)
 
 
-def place_of(folder: RunFolder, record: Record) -> Path:
+def place_of(folder: RunFolder, record: Record) -> str:
     """Where an output lies: in its row's folder, or with the earlier attempts once a newer one took that place."""
-    name = str(record["file"]).rpartition("/")[2]
-    aside = folder.attempt(record["row_id"], record["attempt"]) / name
-    return aside if aside.exists() else folder.row(record["row_id"]) / name
+    _, row_id, name = record["file"].split("/")
+    aside = f"{folder.path}/attempts/{row_id}/{record['attempt']}/{name}"
+    return aside if os.path.exists(aside) else f"{folder.path}/{record['file']}"
 
 
 def absent(name: str) -> Any:

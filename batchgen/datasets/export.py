@@ -64,7 +64,8 @@ class Told:
     left_out: Mapping[str, int]
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"items": sum(self.items.values()), "splits": dict(self.items)}
+        total = sum(self.items.values())
+        return {"items": total, "splits": dict(self.items), "new": self.new, "left_out": dict(self.left_out)}
 
 
 def export(out: str | Path, dest: str | Path, settings: Settings) -> Told:
@@ -93,18 +94,18 @@ def _export(folder: RunFolder, reader: Reader, dest: Path, settings: Settings, m
     _refuse_other_run(reader, ledger, dest)
     lock = Lock(ledger.lock)
     try:
-        data = DataSet(folder, reader, dest, ledger, settings.embed)
         if ledger.contents.written < ledger.contents.rounds:  # before new columns come in
-            made.write(data)
+            made.write(DataSet(folder, reader, dest, ledger, settings.embed))
         before = ledger.total
         left_out = plan_round(folder, reader, read_marks(folder.path / MARKS), ledger, plan)
         reader.connection.rollback()
         if ledger.is_new:
             raise NothingToExport(f"no output was chosen: {_reasons(left_out)}; {ledger.left_out} names each")
+        data = DataSet(folder, reader, dest, ledger, settings.embed)
         made.write(data)
         ledger.all_written()
         write_card(data, found, left_out, settings, made)
-        return Told(ledger.contents.items, ledger.total - before, left_out)
+        return Told(dict(ledger.contents.items), ledger.total - before, dict(left_out))
     finally:
         lock.release()
 

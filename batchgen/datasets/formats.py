@@ -10,7 +10,7 @@ from batchgen.datasets.dataset import DataSet
 from batchgen.datasets.features import Feature, table_features
 from batchgen.datasets.folders import folder_features, write_folder
 from batchgen.datasets.parquet import parquet_features, write_parquet
-from batchgen.datasets.tables import write_csv, write_jsonl
+from batchgen.datasets.tables import csv_features, write_csv, write_jsonl
 from batchgen.datasets.webdataset import webdataset_features, write_webdataset
 from batchgen.exits import Refusal
 from batchgen.schema import did_you_mean
@@ -40,7 +40,7 @@ FORMATS: Mapping[str, Format] = {
     "webdataset": Format(write_webdataset, "{split}/*.tar", webdataset_features),
     "parquet": Format(write_parquet, "{split}/*.parquet", parquet_features, extra="pyarrow"),
     "jsonl": Format(write_jsonl, "{split}.jsonl", copies=False),
-    "csv": Format(write_csv, "{split}.csv", copies=False),
+    "csv": Format(write_csv, "{split}.csv", csv_features, copies=False),
 }
 
 

@@ -17,7 +17,7 @@ from batchgen.datasets.ledger import Item, Ledger
 from batchgen.datasets.marks import Marks
 from batchgen.datasets.sources import Source, lost_source, source_of
 from batchgen.datasets.splits import split_of
-from batchgen.datasets.whole import whole_file
+from batchgen.datasets.whole import stands, whole_file
 from batchgen.job import Job, State
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import Reader
@@ -88,8 +88,7 @@ def _why_not(
     twin = seen.twin(record)
     if twin is not None:
         return LeftOut("duplicate", f"the same bytes as item {twin:08d}")
-    place = place_of(folder, record)
-    if not place.is_file() or place.stat().st_size != record["bytes"]:
+    if not stands(place_of(folder, record), record["bytes"]):
         return LeftOut("lost", f"{record['file']} is missing or damaged; `batchgen collect --verify` brings it back")
     lost = lost_source(job, source) if source is not None else None
     return None if lost is None else LeftOut("source", lost)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
 from heapq import heappush, heappushpop
 
@@ -36,7 +37,7 @@ def contact_sheet(data: DataSet, items: Sequence[Item]) -> bytes | None:
     from PIL import Image, ImageOps
 
     places = [place_of(data.folder, item.record) for item in items if item.kind == "image"]
-    places = [place for place in places if place.is_file()]
+    places = [place for place in places if os.path.exists(place)]
     if not places:
         return None
     cell = _SIDE + _GAP

@@ -6,9 +6,9 @@ import base64
 import binascii
 import hashlib
 import mimetypes
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from batchgen.job import Job
@@ -44,11 +44,11 @@ def source_of(job: Job, media_type: str) -> Source | None:
     return None
 
 
-def source_bytes(job: Job, pointer: str) -> Path | bytes:
+def source_bytes(job: Job, pointer: str) -> str | bytes:
     """Where the source at *pointer* is: a local path, or the bytes themselves."""
     for file in job.files:
         if file["pointer"] == pointer:
-            return Path(file["path"])
+            return str(file["path"])
     content = _decoded(dict(_strings(job.input))[pointer])
     assert content is not None, "a source that was found once is in the request"
     return content
@@ -60,11 +60,11 @@ def lost_source(job: Job, source: Source) -> str | None:
     if isinstance(place, bytes):
         return None
     try:
-        stat = place.stat()
+        stat = os.stat(place)
         known = next(file for file in job.files if file["pointer"] == source.pointer)
         if (stat.st_size, stat.st_mtime_ns) == (known["size_bytes"], known["mtime_ns"]):
             return None
-        with place.open("rb") as stream:
+        with open(place, "rb") as stream:
             same = hashlib.file_digest(stream, "sha256").hexdigest() == source.sha256
     except OSError as error:
         return f"its source {source.name} cannot be read ({error.strerror})"
@@ -73,7 +73,7 @@ def lost_source(job: Job, source: Source) -> str | None:
 
 def _local(job: Job) -> Iterator[Source]:
     for file in job.files:
-        media_type = mimetypes.guess_type(Path(file["path"]).name)[0] or ""
+        media_type = mimetypes.guess_type(os.path.basename(file["path"]))[0] or ""
         name = dict(_strings(job.input)).get(file["pointer"], "")
         yield Source(file["pointer"], name, file["sha256"], file["size_bytes"], media_type)
 

@@ -7,6 +7,7 @@ import io
 import json
 
 from batchgen.datasets.dataset import DataSet
+from batchgen.datasets.features import Feature, table_features
 from batchgen.datasets.whole import whole_file
 from batchgen.runfolder import sync_folder
 
@@ -29,3 +30,11 @@ def write_csv(data: DataSet) -> None:
                 writer.writerow(data.line(item))
             text.detach()
     sync_folder(data.dest)
+
+
+def csv_features(data: DataSet) -> list[Feature]:
+    """As for the other tables, but that pandas, which reads CSV, has no empty cell among whole numbers."""
+    may_be_empty = ("seed", "width", "height")
+    return [
+        feature | ({"dtype": "float64"} if feature["name"] in may_be_empty else {}) for feature in table_features(data)
+    ]

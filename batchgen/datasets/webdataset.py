@@ -5,11 +5,11 @@ The bytes of a shard hang on nothing but its items: USTAR, no times, no owners, 
 
 from __future__ import annotations
 
-import io
 import json
 import tarfile
 from collections.abc import Iterator
 from itertools import groupby
+from typing import BinaryIO
 
 from batchgen.datasets.dataset import DataSet
 from batchgen.datasets.features import Feature, media, table_features
@@ -25,11 +25,8 @@ def write_webdataset(data: DataSet) -> None:
         for shard, items in groupby(data.items(split), lambda item: item.shard):
             path = folder / f"{split}-{shard:06d}.tar"
             if not path.exists():
-                with (
-                    whole_file(path) as stream,
-                    tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar,
-                ):
-                    _write(data, tar, items)
+                with whole_file(path) as stream:
+                    _write(data, stream, items)
                 sync_folder(folder)
 
 
@@ -44,27 +41,34 @@ def webdataset_features(data: DataSet) -> list[Feature]:
     ]
 
 
-def _write(data: DataSet, tar: tarfile.TarFile, items: Iterator[Item]) -> None:
+def _write(data: DataSet, stream: BinaryIO, items: Iterator[Item]) -> None:
     for item in items:
-        _add_original(tar, f"{item.name}.{item.extension}", item.record["bytes"], data.original(item))
+        _add_original(stream, f"{item.name}.{item.extension}", item.record["bytes"], data.original(item))
         if item.source is not None:
             name = f"{item.name}.source.{item.source.extension}"
-            _add_original(tar, name, item.source.bytes, data.original_source(item))
-        _add(tar, f"{item.name}.json", json.dumps(data.line(item), ensure_ascii=False).encode())
-        _add(tar, f"{item.name}.txt", item.record["caption"].encode())
+            _add_original(stream, name, item.source.bytes, data.original_source(item))
+        _add(stream, f"{item.name}.json", json.dumps(data.line(item), ensure_ascii=False).encode())
+        _add(stream, f"{item.name}.txt", item.record["caption"].encode())
+    stream.write(bytes(2 * tarfile.BLOCKSIZE))
+    stream.write(bytes(-stream.tell() % tarfile.RECORDSIZE))
 
 
-def _add_original(tar: tarfile.TarFile, name: str, size_bytes: int, original: Original) -> None:
+def _add_original(stream: BinaryIO, name: str, size_bytes: int, original: Original) -> None:
+    stream.write(_header(name, size_bytes))
     with original:
-        tar.addfile(_entry(name, size_bytes), original)
-    tar.members.clear()  # type: ignore[attr-defined]  # a list that tarfile keeps for readers, one entry a file
+        original.copy_to(stream)
+    stream.write(_padding(size_bytes))
 
 
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    tar.addfile(_entry(name, len(content)), io.BytesIO(content))
+def _add(stream: BinaryIO, name: str, content: bytes) -> None:
+    stream.write(_header(name, len(content)) + content + _padding(len(content)))
 
 
-def _entry(name: str, size_bytes: int) -> tarfile.TarInfo:
+def _header(name: str, size_bytes: int) -> bytes:
     entry = tarfile.TarInfo(name)  # times and owners are zero and empty unless they are set
     entry.size = size_bytes
-    return entry
+    return entry.tobuf(tarfile.USTAR_FORMAT)
+
+
+def _padding(size_bytes: int) -> bytes:
+    return bytes(-size_bytes % tarfile.BLOCKSIZE)

@@ -33,25 +33,39 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     part.replace(path)
 
 
-class Original:
-    """The bytes of one original, read once. Raises OriginalDamaged where they end if their hash is not *sha256*."""
+def stands(path: str | Path, size_bytes: int) -> bool:
+    """Whether a file of that size is at *path*, where only whole files are."""
+    try:
+        return os.stat(path).st_size == size_bytes
+    except OSError:
+        return False
 
-    def __init__(self, place: Path | bytes, sha256: str) -> None:
-        self._name = "an inlined source" if isinstance(place, bytes) else str(place)
+
+class Original:
+    """The bytes of one original, to be read once, inside a `with`.
+
+    Raises OriginalDamaged if it cannot be opened, and at the end if its hash is not *sha256*.
+    """
+
+    def __init__(self, place: str | bytes, sha256: str) -> None:
+        self._place = place
         self._sha256 = sha256
         self._hash = hashlib.sha256()
+        self._stream: io.RawIOBase | io.BytesIO
+
+    def __enter__(self) -> Original:
         try:
-            self._stream = io.BytesIO(place) if isinstance(place, bytes) else place.open("rb", buffering=0)
+            self._stream = (
+                io.BytesIO(self._place) if isinstance(self._place, bytes) else open(self._place, "rb", buffering=0)
+            )
         except OSError as error:
             raise self._damaged(f"cannot be read ({error.strerror})") from None
+        return self
 
     def read(self, size: int = -1) -> bytes:
         piece = self._stream.read(size) or b""
         self._hash.update(piece)
         return piece
-
-    def __enter__(self) -> Original:
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """A file that became shorter breaks its reader first: its hash is the better reason."""
@@ -67,6 +81,5 @@ class Original:
             stream.write(piece)
 
     def _damaged(self, what: str) -> OriginalDamaged:
-        return OriginalDamaged(
-            f"{self._name} {what}; `batchgen collect --verify` brings outputs back, then export again"
-        )
+        name = "an inlined source" if isinstance(self._place, bytes) else self._place
+        return OriginalDamaged(f"{name} {what}; `batchgen collect --verify` brings outputs back, then export again")

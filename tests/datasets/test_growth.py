@@ -1,0 +1,138 @@
+"""A data set that is killed, or grows, keeps what it has: byte for byte, split for split."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.datasets.conftest import Run, edits, made, pictures
+from tests.processes import kill_group, serving
+
+SPLIT: dict[str, Any] = {"split": "train=0.7,val=0.3", "group_by": "meta.subject"}
+
+
+def hashes(dest: Path) -> dict[str, str]:
+    """Every file of the data set itself by its path; the card, which has a date, and the ledger left out."""
+    return {
+        path.relative_to(dest).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(dest.rglob("*"))
+        if path.is_file() and path.parent != dest and ".batchgen" not in path.parts
+    }
+
+
+@pytest.mark.parametrize(("to", "pattern"), [("webdataset", "train/*.tar"), ("imagefolder", "train/*/*.png")])
+@pytest.mark.parametrize("after_files", [1, 15])
+def test_an_export_that_was_killed_goes_on_to_the_very_same_bytes(
+    run: Run, tmp_path: Path, to: str, pattern: str, after_files: int
+) -> None:
+    run.export(tmp_path / "whole", to, shard_size=1)
+    for attempt in range(5):
+        dest = tmp_path / f"killed-{attempt}"
+        process = run.command.start("export", run.out, dest, "--to", to, "--shard-size", "1")
+        while process.poll() is None and len(list(dest.glob(pattern))) < after_files:
+            time.sleep(0.0005)
+        kill_group(process)
+        process.communicate()
+        left = hashes(dest)
+        if process.returncode < 0:
+            break
+    else:
+        pytest.fail("the export was over before it could be killed")
+    whole = hashes(tmp_path / "whole")
+    assert len(left) < len(whole)
+    finished = {name: content for name, content in left.items() if not name.endswith(".part")}
+    assert finished.items() <= whole.items()
+    run.export(dest, to, shard_size=1)
+    assert hashes(dest) == whole
+
+
+def test_a_kill_while_the_round_is_planned_leaves_nothing_to_trip_over(run: Run, tmp_path: Path) -> None:
+    run.export(tmp_path / "whole", "webdataset")
+    torn = tmp_path / "torn/.batchgen/round-0001"
+    torn.mkdir(parents=True)
+    (torn / "train.jsonl").write_text('{"number": 0, "shard"')
+    (torn / "val.jsonl.part").write_text("{")
+    run.export(tmp_path / "torn", "webdataset")
+    assert hashes(tmp_path / "torn") == hashes(tmp_path / "whole")
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, dict[str, str]], Path]]:
+    """A run of 20 rows that was exported, and got 50 more: the folder, what each format held, and where."""
+    folder, dests = tmp_path_factory.mktemp("growing"), tmp_path_factory.mktemp("dests")
+    with serving(latency="fixed:20ms") as server:
+        run = made(folder, server, edits(folder, 20))
+        before = {}
+        for to in ("webdataset", "imagefolder", "parquet"):
+            if to == "parquet":
+                pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+            run.export(dests / to, to, shard_size=30_000, **SPLIT)
+            before[to] = hashes(dests / to)
+        more = [*pictures(15), *edits(folder, 55, 0)]  # some before, some after those that were there
+        yield made(folder, server, more).out, before, dests
+
+
+@pytest.mark.parametrize("to", ["webdataset", "imagefolder", "parquet"])
+def test_fifty_more_rows_change_no_shard_and_no_split(
+    grown: tuple[Path, dict[str, dict[str, str]], Path], to: str
+) -> None:
+    from batchgen.datasets import Settings, export
+
+    out, before, dests = grown
+    old = places(dests / to)
+    told = export(out, dests / to, Settings(to, shard_size=30_000, **SPLIT))
+    assert told.new == 15 + 35 * 2
+    now = hashes(dests / to)
+    kept = {name: content for name, content in before[to].items() if not name.endswith("metadata.jsonl")}
+    assert kept.items() <= now.items()
+    assert old.items() <= places(dests / to).items()
+    again = export(out, dests / to, Settings(to, shard_size=30_000, **SPLIT))
+    assert again.new == 0
+    assert hashes(dests / to) == now
+
+
+def test_a_group_lies_in_one_split_whenever_its_rows_came(
+    grown: tuple[Path, dict[str, dict[str, str]], Path], tmp_path: Path
+) -> None:
+    from batchgen.datasets import Settings, export
+
+    export(grown[0], tmp_path / "data", Settings("jsonl", **SPLIT))
+    splits: dict[str, set[str]] = {}
+    for path in (tmp_path / "data").glob("*.jsonl"):
+        for line in path.read_bytes().split(b"\n"):
+            if line and (record := json.loads(line))["meta.subject"]:
+                splits.setdefault(record["meta.subject"], set()).add(record["split"])
+    assert len(splits) == 19
+    assert all(len(names) == 1 for names in splits.values())
+    assert {name for names in splits.values() for name in names} == {"train", "val"}
+
+
+def places(dest: Path) -> dict[str, tuple[int, str, int]]:
+    """Number, split and shard of every item, by the hash of its file."""
+    found = {}
+    for path in sorted(dest.glob(".batchgen/round-*/*.jsonl")):
+        for line in path.read_bytes().split(b"\n"):
+            if line:
+                told = json.loads(line)
+                found[told["record"]["sha256"]] = (told["number"], told["record"]["split"], told["shard"])
+    return found
+
+
+def test_originals_are_copied_and_left_as_they_are(run: Run, tmp_path: Path) -> None:
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_nlink) for path in run.out.rglob("*") if path.is_file()}
+    run.export(tmp_path / "data", "imagefolder")
+    for path in (tmp_path / "data/train").glob("*/*.png"):
+        with path.open("ab") as stream:
+            stream.write(os.urandom(4))
+    after = {path: (path.stat().st_mtime_ns, path.stat().st_nlink) for path in run.out.rglob("*") if path.is_file()}
+    wal = {path for path in after if path.name.startswith("state.db-")}
+    assert {path: after[path] for path in before if path not in wal} == {
+        path: before[path] for path in before if path not in wal
+    }
