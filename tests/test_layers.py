@@ -65,7 +65,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "lookup": "catalogue providers schema token",
         "runner": "awake billing budget canary catalogue collector exits failed gathering history job manifest outcome "
         "pacing providers providers.contract request runfolder scheduler schema statefile",
-        "api": "billing outcome rehearsal.rehearse runner standing token",
+        "api": "billing datasets exits outcome rehearsal.rehearse report runner standing token",
         "cli": "api audit billing budget canary cancelling datasets exits job lookup manifest outcome providers "
         "providers.contract reconcile rehearsal rehearsal.rehearse report request runfolder runner scheduler schema "
         "standing statefile story token",
@@ -89,14 +89,15 @@ HOMES = {
         "rehearsal/",
         "schema/probe.py",
         "schema/media.py",
+        "report/live.py",
         "gathering.py",  # names the session it hands on, opens none
     ),
     "aiofiles": ("collector/",),
-    "pandas": ("manifest/", "datasets/"),
+    "pandas": ("manifest/", "datasets/", "api.py"),  # api.py names the frame it hands on
     "pyarrow": ("manifest/", "datasets/"),
     "yaml": ("manifest/",),
     "jinja2": ("expand.py", "report/"),
-    "PIL": ("collector/verify.py", "rehearsal/", "report/"),
+    "PIL": ("collector/verify.py", "rehearsal/", "report/", "datasets/"),
     "numpy": ("rehearsal/",),
     "typer": ("cli/",),
     "rich": ("cli/",),

@@ -131,7 +131,9 @@ def test_an_empty_wallet_leaves_rows_pending_and_the_same_command_goes_on_once_i
         assert len(server.charged) == 8
 
 
-def test_nobody_to_ask_and_no_yes_means_that_nothing_is_sent(shell: Shell, server: Server) -> None:
+def test_nothing_is_sent_that_nobody_agreed_to_nor_from_a_folder_of_another_provider(
+    shell: Shell, server: Server
+) -> None:
     manifest = shell.write("ads.csv", table("a|x", "b|y"))
     before = posts(server)
     ended = shell("run", manifest, BATCHGEN_YES="1", BATCHGEN_NEW_ROWS="1")
@@ -139,11 +141,6 @@ def test_nobody_to_ask_and_no_yes_means_that_nothing_is_sent(shell: Shell, serve
     assert "--yes" in ended.stderr
     assert "2 rows" in ended.stderr
     assert posts(server) == before
-    assert shell("run", manifest, "--yes", "-q").exit == 0
-
-
-def test_a_folder_belongs_to_the_provider_it_was_made_with(shell: Shell, server: Server, at: At) -> None:
-    manifest = shell.write("ads.csv", table("a|x"))
     assert shell("run", manifest, "--yes", "-q").exit == 0
     elsewhere = shell("run", manifest, "--yes", "--api-base", f"http://127.0.0.1:{closed_port()}")
     assert elsewhere.exit == 2
