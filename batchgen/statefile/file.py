@@ -64,8 +64,8 @@ class StateFile:
     async def record(self, job: Job, event: Event) -> Job:
         """*job* after *event*, once that is on disk in the state file and in the journal.
 
-        Raises IllegalMove, with nothing changed, for an event the state does not allow, and StateUnusable for
-        an intent that cannot be written. Other events wait until the disk takes them.
+        Raises IllegalMove, with nothing changed, for an event the state does not allow, and StateUnusable, with
+        nothing changed, if the disk does not take it. Only the answer to a POST waits until the disk does.
         """
         after = advance(job, event)
         await self._writer.record(job, after, event)

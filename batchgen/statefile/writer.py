@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from batchgen.job import Event, Intent, Job
+from batchgen.job import Accepted, Deferred, Event, Job, Refused
 from batchgen.statefile.journal import Journal, line_of
 from batchgen.statefile.tables import UPDATE_JOB, StateUnusable, update_values
 
@@ -30,11 +30,14 @@ class Record:
     after: Job
     event: Event
     done: asyncio.Future[None]
+    told: bool = False
 
     @property
     def may_fail(self) -> bool:
-        """An intent that cannot be written is simply not sent; what was paid for must be written."""
-        return isinstance(self.event, Intent)
+        """The answer to a POST must be written: it comes once. An intent that is not written is simply not sent, a
+        lost answer is found in doubt at the next start, and what became of a job can be asked again.
+        """
+        return not isinstance(self.event, Accepted | Deferred | Refused)
 
 
 @dataclass(slots=True)
@@ -46,7 +49,7 @@ class Change:
 
 
 OnTrouble: TypeAlias = Callable[[str, list[Job]], None]
-"""Called in the event loop when a group cannot be written: the reason, and the jobs that wait for it."""
+"""Called in the event loop when a group cannot be written: the reason, the jobs that wait for it, once each."""
 
 
 class Writer:
@@ -63,7 +66,7 @@ class Writer:
         self._thread.start()
 
     async def record(self, before: Job, after: Job, event: Event) -> None:
-        """Return once the move is durable. Raises StateUnusable if an intent cannot be written."""
+        """Return once the move is durable. Raises StateUnusable if it cannot be written and may be left out."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.put(Record(before, after, event, done))
         await done
@@ -148,21 +151,21 @@ class Writer:
         return lines
 
     def _refused(self, group: list[Record], reason: str) -> list[Record]:
-        """Nothing of *group* was written: intents are told so, all else is kept for the next try."""
+        """Nothing of *group* was written: what may fail is told so, all else is kept for the next try."""
         _fail([record for record in group if record.may_fail], reason)
         kept = [record for record in group if not record.may_fail]
         self._tell(reason, kept)
         return kept
 
     def _half_written(self, group: list[Record], lines: list[str], reason: str) -> None:
-        """*group* is in SQLite but not in the journal: take the intents back, write the rest until it is in.
+        """*group* is in SQLite but not in the journal: take back what may fail, write the rest until it is in.
 
         An intent that is not in both places must not be followed by its POST, and a row without a POST must
         not look as if it were in doubt.
         """
-        intents = [record for record in group if record.may_fail]
-        self._take_back(intents)
-        _fail(intents, reason)
+        left_out = [record for record in group if record.may_fail]
+        self._take_back(left_out)
+        _fail(left_out, reason)
         waiting = [record for record in group if not record.may_fail]
         owed = [line for record, line in zip(group, lines, strict=True) if not record.may_fail]
         self._tell(reason, waiting)
@@ -175,13 +178,13 @@ class Writer:
             return
         _fail(waiting, reason)
 
-    def _take_back(self, intents: list[Record]) -> None:
+    def _take_back(self, left_out: list[Record]) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            for record in intents:
+            for record in left_out:
                 self._connection.execute(UPDATE_JOB, update_values(record.after, record.before, self._seq))
             self._connection.execute("COMMIT")
-        except sqlite3.Error:  # these rows will be found in doubt, which is safe
+        except sqlite3.Error:  # these rows are found in doubt, or further than the run believes: both are safe
             _roll_back(self._connection)
 
     def _apply(self, change: Change) -> None:
@@ -196,9 +199,12 @@ class Writer:
             _settle(change.done, result=result)
 
     def _tell(self, reason: str, waiting: list[Record]) -> None:
-        if waiting:
-            jobs = [record.after for record in waiting]
-            waiting[0].done.get_loop().call_soon_threadsafe(self._on_trouble, reason, jobs)
+        new = [record for record in waiting if not record.told]
+        for record in new:
+            record.told = True
+        if new:
+            jobs = [record.after for record in new]
+            new[0].done.get_loop().call_soon_threadsafe(self._on_trouble, reason, jobs)
 
 
 def _wake(group: list[Record]) -> None:
