@@ -59,7 +59,7 @@ from batchgen.statefile import (
 )
 
 _POLLS_PER_MIN = 6_000.0
-_LOOPBACK_POLLS_PER_MIN = 90_000.0
+_LOOPBACK_POLLS_PER_MIN = 120_000.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,16 +34,14 @@ class AgesAtEnd:
         would gather where the polls are, and polls where the ends were noted.
         """
         first, last = bin_of(alive_s), bin_of(ended_s)
-        span_s = max(ended_s - alive_s, 1e-9)
-        parts = [
-            max(min(ended_s, EDGES_S[at + 1]) - max(alive_s, EDGES_S[at]), 0.0) / span_s
-            for at in range(first, last + 1)
+        spans_s = [
+            max(min(ended_s, EDGES_S[at + 1]) - max(alive_s, EDGES_S[at]), 1e-9) for at in range(first, last + 1)
         ]
-        known = [part * self.counts[at] / (EDGES_S[at + 1] - EDGES_S[at]) for at, part in enumerate(parts, first)]
-        whole, all_known = sum(parts) or 1.0, sum(known)
-        kept = _KEPT_SHAPE if all_known > 0 else 0.0
-        for at, (part, shape) in enumerate(zip(parts, known, strict=True), first):
-            self.counts[at] += (1.0 - kept) * part / whole + (kept * shape / all_known if kept else 0.0)
+        shape = [span_s * self.counts[at] / (EDGES_S[at + 1] - EDGES_S[at]) for at, span_s in enumerate(spans_s, first)]
+        spanned_s, shaped = sum(spans_s), sum(shape)
+        kept = _KEPT_SHAPE if shaped > 0.0 else 0.0
+        for at, (span_s, known) in enumerate(zip(spans_s, shape, strict=True), first):
+            self.counts[at] += (1.0 - kept) * span_s / spanned_s + (kept * known / shaped if kept else 0.0)
         self.jobs += 1.0
         self.seconds += (alive_s + ended_s) / 2
         if self.jobs >= _HALVED_AT:

@@ -71,16 +71,19 @@ class FixedInFlight:
         self._queue.ended(key)
 
 
-_BEHIND = 1.25
+_BEHIND = 1.3
 _PROBE = 1.3
 _MOST_QUEUED = 1.5
-_TWICE = 2.0
+_SURELY = 1.6
+"""Some of those that started have ended unnoticed: this much of them stays below twice what runs."""
+
 _STEP = 4
+_GROWTH = 1.005
 
 
 @dataclass(slots=True)
 class AutoInFlight:
-    """`-j auto`: as many as the account runs at once and a quarter more, which waits in the provider's queue.
+    """`-j auto`: as many as the account runs at once and a third more, which waits in the provider's queue.
 
     Until a job is seen to wait or a POST is refused, every acceptance makes room for the next few, so that the ramp
     takes a handful of round trips. Then the limit follows the jobs that have started. It is never above twice what
@@ -130,7 +133,8 @@ class AutoInFlight:
     def seen_running(self, key: int) -> None:
         self._queue.seen_running(key)
         if self.knows:
-            self._want = max(self._want, _BEHIND * self._queue.started)
+            # Slowly: for a moment without a queue, all that ended unnoticed seem to run.
+            self._want = max(self._want, min(_BEHIND * self._queue.started, _GROWTH * self._want))
         elif self._queue.started >= _PROBE * self.ceiling - _STEP and not self._queue.newest_waits:
             self._full = True  # the account runs more at once than we mean to take
 
@@ -141,7 +145,7 @@ class AutoInFlight:
             return
         self.knows = True
         self._full = False
-        surely = _TWICE * max(self._queue.surely_started, 1)
+        surely = _SURELY * max(self._queue.surely_started, 1)
         self._want = min(max(_BEHIND * started, min(self.start, surely)), surely)
 
     def ended(self, key: int) -> None:

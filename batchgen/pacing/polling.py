@@ -63,8 +63,11 @@ class ProportionalPolling:
         return {}
 
 
-COST_OF_A_POLL = {Lag.HIDDEN: 0.02, Lag.A_SLOT: 0.0022}
-"""What one poll may cost, in mean job times of lag: about 4 polls a job where lag is hidden, 13 where it is not."""
+COST_OF_A_POLL: Mapping[Lag, float] = {Lag.HIDDEN: 0.03, Lag.A_SLOT: 0.002, Lag.THE_END: 0.03}
+"""What one poll may cost, in mean job times of lag: about 4 polls a job where lag is hidden, 12 where it is not.
+
+At the end only the last few jobs matter, and these are asked about by `_TAIL_SHARE`.
+"""
 
 _LEVELS = 12
 _ENOUGH_JOBS = 3
@@ -78,8 +81,8 @@ _SPREAD = 0.1
 class LearnedPolling:
     """Asks when an end is likely, by the ages at which earlier jobs of the model ended.
 
-    All jobs together are asked about at most *polls_per_min* times a minute: first each job is asked less cleverly
-    often, and whatever was learned, no job is asked again before its share of the minute is over.
+    All jobs together are asked about at most *polls_per_min* times a minute: the schedule is chosen to fit, and
+    whatever it says, no job is asked about again before its share of the minute is over.
     """
 
     polls_per_min: float
@@ -94,9 +97,7 @@ class LearnedPolling:
         if known is None or known.ages.jobs < _ENOUGH_JOBS:
             delay_s = self.cold.next_poll_s(model, age_s)
         else:
-            lag = Lag.A_SLOT if crowd.lag is Lag.THE_END and Lag.THE_END not in self.costs else crowd.lag
-            cost = self.costs[Lag.HIDDEN if crowd.lag is Lag.THE_END else lag]
-            delay_s = known.next_poll_s(age_s, cost, crowd.live, self.polls_per_min / 60)
+            delay_s = known.next_poll_s(age_s, self.costs[crowd.lag], crowd.live, self.polls_per_min / 60)
             if crowd.lag is Lag.THE_END:
                 delay_s = min(delay_s, max(_TAIL_SHARE * known.ages.mean_s, crowd.live / _TAIL_PER_S))
         # Jobs of one age would be asked about at the same ages for ever, and nothing learned of the ages between.
@@ -105,6 +106,8 @@ class LearnedPolling:
         return max(min(delay_s, self.most_s), self.least_s, fair_s)
 
     def ended(self, model: str, age_s: float, alive_s: float) -> None:
+        if age_s - alive_s > 2.0 * self.most_s:  # nobody asked for long: the age says little
+            return
         self._models.setdefault(model, _Known()).ages.add(max(min(alive_s, age_s), 0.0), max(age_s, 0.0))
 
     def learned(self) -> Mapping[str, object]:
