@@ -11,6 +11,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from aiolimiter import AsyncLimiter
@@ -200,6 +201,7 @@ class Scheduler:
         """Go as soon as the POSTs on the wire are answered and saved."""
         self.stop()
         self._leave = True
+        self.state.stop_waiting()
         for post in self._posts:
             if not post.intent_begun and post.task is not None:
                 post.task.cancel()
@@ -715,7 +717,8 @@ class Scheduler:
         learned = {POLLING_LEARNED: json.dumps(self._polling.learned())}
         if isinstance(self._slots, AutoInFlight) and self._slots.learned is not None:
             learned[IN_FLIGHT_LEARNED] = str(self._slots.learned)
-        await self.state.set_meta(**learned)
+        with suppress(StateUnusable):  # a full disk; the run has ended all the same
+            await self.state.set_meta(**learned)
 
     async def _settle_posts(self) -> None:
         tasks = [post.task for post in self._posts if post.task is not None]

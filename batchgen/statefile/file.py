@@ -106,6 +106,10 @@ class StateFile:
     def beat(self) -> None:
         self._lock.beat()
 
+    def stop_waiting(self) -> None:
+        """Told to leave: an answer that the disk does not take is given up; its row is found in doubt."""
+        self._writer.stop_waiting()
+
     def close(self) -> None:
         """Write what waits and free the folder."""
         self._writer.close()

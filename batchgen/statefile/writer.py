@@ -19,6 +19,7 @@ from batchgen.statefile.journal import Journal, line_of
 from batchgen.statefile.tables import UPDATE_JOB, StateUnusable, update_values
 
 _AGAIN_S = 1.0
+_LEFT = "the run was told to leave before the disk took its last records"
 _GROUP_RECORDS = 512
 
 
@@ -62,6 +63,7 @@ class Writer:
         self._on_trouble = on_trouble
         self._queue: queue.SimpleQueue[Record | Change | None] = queue.SimpleQueue()
         self._leaving = threading.Event()
+        self._impatient = threading.Event()
         self._thread = threading.Thread(target=self._write_until_closed, name="batchgen-state")
         self._thread.start()
 
@@ -77,8 +79,13 @@ class Writer:
         self._queue.put(Change(work, done))
         return await done
 
+    def stop_waiting(self) -> None:
+        """From here on nothing waits for a disk that takes nothing: what it refuses fails at once."""
+        self._impatient.set()
+
     def close(self) -> None:
         """Write what waits, then end the thread. Gives up on what the disk refuses."""
+        self._impatient.set()
         self._leaving.set()
         self._queue.put(None)
         self._thread.join()
@@ -90,10 +97,12 @@ class Writer:
         while True:
             group, change = self._next_group(kept)
             kept = self._write(group)
+            if kept and self._impatient.is_set():
+                _fail(kept, _LEFT)
+                kept = []
             if change is not None:
                 self._apply(change)
             if self._leaving.is_set() and self._queue.empty():
-                _fail(kept, "the run was told to leave before the disk took its last records")
                 return
 
     def _next_group(self, kept: list[Record]) -> tuple[list[Record], Change | None]:
@@ -169,7 +178,7 @@ class Writer:
         waiting = [record for record in group if not record.may_fail]
         owed = [line for record, line in zip(group, lines, strict=True) if not record.may_fail]
         self._tell(reason, waiting)
-        while waiting and not self._leaving.wait(_AGAIN_S):
+        while waiting and not self._impatient.wait(_AGAIN_S):
             try:
                 self._journal.append(owed)
             except OSError:
@@ -192,6 +201,9 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             result = change.work(self._connection)
             self._connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            _roll_back(self._connection)
+            _settle(change.done, error=StateUnusable(f"the state file cannot be written: {error}"))
         except BaseException as error:  # noqa: BLE001 - whatever went wrong belongs to the waiter
             _roll_back(self._connection)
             _settle(change.done, error=error)
