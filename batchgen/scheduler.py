@@ -116,6 +116,10 @@ class _Post:
     task: asyncio.Task[Job] | None = None
 
 
+class _PriceRose(Exception):
+    """What is to be reserved for a row rose over the budget since the row was chosen; nothing was sent."""
+
+
 class Scheduler:
     """Carries every live and pending row of a state file to its end."""
 
@@ -329,11 +333,18 @@ class Scheduler:
             self._closed_models[job.model] = reason
             self._blame(Cause.BUDGET, reason)
             return False
-        if may_reserve(self.state.tally.money, price_micro + sum(self._held.values()), self.limits.budget_micro):
-            self._held[job.key] = price_micro
+        if self._hold(job, price_micro):
             return True
         self._stopped(RunStopped(Cause.BUDGET, f"row {job.row_id} would go over the budget"))
         return False
+
+    def _hold(self, job: Job, price_micro: int) -> bool:
+        """Keep *price_micro* for *job*, in place of what was kept for it, if the budget allows that."""
+        others = sum(self._held.values()) - self._held.get(job.key, 0)
+        if not may_reserve(self.state.tally.money, price_micro + others, self.limits.budget_micro):
+            return False
+        self._held[job.key] = price_micro
+        return True
 
     def _price(self, job: Job) -> int | None:
         price = self._prices.get(job.model)
@@ -399,9 +410,10 @@ class Scheduler:
             raise
 
     async def _post(self, post: _Post) -> Job:
-        price_micro = self._price(post.job)
-
         async def write_intent() -> None:
+            price_micro = self._price(post.job)
+            if price_micro is not None and not self._hold(post.job, price_micro):
+                raise _PriceRose
             post.intent_begun = True
             post.job = await self._record(post.job, Intent(self._now(), price_micro))
             self._held.pop(post.job.key, None)
@@ -412,6 +424,8 @@ class Scheduler:
         except InputChanged as changed:
             self._not_sendable[post.job.key] = str(changed)
             self.ending.notes.append(f"row {post.job.row_id} was not sent: {changed}")
+            return post.job
+        except _PriceRose:  # a cost above the list came while this row waited for a connection
             return post.job
         except asyncio.CancelledError:
             if post.job.state is State.SUBMITTING:
