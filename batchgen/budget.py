@@ -74,8 +74,8 @@ NOTHING = Money()
 def money(job: Job) -> Money:
     """What *job* adds to the folder's account.
 
-    Reserved until it ends; then the measured cost, or the estimate until that comes, for everything that was
-    accepted. A doubtful attempt that was released or given up stays possibly charged for good.
+    Reserved until its files are here, then charged: at the measured cost, or at the estimate until that comes, for
+    everything that was accepted. A doubtful attempt that was released or given up stays possibly charged for good.
     """
     if job.state is State.PENDING or job.billed is Billed.NO:
         return NOTHING
@@ -85,7 +85,7 @@ def money(job: Job) -> Money:
     if job.billed is Billed.POSSIBLY:
         return Money(possibly=price)
     if job.state in RESERVED:
-        return Money(reserved=max(price, job.estimate_micro or 0))
+        return Money(reserved=price)
     return Money(charged=price)
 
 

@@ -51,7 +51,7 @@ def test_dollars_and_micro_dollars_are_the_same_money(amount: int) -> None:
         (State.SUBMITTING, {"estimate_micro": 40}, Money(reserved=40)),
         (State.IN_DOUBT, {"estimate_micro": 40}, Money(reserved=40)),
         (State.SUBMITTED, {"estimate_micro": 40}, Money(reserved=40)),
-        (State.READY, {"estimate_micro": 40, "cost_micro": 30}, Money(reserved=40)),
+        (State.READY, {"estimate_micro": 40, "cost_micro": 30}, Money(reserved=30)),
         (State.READY, {"estimate_micro": 40, "cost_micro": 50}, Money(reserved=50)),
         (State.COLLECTED, {"estimate_micro": 40}, Money(charged=40)),
         (State.COLLECTED, {"estimate_micro": 40, "cost_micro": 30}, Money(charged=30)),

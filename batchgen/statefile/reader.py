@@ -20,7 +20,7 @@ SELECT
   COALESCE(SUM(CASE WHEN state NOT IN ('submitting','in_doubt','submitted','ready') AND billed IS NOT 'possibly'
     THEN COALESCE(cost_micro, estimate_micro) END), 0),
   COALESCE(SUM(CASE WHEN state IN ('submitting','in_doubt','submitted','ready')
-    THEN MAX(COALESCE(cost_micro, estimate_micro), COALESCE(estimate_micro, 0)) END), 0),
+    THEN COALESCE(cost_micro, estimate_micro) END), 0),
   COALESCE(SUM(CASE WHEN billed = 'possibly' THEN COALESCE(cost_micro, estimate_micro) END), 0),
   COALESCE(SUM(cost_micro IS NULL AND estimate_micro IS NULL), 0)
 FROM jobs WHERE state <> 'pending' AND billed IS NOT 'no'
