@@ -7,7 +7,7 @@ import io
 import json
 import os
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def faulty(field: Field) -> Iterator[tuple[str, Any]]:
         yield "maxItems", [URL] * (field["maxItems"] + 1)
 
 
-def told(folder: Path, rows: list[Mapping[str, Any]], model_id: str) -> tuple[list[Row], list[Problem]]:
+def told(folder: Path, rows: Sequence[Mapping[str, Any]], model_id: str) -> tuple[list[Row], list[Problem]]:
     """What reading a manifest of *rows* brings: the rows that are right, and the problems of the others."""
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps({**row, "model": model_id}) + "\n" for row in rows), "utf-8")
@@ -152,7 +152,7 @@ async def test_each_rule_of_each_model_takes_the_file_inside_its_limit_and_refus
     schema = known(model_id)
     files = on_both_sides(tmp_path, rule, bound)
     if rule.startswith(("width_", "height_")):  # the file's other side must not break the rule about its shape
-        files = tuple(square(file, rule) for file in files)
+        files = square(files[0], rule), square(files[1], rule)
     many = schema.media_fields[name].many
     base = {key: fitting(schema.fields[key]) for key in schema.required}
     rows = [
@@ -178,7 +178,10 @@ def square(file: Path, rule: str) -> Path:
 
 # ── through the command ─────────────────────────────────────────────────────────────────────────────────
 
-COLUMNS = "id,model,text,images,image_size,sequential_image_generation_options,seed,priority,meta.series".split(",")
+COLUMNS = (
+    "id", "model", "text", "images", "image_size", "sequential_image_generation_options", "seed", "priority",
+    "meta.series",
+)  # fmt: skip
 
 
 def row(number: int, **changed: str) -> list[str]:
@@ -266,7 +269,11 @@ def test_ten_thousand_rows_with_forty_faults_of_twenty_kinds_are_told_of_exactly
 
 
 def test_the_providers_own_example_is_refused_for_its_empty_list(tmp_path: Path, server: Server) -> None:
-    example = {"text": "Generate 3 images of a beautiful sunset", "images": [], "sequential_image_generation_options": 3}
+    example = {
+        "text": "Generate 3 images of a beautiful sunset",
+        "images": [],
+        "sequential_image_generation_options": 3,
+    }
     manifest = tmp_path / "example.jsonl"
     manifest.write_text(json.dumps({"id": "example", **example}) + "\n")
     ended = Batchgen(tmp_path, server.url)("plan", manifest, "--json")
