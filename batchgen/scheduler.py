@@ -49,6 +49,7 @@ from batchgen.pacing import (
     InFlight,
     Lag,
     PollPolicy,
+    SameCauseBreaker,
 )
 from batchgen.providers.contract import (
     AccountBlocked,
@@ -161,6 +162,7 @@ class Scheduler:
         self._to_look_at: set[int] = set()
         self._all_sent = False
         self._closed_models: dict[str, str] = {}
+        self._same_cause = SameCauseBreaker()
         self._not_sendable: dict[int, str] = {}
         self._carried: set[int] = set()
         self._in_flight: set[int] = set()
@@ -234,7 +236,7 @@ class Scheduler:
     @property
     def rows_unsent(self) -> bool:
         """Whether rows stay pending that this run was to send."""
-        return bool(self._not_sendable)
+        return bool(self._not_sendable or self._same_cause.closed)
 
     @property
     def rows_left(self) -> int:
@@ -266,6 +268,9 @@ class Scheduler:
                 await self._wait_changed(None)
             elif (again_at := self._again_at()) is not None:
                 await self._wait_changed(max(again_at - now, 0.01))
+            elif self._same_cause.trying:
+                self.waiting_for = "a trial row, since many ended for one cause: " + self._same_cause.causes
+                await self._wait_changed(_TICK_S)
             else:
                 return
 
@@ -277,6 +282,7 @@ class Scheduler:
             return
         self._in_flight.add(job.key)
         self._sending.add(job.key)
+        self._same_cause.sent(job.model, job.key)
         self._sent_rows += 1
         self._start(job)
 
@@ -312,7 +318,8 @@ class Scheduler:
         if self.limits.rows is not None and self._sent_rows >= self.limits.rows:
             return None
         left_out = [*self._carried, *self._not_sendable]
-        found = self.state.reader.next_pending(1, by, left_out, self._closed_models, self._only)
+        closed = [*self._closed_models, *self._same_cause.closed]
+        found = self.state.reader.next_pending(1, by, left_out, closed, self._only)
         return found[0] if found else None
 
     def _again_at(self) -> float | None:
@@ -370,6 +377,7 @@ class Scheduler:
                 if job.state is not State.SUBMITTED:
                     self._free_slot(job)
                 self._wake()
+                self._judge(job)
                 if job.state is before.state:
                     self._sent_rows -= job.state is State.PENDING
                     return
@@ -390,6 +398,20 @@ class Scheduler:
             self._collecting.discard(job.key)
             self._unheard.discard(job.key)
             self._wake()
+
+    def _judge(self, job: Job) -> None:
+        """Tell the breaker of rows that end for one cause how *job* stands."""
+        if job.state in (State.READY, State.COLLECTED):
+            self._same_cause.succeeded(job.model)
+        elif job.state is State.FAILED:
+            cause = self._same_cause.failed(job.model, job.key, job.reason or "")
+            if cause is not None:
+                self.ending.notes.append(
+                    f"nothing more of {job.model} was sent: one row after another ended for one cause ({job.reason}); "
+                    "the others stay pending, mend the manifest and run again"
+                )
+        elif job.state is not State.SUBMITTED:
+            self._same_cause.undecided(job.model, job.key)
 
     async def _record(self, job: Job, event: Event) -> Job:
         return await self.state.record(job, event)

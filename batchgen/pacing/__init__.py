@@ -1,7 +1,7 @@
 """How fast, how often and when to stop trying. Pure: time and chance come in as arguments, in seconds."""
 
 from batchgen.pacing.backoff import Backoff
-from batchgen.pacing.breakers import BusyPause, ContactBreaker, DoubtBreaker
+from batchgen.pacing.breakers import BusyPause, ContactBreaker, DoubtBreaker, SameCauseBreaker
 from batchgen.pacing.contact import EXPIRED_AFTER_S, Contact
 from batchgen.pacing.inflight import AutoInFlight, FixedInFlight, InFlight
 from batchgen.pacing.polling import Crowd, Lag, LearnedPolling, PollPolicy, ProportionalPolling
@@ -21,4 +21,5 @@ __all__ = [
     "LearnedPolling",
     "PollPolicy",
     "ProportionalPolling",
+    "SameCauseBreaker",
 ]

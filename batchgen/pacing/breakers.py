@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from batchgen.pacing.backoff import Backoff
@@ -95,3 +96,86 @@ class BusyPause:
 
     def accepted(self) -> None:
         self.episodes = 0
+
+
+@dataclass(slots=True)
+class SameCauseBreaker:
+    """*most* rows of a model in a row that were refused or failed for one cause: a bad column costs a few jobs.
+
+    The model is closed then, but for one trial row at a time. Once any of its rows ends well, the model is open again;
+    when *trials* have ended for the same cause too, it stays closed in this run.
+    """
+
+    most: int = 8
+    trials: int = 3
+    _in_a_row: dict[str, tuple[str, int]] = field(default_factory=dict)
+    _closed: dict[str, str] = field(default_factory=dict)
+    _on_trial: dict[str, int | None] = field(default_factory=dict)
+    _trials_left: dict[str, int] = field(default_factory=dict)
+
+    def failed(self, model: str, key: int, reason: str) -> str | None:
+        """Row *key* was refused or failed. Answers with the cause if that closed *model* for good."""
+        cause = cause_of(reason)
+        if model in self._closed:
+            return self._trial_failed(model, key, cause)
+        before, times = self._in_a_row.get(model, (cause, 0))
+        times = times + 1 if before == cause else 1
+        self._in_a_row[model] = (cause, times)
+        if times < self.most:
+            return None
+        self._closed[model] = cause
+        self._on_trial[model] = None
+        self._trials_left[model] = self.trials
+        return None
+
+    def succeeded(self, model: str) -> None:
+        """A row of *model* ended well, whenever it was sent."""
+        self._in_a_row.pop(model, None)
+        self._closed.pop(model, None)
+        self._on_trial.pop(model, None)
+
+    def sent(self, model: str, key: int) -> None:
+        """Row *key* is being sent: in a closed model that is the trial."""
+        if self._on_trial.get(model, key) is None:
+            self._on_trial[model] = key
+
+    def undecided(self, model: str, key: int) -> None:
+        """Row *key* came back unsent, or nobody knows how it ended: another one may be tried."""
+        if self._on_trial.get(model) == key:
+            self._on_trial[model] = None
+
+    @property
+    def closed(self) -> dict[str, str]:
+        """Models that nothing is sent to now, and the cause: a trial is under way, or went wrong."""
+        return {model: cause for model, cause in self._closed.items() if self._on_trial.get(model, 0) is not None}
+
+    @property
+    def trying(self) -> bool:
+        """Whether a trial row decides on the rows that wait."""
+        return any(key is not None for key in self._on_trial.values())
+
+    @property
+    def causes(self) -> str:
+        return "; ".join(self._closed.values())
+
+    def _trial_failed(self, model: str, key: int, cause: str) -> str | None:
+        if self._on_trial.get(model) != key:  # sent before the model was closed
+            return None
+        if cause != self._closed[model]:
+            self.succeeded(model)  # it got further than the others: the count begins anew
+            self._in_a_row[model] = (cause, 1)
+            return None
+        self._trials_left[model] -= 1
+        if self._trials_left[model] > 0:
+            self._on_trial[model] = None
+            return None
+        del self._on_trial[model]
+        return cause
+
+
+_VARIES = re.compile(r"""https?://\S+|'[^']*'|"[^"]*"|[0-9a-f]{8,}(?:-[0-9a-f]+)*|\d+(?:\.\d+)?""", re.IGNORECASE)
+
+
+def cause_of(reason: str) -> str:
+    """*reason* without what differs from row to row: addresses, quoted values, ids and numbers."""
+    return " ".join(_VARIES.sub("…", reason).split()).lower()[:200]

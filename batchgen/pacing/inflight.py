@@ -78,7 +78,7 @@ _SURELY = 1.6
 """Some of those that started have ended unnoticed: this much of them stays below twice what runs."""
 
 _STEP = 4
-_GROWTH = 1.005
+_GROWTH, _GROWTH_SHARE = 0.2, 0.005
 
 
 @dataclass(slots=True)
@@ -134,7 +134,8 @@ class AutoInFlight:
         self._queue.seen_running(key)
         if self.knows:
             # Slowly: for a moment without a queue, all that ended unnoticed seem to run.
-            self._want = max(self._want, min(_BEHIND * self._queue.started, _GROWTH * self._want))
+            step = max(_GROWTH_SHARE * self._want, _GROWTH)
+            self._want = max(self._want, min(_BEHIND * self._queue.started, self._want + step))
         elif self._queue.started >= _PROBE * self.ceiling - _STEP and not self._queue.newest_waits:
             self._full = True  # the account runs more at once than we mean to take
 
