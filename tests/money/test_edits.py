@@ -128,7 +128,9 @@ async def test_only_changed_rows_are_sent_again_and_only_when_told(tmp_path: Pat
     async with serving_here(latency="fixed:100ms", concurrency=200) as server:
         for _ in range(4):
             limit = chance.randint(20, 60)
-            await ran(tmp_path, server.url, manifest=manifest.written(tmp_path), limit=limit, watch=_leave_soon, **_MANY)
+            await ran(
+                tmp_path, server.url, manifest=manifest.written(tmp_path), limit=limit, watch=_leave_soon, **_MANY
+            )
             for edit in chance.sample(_HARMLESS, 4):
                 manifest = edit(manifest, chance)
         assert server.posts < ROWS, "nothing was left to interrupt"

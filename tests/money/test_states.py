@@ -73,7 +73,7 @@ _saved = st.lists(
 ).map(tuple)
 _ids = st.uuids().map(str)
 
-EVENTS = {
+EVENTS: dict[type, st.SearchStrategy[Any]] = {
     Intent: st.builds(Intent, _times, _costs),
     Accepted: st.builds(Accepted, _times, _ids),
     Deferred: st.builds(Deferred, _times, _texts, _times),
@@ -153,14 +153,15 @@ class StateFileMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), row_ids=st.sets(st.sampled_from(ROWS), min_size=1))
     def legal_events_at_once(self, data: st.DataObject, row_ids: set[str]) -> None:
-        events = {}
+        events: dict[str, Event] = {}
         for row_id in sorted(row_ids):
             job = self.latest(row_id)
             kinds = [kind for state, kind in TRANSITIONS if state is job.state]
             if job.request_id is None:
                 kinds = [kind for kind in kinds if kind is not CostKnown]
             if kinds:
-                events[row_id] = data.draw(EVENTS[data.draw(st.sampled_from(kinds))])
+                event: Event = data.draw(EVENTS[data.draw(st.sampled_from(kinds))])
+                events[row_id] = event
         self._legal(events)
 
     def _legal(self, events: dict[str, Event]) -> None:
