@@ -14,6 +14,7 @@ from batchgen.catalogue import Catalogue
 from batchgen.links import expires_at
 from batchgen.manifest import ManifestError
 from batchgen.request import Problem, Row
+from batchgen.schema import ModelSchema
 from batchgen.schema.media import MediaCheck
 from batchgen.statefile import Asked, Reader, Scratch
 
@@ -74,14 +75,15 @@ def _take(
 
 
 def _asked(row: Row, catalogue: Catalogue) -> Asked:
-    outputs = catalogue.schema(row.model).outputs_asked(row.input)
-    return Asked(outputs, catalogue.units(row.model, row.input), _first_expiry(row, catalogue))
+    schema = catalogue.schema(row.model)
+    outputs, units = schema.outputs_asked(row.input), catalogue.units(row.model, row.input)
+    return Asked(outputs, units, _first_expiry(row, schema))
 
 
-def _first_expiry(row: Row, catalogue: Catalogue) -> float | None:
+def _first_expiry(row: Row, schema: ModelSchema) -> float | None:
     """When the first signed URL among the row's input files stops working, in Unix seconds."""
     expiries = []
-    for name in catalogue.schema(row.model).media_fields:
+    for name in schema.media_fields:
         value = row.input.get(name)
         for url in value if isinstance(value, list) else [value]:
             if isinstance(url, str) and "?" in url and (expiry := expires_at(url)) is not None:

@@ -32,6 +32,9 @@ class MediaField:
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
+    fields: Mapping[str, Mapping[str, Any]]
+    count_field: str | None
+    counts_left_out: Mapping[str, int]
     converters: Mapping[str, tuple[Convert, Fits]]
     media_fields: Mapping[str, MediaField]
     required: tuple[str, ...]
@@ -60,7 +63,7 @@ class ModelSchema:
     @property
     def fields(self) -> Mapping[str, Mapping[str, Any]]:
         """The input's properties by name, as the provider publishes them."""
-        return properties_of(self.input_schema)
+        return self._compiled.fields
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -160,16 +163,16 @@ class ModelSchema:
 
     def outputs_asked(self, request_input: Mapping[str, Any]) -> int:
         """How many outputs the request may be charged for: its count, else the default, else the maximum."""
-        for name in COUNT_FIELDS:
-            if name in self.fields:
-                return _count(request_input.get(name), self.fields[name])
-        return 1
+        name = self._compiled.count_field
+        return 1 if name is None else self._count(name, request_input)
 
     def seconds_asked(self, request_input: Mapping[str, Any]) -> int:
         """How many seconds of film or sound may be charged for: its duration, else the default or the maximum."""
-        if "duration" in self.fields:
-            return _count(request_input.get("duration"), self.fields["duration"])
-        return 1
+        return self._count("duration", request_input) if "duration" in self.fields else 1
+
+    def _count(self, name: str, request_input: Mapping[str, Any]) -> int:
+        count = _whole(request_input.get(name))
+        return self._compiled.counts_left_out[name] if count is None else count
 
 
 def from_catalogue_entry(
@@ -206,6 +209,11 @@ def _compile(schema: Mapping[str, Any]) -> _Compiled:
     required = [str(name) for name in schema.get("required") or ()]
     media = {name: found for name, of in properties.items() if (found := _media(of))}
     return _Compiled(
+        fields=properties,
+        count_field=next((name for name in COUNT_FIELDS if name in properties), None),
+        counts_left_out={
+            name: _count_left_out(properties[name]) for name in (*COUNT_FIELDS, "duration") if name in properties
+        },
         converters={name: (converter(of), quick_test(of)) for name, of in properties.items()},
         media_fields=media,
         required=tuple(name for name in required if name in properties),
@@ -229,12 +237,16 @@ def _media(of: Mapping[str, Any]) -> MediaField | None:
     return None
 
 
-def _count(value: Any, of: Mapping[str, Any]) -> int:
+def _count_left_out(of: Mapping[str, Any]) -> int:
+    """What a count may come to that a request leaves out: its default, else its maximum."""
     numbers = [option for option in of.get("enum") or () if isinstance(option, int)]
-    for candidate in (value, of.get("default"), of.get("maximum"), max(numbers, default=None)):
-        if isinstance(candidate, int | float | str) and str(candidate).isdigit():
-            return max(1, int(candidate))
-    return 1
+    found = map(_whole, (of.get("default"), of.get("maximum"), max(numbers, default=None)))
+    return next((count for count in found if count is not None), 1)
+
+
+def _whole(value: Any) -> int | None:
+    """*value* as a count of at least 1, if it is a whole number or spells one."""
+    return max(1, int(value)) if isinstance(value, int | float | str) and str(value).isdigit() else None
 
 
 def _price(value: Any) -> Decimal | None:

@@ -26,6 +26,7 @@ CREATE TABLE scratch (
 CREATE TABLE scratch_faulty (folded TEXT PRIMARY KEY, row_id TEXT NOT NULL, line INTEGER NOT NULL);
 CREATE TABLE scratch_files (path TEXT PRIMARY KEY, size_bytes INTEGER, mtime_ns INTEGER, sha256 TEXT);
 """
+_in_json = json.JSONEncoder(ensure_ascii=False).encode  # one for all rows: making it costs more than its work
 _INSERT = f"INSERT INTO scratch VALUES ({', '.join('?' * 16)})"
 
 # A row was accepted, or may have been, if its latest attempt is one of these.
@@ -130,10 +131,10 @@ class Scratch:
             folded(name),
             row.explicit_id,
             row.model,
-            json.dumps(row.input, ensure_ascii=False),
+            _in_json(row.input),
             json.dumps([asdict(file) for file in row.files]) if row.files else "[]",
             row.fingerprint,
-            json.dumps(row.meta, ensure_ascii=False) if row.meta else "{}",
+            _in_json(row.meta) if row.meta else "{}",
             row.priority,
             row.note,
             row.source,
