@@ -190,7 +190,7 @@ class Scheduler:
                 await self._feed()
                 self._all_sent = True
             await self._keep_learned()
-        except* asyncio.CancelledError:
+        except asyncio.CancelledError:
             await self._settle_posts()
             raise
         finally:
