@@ -170,6 +170,7 @@ class Scheduler:
         self._sending: set[int] = set()
         self._attempts_to_come = state.attempts_to_come
         self._posts: set[_Post] = set()
+        self._new_ids: dict[str, str] = {}
         self._held: dict[int, int] = {}
         self._unheard: set[int] = set()
         self._sent_rows = 0
@@ -466,7 +467,13 @@ class Scheduler:
             self._reach.failed(now, roll)
             self._check_reach(answer.reason)
             return post.job
+        if isinstance(answer, Taken) and (other := self._row_of(answer.request_id)) is not None:
+            answer = Lost(f"the answer holds {answer.request_id}, which is the request of row {other}")
+        if isinstance(answer, Taken):
+            self._new_ids[answer.request_id] = post.job.row_id
         post.job = await self._record(post.job, self._meaning(answer, now, roll))
+        if isinstance(answer, Taken):
+            self._new_ids.pop(answer.request_id)
         match answer:
             case Taken():
                 self._contact.account_is_right = True
@@ -492,6 +499,11 @@ class Scheduler:
             case Rejected():
                 self._reach.succeeded()
         return post.job
+
+    def _row_of(self, request_id: str) -> str | None:
+        """The row that has *request_id* already: a cache on the way may answer two POSTs alike."""
+        known = self.state.reader.job_of(request_id)
+        return self._new_ids.get(request_id) if known is None else known.row_id
 
     def _meaning(self, answer: SubmitAnswer, now: float, roll: float) -> Event:
         match answer:
