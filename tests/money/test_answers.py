@@ -188,3 +188,11 @@ async def _stop_after_1500_ms(scheduler: Scheduler) -> None:
     """Ends a run as Ctrl-C does."""
     await asyncio.sleep(1.5)
     scheduler.stop()
+
+
+async def test_an_id_that_another_row_has_already_leaves_the_row_in_doubt(tmp_path: Path) -> None:
+    async with answering(ACCEPTED) as server:  # a cache on the way answers every POST alike
+        report = await ran(tmp_path, server.base, rows=3, in_flight=3)
+        assert report.exit == 7
+        assert (report.rows[State.FAILED], report.rows[State.IN_DOUBT]) == (1, 2)
+        assert len(server.posts) == 3
