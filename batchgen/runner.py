@@ -57,6 +57,7 @@ from batchgen.statefile import (
     open_state,
     read_only,
 )
+from batchgen.token import NO_TOKEN, TokenMissing
 
 _POLLS_PER_MIN = 6_000.0
 _LOOPBACK_POLLS_PER_MIN = 120_000.0
@@ -182,9 +183,13 @@ async def run(manifest: Path, options: Options, consent: Consent, watch: Watch |
         provider = RunComfy(options.base, options.token or "")
         stack.push_async_callback(provider.close)
         with closing(Reader(read_only(folder.state) if folder.state.exists() else empty())) as known:
-            read = await _read(manifest, options, provider, known, stack)
+            read = await _read(manifest, options, provider if options.token else None, known, stack)
             if any(problem.severity == "error" for problem in read.problems):
                 raise InvalidManifest(read.plan(known))
+            if options.token is None:
+                raise TokenMissing(NO_TOKEN)
+            if options.only and (strangers := read.scratch.strangers(options.only)):
+                raise Refused(f"the manifest has no row {', '.join(strangers)}; nothing was sent")
         opened = await stack.enter_async_context(_open(folder, options, provider, read.catalogue))
         await opened.keep_budget()
         reader = opened.state.reader

@@ -10,6 +10,10 @@ from pathlib import Path
 from batchgen.exits import Exit, Refusal
 
 NAMES = ("RUNCOMFY_TOKEN", "RUNCOMFY_API_TOKEN", "RUNCOMFY_API_KEY")
+NO_TOKEN = (
+    f"no token: set {NAMES[0]} (or {NAMES[1]}, {NAMES[2]}, or {NAMES[0]}_FILE to a file that holds it); "
+    "keys are made on your RunComfy profile page"
+)
 
 
 class TokenMissing(Refusal):
@@ -31,10 +35,7 @@ def find_token(environ: Mapping[str, str] = os.environ) -> str:
             return _checked(_read(Path(file), f"{name}_FILE"), f"{name}_FILE")
     if (token := _from_official_cli(environ)) is not None:
         return _checked(token, "the RunComfy CLI's token file")
-    raise TokenMissing(
-        f"no token: set {NAMES[0]} (or {NAMES[1]}, {NAMES[2]}, or {NAMES[0]}_FILE to a file that holds it); "
-        "keys are made on your RunComfy profile page"
-    )
+    raise TokenMissing(NO_TOKEN)
 
 
 def _checked(token: str, origin: str) -> str:

@@ -59,12 +59,11 @@ def run(
     """Validate, show the bill, ask, submit, poll and collect. Run it again, and it resumes."""
     with refusals():
         from batchgen.runner import Options, run
-        from batchgen.token import find_token
 
         options = Options(
             out=out,
             api_base=api_base,
-            token=find_token(),
+            token=token_if_any(),  # an invalid manifest is told before a missing token
             in_flight=in_flight,
             downloads=downloads,
             submit_rate=submit_rate,

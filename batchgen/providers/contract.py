@@ -134,10 +134,11 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class NoNews:
-    """The question was not answered: it says nothing about the job."""
+    """The question was not answered: it says nothing about the job. *retry_after_s* is the provider's own hint."""
 
     reason: str
     contact: bool
+    retry_after_s: float | None = None
 
 
 StatusAnswer: TypeAlias = Waiting | Over | Unknown | NoNews | AccountBlocked

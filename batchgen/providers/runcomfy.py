@@ -45,6 +45,7 @@ BALANCE_BASE = "https://api.runcomfy.net"
 
 _BAD_ID, _NO_BALANCE, _BAD_ACCOUNT, _NOT_READY = 400001, 400002, 400004, 400005
 _NOT_YOURS, _NOT_FOUND = 403001, 404001
+_DOCUMENTED = frozenset({_BAD_ID, _NO_BALANCE, _BAD_ACCOUNT, _NOT_READY, _NOT_YOURS, _NOT_FOUND})
 
 _QUEUED = frozenset({"in_queue", "queued", "pending", "waiting"})
 _RUNNING = frozenset({"in_progress", "processing", "running", "starting"})
@@ -247,7 +248,7 @@ def _refused(answer: Answer) -> Unknown | AccountBlocked | NoNews | None:
     code = _error_code(answer)
     reason = _reason(answer)
     if answer.status >= 500 or answer.status == 429:
-        return NoNews(f"HTTP {answer.status}: {reason}", contact=True)
+        return NoNews(f"HTTP {answer.status}: {reason}", contact=True, retry_after_s=retry_after_s(answer.headers))
     if answer.status == 401 or code == _BAD_ACCOUNT:
         return AccountBlocked(Cause.TOKEN, reason)
     if answer.status in (403, 404) or code in (_NOT_FOUND, _NOT_YOURS, _BAD_ID):
@@ -268,7 +269,13 @@ def _request_id(body: Any) -> str | None:
 def _error_code(answer: Answer) -> int | None:
     if not isinstance(answer.body, dict):
         return None
-    code = answer.body.get("error_code", answer.body.get("code"))
+    if "error_code" in answer.body:
+        return _number(answer.body["error_code"])
+    code = _number(answer.body.get("code"))  # seen as well, and also used for other things
+    return code if code in _DOCUMENTED else None
+
+
+def _number(code: Any) -> int | None:
     if isinstance(code, str) and code.isascii() and code.isdigit():
         return int(code)
     return code if isinstance(code, int) and not isinstance(code, bool) else None
