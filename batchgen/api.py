@@ -7,8 +7,8 @@
     report = run("postcards.csv", Options(in_flight=40, budget_usd=25), yes=True)
     print(report.rows, report.exit)
 
-Token and API base come from the environment, as for the command line, unless the options hold them. What cannot be done raises a
-`Refusal` with the sentence that the command line would print.
+Token and API base come from the environment, as for the command line, unless the options hold them. What cannot be
+done raises a `Refusal` with the sentence that the command line would print.
 """
 
 from __future__ import annotations
