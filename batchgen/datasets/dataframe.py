@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from batchgen.datasets.columns import column, in_order, open_columns, record_of
 from batchgen.datasets.dataset import absent
-from batchgen.datasets.marks import MARKS, read_marks
+from batchgen.datasets.marks import read_marks
 from batchgen.job import State
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import Reader, StateUnusable, read_only
@@ -27,13 +27,14 @@ def records(out: str | Path) -> pd.DataFrame:
     folder = RunFolder.at(Path(out))
     if not folder.state.exists():
         raise StateUnusable(f"{folder.path} is not a run folder: it has no state.db")
-    marks = read_marks(folder.path / MARKS)
+    marks = read_marks(folder)
     lines, open_names = [], set()
     with closing(Reader(read_only(folder.state))) as reader:
         for job in reader.jobs([State.COLLECTED]):
             open_names |= open_columns(job)
             lines += [
-                record_of(job, index, file, marks.of(job.row_id, file.name)) for index, file in enumerate(job.saved)
+                record_of(job, index, file, marks.get((job.row_id, file.name, file.sha256), ""))
+                for index, file in enumerate(job.saved)
             ]
     dtypes = {"text": "str", "whole": "Int64", "decimal": "float64"}
     return pd.DataFrame({

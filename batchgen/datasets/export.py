@@ -20,8 +20,8 @@ from batchgen.datasets.choice import Choice
 from batchgen.datasets.columns import in_order
 from batchgen.datasets.dataset import DataSet, absent
 from batchgen.datasets.formats import Format, format_of
-from batchgen.datasets.ledger import Ledger, NotAnExport
-from batchgen.datasets.marks import MARKS, read_marks
+from batchgen.datasets.ledger import Ledger, NotAnExport, claim
+from batchgen.datasets.marks import read_marks
 from batchgen.datasets.planning import Plan, plan_round
 from batchgen.datasets.splits import read_split
 from batchgen.datasets.survey import Survey, survey
@@ -30,7 +30,6 @@ from batchgen.exits import Refusal
 from batchgen.runfolder import RunFolder
 from batchgen.schema import did_you_mean
 from batchgen.statefile import Reader, StateUnusable, read_only
-from batchgen.statefile.lock import Lock
 
 
 class NothingToExport(Refusal):
@@ -89,15 +88,15 @@ def _export(folder: RunFolder, reader: Reader, dest: Path, settings: Settings, m
     if not found.outputs:
         raise NothingToExport(f"{folder.path} has nothing collected yet")
     plan = _plan(settings, made, found)
-    ledger = Ledger(dest, asdict(settings), found.pairs)
-    plan = replace(plan, pairs=ledger.contents.pairs)
-    _refuse_other_run(reader, ledger, dest)
-    lock = Lock(ledger.lock)
+    lock = claim(dest)
     try:
+        ledger = Ledger(dest, asdict(settings), found.pairs)
+        plan = replace(plan, pairs=ledger.contents.pairs)
+        _refuse_other_run(reader, ledger, dest)
         if ledger.contents.written < ledger.contents.rounds:  # before new columns come in
             made.write(DataSet(folder, reader, dest, ledger, settings.embed))
         before = ledger.total
-        left_out = plan_round(folder, reader, read_marks(folder.path / MARKS), ledger, plan)
+        left_out = plan_round(folder, reader, read_marks(folder), ledger, plan)
         reader.connection.rollback()
         if ledger.is_new:
             raise NothingToExport(f"no output was chosen: {_reasons(left_out)}; {ledger.left_out} names each")

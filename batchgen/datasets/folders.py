@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 
-from batchgen.datasets.columns import Record
+from batchgen.datasets.columns import Record, as_json
 from batchgen.datasets.dataset import DataSet
 from batchgen.datasets.features import Feature, media, table_features
 from batchgen.datasets.ledger import Item
@@ -35,7 +34,7 @@ def write_folder(data: DataSet) -> None:
         with whole_file(root / "metadata.jsonl") as stream:
             for item in data.items(split):
                 line = _file_names(data, item) | data.line(item)
-                stream.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+                stream.write(as_json(line).encode() + b"\n")
         sync_folder(root)
 
 

@@ -15,13 +15,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from batchgen.datasets.columns import Record
+from batchgen.datasets.columns import Record, as_json
 from batchgen.datasets.sources import Source
 from batchgen.datasets.whole import whole_file
 from batchgen.exits import Refusal
 from batchgen.runfolder import RunFolder, sync_folder, write_whole
+from batchgen.statefile.lock import Lock
 
 _VERSION = 1
+_LEDGER = ".batchgen"
 
 
 class NotAnExport(Refusal):
@@ -75,11 +77,25 @@ class Contents:
     version: int = _VERSION
 
 
+def claim(dest: Path) -> Lock:
+    """The lock that keeps two exports out of one destination, which is made if need be.
+
+    Raises NotAnExport for a place that holds anything but a data set of ours, and FolderInUse.
+    """
+    if dest.exists() and not dest.is_dir():
+        raise NotAnExport(f"{dest} is a file; name a folder")
+    folder = dest / _LEDGER
+    if not folder.exists() and dest.exists() and any(dest.iterdir()):
+        raise NotAnExport(f"{dest} holds files that are no data set of ours; name a new or an empty folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    return Lock(RunFolder(folder))
+
+
 class Ledger:
-    """The ledger of one destination. Raises NotAnExport for a folder that holds anything but a data set of ours."""
+    """The ledger of one claimed destination. Raises NotAnExport if it was made with other settings."""
 
     def __init__(self, dest: Path, settings: Mapping[str, Any], pairs: bool) -> None:
-        self.folder = dest / ".batchgen"
+        self.folder = dest / _LEDGER
         self._path = self.folder / "export.json"
         if self._path.exists():
             told = json.loads(self._path.read_text("utf-8"))
@@ -88,17 +104,7 @@ class Ledger:
             self.contents = Contents(**told)
             self._refuse_other(dest, settings)
         else:
-            if dest.exists() and not dest.is_dir():
-                raise NotAnExport(f"{dest} is a file; name a folder")
-            if dest.exists() and any(path.name != ".batchgen" for path in dest.iterdir()):
-                raise NotAnExport(f"{dest} holds files that are no data set of ours; name a new or an empty folder")
             self.contents = Contents(settings, pairs)
-        self.folder.mkdir(parents=True, exist_ok=True)
-
-    @property
-    def lock(self) -> RunFolder:
-        """Names the lock that keeps two exports out of one destination."""
-        return RunFolder(self.folder)
 
     @property
     def is_new(self) -> bool:
@@ -187,7 +193,7 @@ class Round:
         told: dict[str, Any] = {"number": item.number, "shard": item.shard, "record": item.record}
         if item.source is not None:
             told["source"] = asdict(item.source)
-        stream.write(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+        stream.write(as_json(told).encode() + b"\n")
         self.items[item.split] = self.items.get(item.split, 0) + 1
         self.shards[item.split] = item.shard + 1
         self.extensions[item.extension] = item.kind

@@ -15,7 +15,7 @@ from batchgen.datasets.whole import Original, whole_file
 from batchgen.runfolder import sync_folder
 
 _GROUP_ROWS = 1_000
-_GROUP_BYTES = 64 << 20
+_GROUP_BYTES = 16 << 20
 """A row group is what is held in memory at once, and what a reader fetches at once."""
 
 

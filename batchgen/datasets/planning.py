@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import BinaryIO
 
 from batchgen.datasets.captions import Caption
 from batchgen.datasets.choice import Choice, LeftOut, Seen
-from batchgen.datasets.columns import Record, record_of
+from batchgen.datasets.columns import Record, as_json, record_of
 from batchgen.datasets.dataset import place_of
 from batchgen.datasets.ledger import Item, Ledger
 from batchgen.datasets.marks import Marks
@@ -75,7 +74,7 @@ def plan_round(folder: RunFolder, reader: Reader, marks: Marks, ledger: Ledger, 
 def _collected(reader: Reader, marks: Marks) -> Iterator[tuple[Job, Record]]:
     for job in reader.jobs([State.COLLECTED]):
         for index, file in enumerate(job.saved):
-            yield job, record_of(job, index, file, marks.of(job.row_id, file.name))
+            yield job, record_of(job, index, file, marks.get((job.row_id, file.name, file.sha256), ""))
 
 
 def _why_not(
@@ -105,7 +104,7 @@ def _finish(record: Record, plan: Plan) -> None:
 def _tell(stream: BinaryIO, record: Record, why: LeftOut) -> None:
     told = {name: record[name] for name in ("row_id", "attempt", "output", "file", "sha256")}
     told |= {"reason": why.reason, "detail": why.detail}
-    stream.write(json.dumps(told, ensure_ascii=False).encode() + b"\n")
+    stream.write(as_json(told).encode() + b"\n")
 
 
 class _Shards:

@@ -36,6 +36,7 @@ def contact_sheet(data: DataSet, items: Sequence[Item]) -> bytes | None:
     """The pictures of *items* side by side, as a JPEG; None if there is none."""
     from PIL import Image, ImageOps
 
+    Image.MAX_IMAGE_PIXELS = None  # each was measured and decoded when it was collected
     places = [place_of(data.folder, item.record) for item in items if item.kind == "image"]
     places = [place for place in places if os.path.exists(place)]
     if not places:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 
+from batchgen.datasets.columns import as_json
 from batchgen.datasets.dataset import DataSet
 from batchgen.datasets.features import Feature, table_features
 from batchgen.datasets.whole import whole_file
@@ -16,7 +16,7 @@ def write_jsonl(data: DataSet) -> None:
     for split in data.splits:
         with whole_file(data.dest / f"{split}.jsonl") as stream:
             for item in data.items(split):
-                stream.write(json.dumps(data.line(item), ensure_ascii=False).encode() + b"\n")
+                stream.write(as_json(data.line(item)).encode() + b"\n")
     sync_folder(data.dest)
 
 

@@ -16,7 +16,6 @@ import pytest
 from batchgen.datasets.captions import NotACaption, caption
 from batchgen.datasets.choice import Choice
 from batchgen.datasets.columns import in_order
-from batchgen.datasets.marks import MarksUnreadable, read_marks
 from batchgen.datasets.splits import NotASplit, read_split, split_of
 from batchgen.datasets.where import Condition, NotACondition
 from batchgen.exits import Refusal
@@ -136,25 +135,23 @@ def test_a_caption_is_a_column_or_a_confined_template() -> None:
 def test_marks_choose_and_the_last_word_counts(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(run.out, out)
-    marks = [
-        {"row": "edit-000", "file": "images-00.png", "mark": "accepted"},
-        {"row": "edit-001", "mark": "accepted"},
-        {"row": "edit-002", "mark": "accepted"},
-        {"row": "edit-002", "mark": "rejected"},
-        {"row": "edit-003", "mark": "accepted"},
-        {"row": "edit-003", "mark": None},
-    ]
-    (out / "marks.jsonl").write_text("".join(json.dumps(mark) + "\n" for mark in marks) + '{"row": "edi')
+    for number, index, mark in [(0, 0, "accepted"), (1, 1, "accepted"), (2, 0, "rejected"), (3, 0, "accepted")]:
+        marked(run, out, f"edit-{number:03d}", index, mark)
+    marked(run, out, "edit-003", 0, "none")
+    with (out / "marks.jsonl").open("a") as stream:
+        stream.write('{"row": "edit-004", "file": "images-00.png", "sha256": "0", "mark": "accepted"}\n{"row": "edi')
     told = Run(out, run.command, run.server).export(tmp_path / "data", "jsonl", where="review == 'accepted'")
     lines = [json.loads(line) for line in (tmp_path / "data/train.jsonl").read_text().splitlines()]
-    assert [(line["row_id"], line["output"]) for line in lines] == [("edit-000", 0), ("edit-001", 0), ("edit-001", 1)]
-    assert told.left_out == {"where": 81}
+    assert [(line["row_id"], line["output"]) for line in lines] == [("edit-000", 0), ("edit-001", 1)]
+    assert told.left_out == {"where": 82}
 
 
-def test_a_line_that_is_no_mark_is_named(tmp_path: Path) -> None:
-    (tmp_path / "marks.jsonl").write_text('{"row": "a", "mark": "accepted"}\n[1]\n')
-    with pytest.raises(MarksUnreadable, match=r"marks\.jsonl:2"):
-        read_marks(tmp_path / "marks.jsonl")
+def marked(run: Run, out: Path, row_id: str, index: int, mark: str) -> None:
+    """Mark an output as the page does."""
+    file = run.sidecars()[row_id]["files"][index]
+    with (out / "marks.jsonl").open("a") as stream:
+        told = {"at": 1.0, "row": row_id, "file": file["name"], "sha256": file["sha256"], "mark": mark}
+        stream.write(json.dumps(told) + "\n")
 
 
 def test_the_first_output_of_each_row(run: Run, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 import yaml
 
 from batchgen.datasets import Settings, export
-from batchgen.datasets.ledger import NotAnExport
+from batchgen.datasets.ledger import NotAnExport, claim
 from batchgen.exits import Exit, Refusal
 from batchgen.statefile import StateUnusable
 from tests.datasets.conftest import EDIT, PICTURE, Run
@@ -66,6 +68,27 @@ def test_other_peoples_files_and_the_run_folder_are_left_alone(run: Run, tmp_pat
         run.export(run.out / "data", "jsonl")
     with pytest.raises(StateUnusable):
         export(tmp_path, tmp_path / "data", Settings("jsonl"))
+
+
+def test_two_exports_keep_out_of_one_destination(run: Run, tmp_path: Path) -> None:
+    lock = claim(tmp_path / "data")
+    try:
+        ended = run.command("export", run.out, tmp_path / "data", "--to", "jsonl")
+    finally:
+        lock.release()
+    assert ended.exit == Exit.FOLDER_IN_USE
+    run.export(tmp_path / "data", "jsonl")
+
+
+def test_parquet_without_its_extra_names_it(run: Run, tmp_path: Path) -> None:
+    code = (
+        "import sys\nsys.modules['pyarrow'] = None\nfrom batchgen.cli import main\n"
+        f"sys.argv = ['batchgen', 'export', {str(run.out)!r}, {str(tmp_path / 'data')!r}, '--to', 'parquet']\nmain()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == Exit.USAGE
+    assert "pip install 'batchgen-runner[parquet]'" in ended.stderr
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_choice_that_leaves_nothing_says_why(run: Run, tmp_path: Path) -> None:
