@@ -12,6 +12,7 @@ from batchgen.budget import Money, Price, cost_report, dollars, micro, usd
 from batchgen.catalogue import Catalogue
 from batchgen.exits import Refusal
 from batchgen.history import Measured
+from batchgen.pacing import CEILING, START, Measure, time_left_s
 from batchgen.request import Problem
 from batchgen.schema import ModelSchema
 from batchgen.statefile import Judgement, Reader, Rows, Scope, Scratch, expiring_inputs, judge
@@ -131,8 +132,8 @@ class Refused(Refusal):
     """The run would send something it must not send unasked. Nothing was sent. Says what allows it."""
 
 
-_AUTO_GUESS = 20
-"""Jobs run at once, for a forecast, until a run has learned how many they are."""
+_AUTO = (START, CEILING)
+"""Jobs run at once, fewest and most, until a run has learned how many they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,18 +204,20 @@ def _expected_bytes(judgement: Judgement, history: Mapping[str, Measured]) -> in
 
 
 def _expected_s(judgement: Judgement, around: Circumstances) -> tuple[float, float] | None:
-    """From the account's own job times: at best all slots are always busy, at worst a third of the time is lost."""
-    total_s = 0.0
-    longest_s = 0.0
+    """From the account's own job times; how widely they spread is not kept, and taken to be wide."""
+    total_s, known = 0.0, []
     for model, rows in judgement.models.items():
         if not rows.to_send:
             continue
         if (each_s := around.history.get(model, Measured()).job_s) is None:
             return None
         total_s += each_s * rows.to_send
-        longest_s = max(longest_s, each_s)
-    best_s = max(total_s / (around.in_flight or _AUTO_GUESS), longest_s)
-    return best_s, best_s * 1.5 + longest_s
+        known.append(around.history[model].jobs)
+    to_send = judgement.all.to_send
+    if not known:
+        return 0.0, 0.0
+    slots = _AUTO if around.in_flight is None else (around.in_flight, around.in_flight)
+    return time_left_s(Measure(min(known), total_s / to_send), to_send, 0, slots)
 
 
 def is_part_of(path: Path, out: Path) -> bool:

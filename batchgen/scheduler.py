@@ -48,8 +48,11 @@ from batchgen.pacing import (
     FixedInFlight,
     InFlight,
     Lag,
+    Measure,
     PollPolicy,
+    Range,
     SameCauseBreaker,
+    time_left_s,
 )
 from batchgen.providers.contract import (
     AccountBlocked,
@@ -82,6 +85,8 @@ IN_FLIGHT_LEARNED, POLLING_LEARNED = "in_flight_learned", "polling_learned"
 _ASKS_BEFORE_BELIEVING = 3
 _KEEP_LEARNED_S = 60.0
 _LOOK_S = 0.05
+_LONGEST_HINT_S = 300.0
+_FORECAST_AFTER = 5
 _TICK_S = 1.0
 
 
@@ -161,6 +166,7 @@ class Scheduler:
         self._slots = _slots(limits.in_flight, state.reader.meta(IN_FLIGHT_LEARNED))
         self._to_look_at: set[int] = set()
         self._all_sent = False
+        self._ages = Measure()
         self._closed_models: dict[str, str] = {}
         self._same_cause = SameCauseBreaker()
         self._not_sendable: dict[int, str] = {}
@@ -245,6 +251,17 @@ class Scheduler:
         counts = self.state.tally.counts
         live = counts[State.SUBMITTING] + counts[State.SUBMITTED] + counts[State.READY]
         return live + (0 if self._no_more_submits else counts[State.PENDING])
+
+    @property
+    def left_s(self) -> Range | None:
+        """When the last job will have ended, in seconds from now; None until a few have."""
+        if self._ages.count < _FORECAST_AFTER:
+            return None
+        in_flight = len(self._in_flight)
+        most = self._slots.limit
+        return time_left_s(
+            self._ages, max(self.rows_left - in_flight, 0), in_flight, (min(in_flight or most, most), most)
+        )
 
     @property
     def received_bytes(self) -> int:
@@ -542,6 +559,7 @@ class Scheduler:
             if event is not None:
                 if fresh and asked.ended_s is not None:
                     self._polling.ended(job.model, asked.ended_s, asked.alive_s)
+                    self._ages.add(asked.ended_s)
                 return await self._measured(job, event)
             nap_s = self._nap_s(job, asked)
             if not 0 < asked.unanswered < self._contact.sure_after:  # else it is not known yet what the answer means
@@ -549,7 +567,7 @@ class Scheduler:
 
     def _nap_s(self, job: Job, asked: _Asked) -> float:
         if asked.unanswered:
-            return _POLL_TROUBLE.delay_s(asked.unanswered, self._random.random())
+            return max(_POLL_TROUBLE.delay_s(asked.unanswered, self._random.random()), asked.hint_s)
         if asked.over is not None or job.ended_at is not None:
             return 1.0 + asked.hollow
         return self._polling.next_poll_s(job.model, self._age_s(job), self._crowd(), self._random.random())
@@ -635,7 +653,8 @@ class Scheduler:
         match answer:
             case AccountBlocked(cause, reason):
                 raise RunStopped(cause, reason)
-            case NoNews(reason, contact):
+            case NoNews(reason, contact, retry_after_s):
+                asked.hint_s = min(retry_after_s or 0.0, _LONGEST_HINT_S)
                 if not contact:
                     self._reach.failed(self._now(), self._random.random())
                     self._check_reach(reason)
@@ -797,6 +816,7 @@ class _Asked:
     hollow: int = 0
     alive_s: float = 0.0
     ended_s: float | None = None
+    hint_s: float = 0.0
 
 
 def _slots(in_flight: int | None, learned: str | None) -> InFlight:

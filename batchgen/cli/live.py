@@ -58,8 +58,8 @@ def progress(scheduler: Scheduler, pace: Pace) -> str:
     parts = []
     if rate > 0:
         parts.append(f"{rate:.2f} rows/s" if rate < 10 else f"{rate:.0f} rows/s")
-        if left := scheduler.rows_left:
-            parts.append(f"about {duration(left / rate)} left")
+    if scheduler.rows_left and (left_s := scheduler.left_s) is not None:
+        parts.append(f"{duration(left_s[0])} to {duration(left_s[1])} left")
     spent = dollars(usd(tally.money.committed))
     budget_micro = scheduler.limits.budget_micro
     parts.append(spent if budget_micro is None else f"{spent} of {dollars(usd(budget_micro))}")

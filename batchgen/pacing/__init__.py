@@ -3,11 +3,14 @@
 from batchgen.pacing.backoff import Backoff
 from batchgen.pacing.breakers import BusyPause, ContactBreaker, DoubtBreaker, SameCauseBreaker
 from batchgen.pacing.contact import EXPIRED_AFTER_S, Contact
-from batchgen.pacing.inflight import AutoInFlight, FixedInFlight, InFlight
+from batchgen.pacing.forecast import Measure, Range, time_left_s
+from batchgen.pacing.inflight import CEILING, START, AutoInFlight, FixedInFlight, InFlight
 from batchgen.pacing.polling import Crowd, Lag, LearnedPolling, PollPolicy, ProportionalPolling
 
 __all__ = [
+    "CEILING",
     "EXPIRED_AFTER_S",
+    "START",
     "AutoInFlight",
     "Backoff",
     "BusyPause",
@@ -19,7 +22,10 @@ __all__ = [
     "InFlight",
     "Lag",
     "LearnedPolling",
+    "Measure",
     "PollPolicy",
     "ProportionalPolling",
+    "Range",
     "SameCauseBreaker",
+    "time_left_s",
 ]
