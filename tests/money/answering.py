@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,12 +20,15 @@ ACCEPTED = reply(200, {"request_id": ID})
 class AnsweringServer(RawServer):
     """`replies` are for POSTs only, the last one stands for all that follow; each answer takes *takes_s*.
 
-    `open_after` is how many other POSTs were open at the end of each one.
+    `open_after` is how many other POSTs were open at the end of each one, `arrived_at` when each one came (seconds
+    of the monotonic clock). `third_post` is set once three have come.
     """
 
     takes_s: float = 0.0
     open_posts: int = 0
     open_after: list[int] = field(default_factory=list)
+    arrived_at: list[float] = field(default_factory=list)
+    third_post: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -46,6 +50,9 @@ class AnsweringServer(RawServer):
 
     async def _post_answer(self) -> Reply:
         self.open_posts += 1
+        self.arrived_at.append(time.monotonic())
+        if len(self.arrived_at) >= 3:
+            self.third_post.set()
         await asyncio.sleep(self.takes_s)
         self.open_posts -= 1
         self.open_after.append(self.open_posts)
