@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +84,13 @@ def export(out: str | Path, dest: str | Path, settings: Settings) -> Told:
 
 def _export(folder: RunFolder, reader: Reader, dest: Path, settings: Settings, made: Format) -> Told:
     reader.connection.execute("BEGIN")  # one view of a run that may go on meanwhile
-    found = survey(reader, made.kinds if made.copies else frozenset())
+    found = survey(reader)
     if not found.outputs:
         raise NothingToExport(f"{folder.path} has nothing collected yet")
     plan = _plan(settings, made, found)
     lock = claim(dest)
     try:
-        ledger = Ledger(dest, asdict(settings), found.pairs)
-        plan = replace(plan, pairs=ledger.contents.pairs)
+        ledger = Ledger(dest, asdict(settings))
         _refuse_other_run(reader, ledger, dest)
         if ledger.contents.written < ledger.contents.rounds:  # before new columns come in
             made.write(DataSet(folder, reader, dest, ledger, settings.embed))
@@ -124,7 +123,7 @@ def _plan(settings: Settings, made: Format, found: Survey) -> Plan:
         shares=read_split(settings.split),
         group_by=settings.group_by,
         shard_bytes=settings.shard_size,
-        pairs=False,
+        copies=made.copies,
         empty={name: absent(name) for name in found.open_columns},
     )
 

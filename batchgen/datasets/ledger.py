@@ -62,11 +62,11 @@ class Item:
 class Contents:
     """What `export.json` says: how the data set is made, and what all its rounds have brought so far.
 
-    *written* counts the rounds whose files are all in place. *extensions* are kinds of media by file extension.
+    *pairs*: its first round had edits with their sources, and so it has a place for them. *written* counts the rounds
     """
 
     settings: Mapping[str, Any]
-    pairs: bool
+    pairs: bool = False
     rounds: int = 0
     written: int = 0
     items: dict[str, int] = field(default_factory=dict)
@@ -94,7 +94,7 @@ def claim(dest: Path) -> Lock:
 class Ledger:
     """The ledger of one claimed destination. Raises NotAnExport if it was made with other settings."""
 
-    def __init__(self, dest: Path, settings: Mapping[str, Any], pairs: bool) -> None:
+    def __init__(self, dest: Path, settings: Mapping[str, Any]) -> None:
         self.folder = dest / _LEDGER
         self._path = self.folder / "export.json"
         if self._path.exists():
@@ -104,7 +104,7 @@ class Ledger:
             self.contents = Contents(**told)
             self._refuse_other(dest, settings)
         else:
-            self.contents = Contents(settings, pairs)
+            self.contents = Contents(settings)
 
     @property
     def is_new(self) -> bool:
@@ -144,6 +144,7 @@ class Ledger:
     def commit(self, planned: Round, open_columns: list[str]) -> None:
         """Take in *planned*: from here on the data set holds its items, written or not."""
         contents = self.contents
+        contents.pairs = contents.pairs if contents.rounds else bool(planned.source_extensions)
         contents.rounds += 1
         for split, count in planned.items.items():
             contents.items[split] = contents.items.get(split, 0) + count

@@ -27,14 +27,17 @@ _OVERHEAD_BYTES = 3_000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a round is planned. *empty* is a line with every open column of the run."""
+    """How a round is planned.
+
+    *copies*: media come in, and sources with them. *empty* is a line with every open column of the run.
+    """
 
     choice: Choice
     caption: Caption
     shares: Mapping[str, Decimal]
     group_by: str
     shard_bytes: int
-    pairs: bool
+    copies: bool
     empty: Record
 
 
@@ -53,8 +56,8 @@ def plan_round(folder: RunFolder, reader: Reader, marks: Marks, ledger: Ledger, 
         for job, record in _collected(reader, marks):
             if seen.has(record):
                 continue
-            source = source_of(job, record["media_type"]) if plan.pairs else None
-            why = _why_not(folder, job, record, source, seen, plan.choice)
+            source = source_of(job, record["media_type"]) if plan.copies else None
+            why = _why_not(folder, job, record, source, seen, plan.choice) or _no_place(ledger, source)
             if why is not None:
                 reasons[why.reason] += 1
                 _tell(left_out, record, why)
@@ -91,6 +94,13 @@ def _why_not(
         return LeftOut("lost", f"{record['file']} is missing or damaged; `batchgen collect --verify` brings it back")
     lost = lost_source(job, source) if source is not None else None
     return None if lost is None else LeftOut("source", lost)
+
+
+def _no_place(ledger: Ledger, source: Source | None) -> LeftOut | None:
+    """An edit without its source would look like a picture made from text alone."""
+    if source is None or ledger.is_new or ledger.contents.pairs:
+        return None
+    return LeftOut("source", "it is an edit, and this data set began without any; export into another folder")
 
 
 def _finish(record: Record, plan: Plan) -> None:

@@ -9,19 +9,16 @@ from dataclasses import dataclass
 
 from batchgen.budget import usd
 from batchgen.datasets.columns import open_columns
-from batchgen.datasets.sources import source_of
 from batchgen.job import State
+from batchgen.request import published_input
 from batchgen.statefile import Reader
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """*manifest* is the hash of all row ids and requests, in manifest order; *pairs* whether any output is an edit
-    of a file that can be had; money is that of the whole run.
-    """
+    """*manifest* is the hash of all row ids and requests, in manifest order; money is that of the whole run."""
 
     open_columns: frozenset[str]
-    pairs: bool
     outputs: int
     rows: Mapping[str, int]
     failures: Mapping[str, int]
@@ -30,25 +27,21 @@ class Survey:
     rehearsal: bool
 
 
-def survey(reader: Reader, kinds: frozenset[str]) -> Survey:
-    """*kinds* are the media that could be half of a pair."""
+def survey(reader: Reader) -> Survey:
     names: set[str] = set()
-    pairs, outputs = False, 0
+    outputs = 0
     failures: Counter[str] = Counter()
     manifest = hashlib.sha256()
     for job in reader.jobs([*State]):
         manifest.update(f"{job.row_id}\n{job.fingerprint}\n".encode())
         if job.state is State.FAILED:
-            failures[(job.reason or "no reason was given")[:200]] += 1
+            failures[_shareable(job.reason or "no reason was given")] += 1
         if job.state is not State.COLLECTED:
             continue
         names |= open_columns(job)
         outputs += len(job.saved)
-        media = {file.media_type for file in job.saved if file.media_type.partition("/")[0] in kinds}
-        pairs = pairs or any(source_of(job, media_type) for media_type in media)
     return Survey(
         open_columns=frozenset(names),
-        pairs=pairs,
         outputs=outputs,
         rows={state.value: count for state, count in reader.counts().items() if count},
         failures=dict(failures.most_common(10)),
@@ -56,3 +49,8 @@ def survey(reader: Reader, kinds: frozenset[str]) -> Survey:
         manifest=manifest.hexdigest(),
         rehearsal=reader.meta("rehearsal") == "yes",
     )
+
+
+def _shareable(reason: str) -> str:
+    """A reason as the card may show it: URLs without their signatures, not too long."""
+    return " ".join(str(published_input(word)) for word in reason.split())[:200]

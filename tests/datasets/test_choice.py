@@ -19,7 +19,7 @@ from batchgen.datasets.columns import in_order
 from batchgen.datasets.splits import NotASplit, read_split, split_of
 from batchgen.datasets.where import Condition, NotACondition
 from batchgen.exits import Refusal
-from tests.datasets.conftest import Run
+from tests.datasets.conftest import EDIT, Run
 
 COLUMNS = in_order(["meta.subject", "input.guidance", "input.image size"])
 LINE: dict[str, Any] = {
@@ -209,3 +209,27 @@ def test_an_edit_whose_source_has_changed_is_left_out(run: Run, tmp_path: Path) 
         source.write_bytes(whole)
         os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert told.left_out == {"source": 8}
+
+
+def test_edits_that_come_to_a_data_set_without_any_are_left_out_by_name(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(run.out, out)
+    here = Run(out, run.command, run.server)
+    set_state(out, EDIT, "submitted")
+    assert here.export(tmp_path / "data", "imagefolder").new == 24
+    line = json.loads((tmp_path / "data/train/metadata.jsonl").read_text().splitlines()[0])
+    assert "source_file_name" not in line
+    assert (tmp_path / "data/train" / line["file_name"]).is_file()
+    set_state(out, EDIT, "collected")
+    assert here.export(tmp_path / "data", "imagefolder").left_out == {"source": 60}
+
+
+def set_state(out: Path, model: str, state: str) -> None:
+    with closing(sqlite3.connect(out / "state.db")) as connection:
+        connection.execute("UPDATE jobs SET state = ? WHERE model = ?", (state, model))
+        connection.commit()
+
+
+def test_a_choice_without_edits_has_no_place_for_sources(run: Run, tmp_path: Path) -> None:
+    run.export(tmp_path / "data", "imagefolder", where=f"model != '{EDIT}'")
+    assert "source_file_name" not in (tmp_path / "data/train/metadata.jsonl").read_text()
