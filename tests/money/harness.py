@@ -145,7 +145,7 @@ class Scene:
         """Run to a random moment after the first request and kill there; False if it ended before."""
         before = self._requests()
         process = self.start()
-        give_up = time.monotonic() + 5.0
+        give_up = time.monotonic() + 30.0
         while process.poll() is None and self._requests() == before and time.monotonic() < give_up:
             time.sleep(0.005)
         with suppress(subprocess.TimeoutExpired):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.money.harness import Scene, counted, until
-from tests.processes import kill_group, serving
+from tests.money.harness import Scene
+from tests.processes import serving
 
 
 def test_of_two_runs_started_at_once_one_is_refused_and_no_row_is_paid_twice(tmp_path: Path) -> None:
@@ -26,10 +26,7 @@ def test_of_two_runs_started_at_once_one_is_refused_and_no_row_is_paid_twice(tmp
 def test_a_lock_that_kill_9_left_behind_is_no_obstacle(tmp_path: Path) -> None:
     with serving(latency="fixed:1s") as server:
         scene = Scene(tmp_path, server, "dune", rows=3)
-        process = scene.start()
-        until(lambda: counted(server, "submit.accepted") == 3)
-        kill_group(process)
-        process.communicate()
+        scene.kill_when_paid(3)
         assert (scene.out / "state.lock").exists()
         assert (scene.out / "state.holder").exists()
-        scene.settle(scene.finish()).check(lost_answers=3)
+        scene.settle(scene.finish()).check()
