@@ -168,6 +168,7 @@ class Scheduler:
         self._all_sent = False
         self._ages = Measure()
         self._closed_models: dict[str, str] = {}
+        self._unpriced_models: set[str] = set()
         self._same_cause = SameCauseBreaker()
         self._not_sendable: dict[int, str] = {}
         self._carried: set[int] = set()
@@ -336,7 +337,7 @@ class Scheduler:
         if self.limits.rows is not None and self._sent_rows >= self.limits.rows:
             return None
         left_out = [*self._carried, *self._not_sendable]
-        closed = [*self._closed_models, *self._same_cause.closed]
+        closed = [*self._closed_models, *self._unpriced_models, *self._same_cause.closed]
         found = self.state.reader.next_pending(1, by, left_out, closed, self._only)
         return found[0] if found else None
 
@@ -355,7 +356,7 @@ class Scheduler:
             return True
         if price_micro is None:
             reason = f"the price of {job.model} is unknown, so a budget cannot be kept for it; give one with --prices"
-            self._closed_models[job.model] = reason
+            self._unpriced_models.add(job.model)
             self._blame(Cause.BUDGET, reason)
             return False
         if self._hold(job, price_micro):
