@@ -1,0 +1,187 @@
+"""`plan` is a bill: what it names, what it warns of, and that `run` then does as it said. Nothing is sent for it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.bill.conftest import SEED, Shell, dunes, posts
+from tests.processes import Server, serving
+
+FLASH = "blackforestlabs/flux-2/flash/text-to-image"
+FILM = "kling/kling-3.0/pro/image-to-video"
+
+
+def signed(name: str, lives_s: int, since: float | None = None) -> str:
+    """An address whose signature was made *since* (now) and lives so long."""
+    made = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(since))
+    return f"https://e.com/{name}?X-Amz-Date={made}&X-Amz-Expires={lives_s}&X-Amz-Signature=s"
+
+
+def bill_of(shell: Shell, *arguments: object, **environ: str) -> dict[str, Any]:
+    ended = shell("plan", *arguments, "--json", **environ)
+    assert ended.exit == 0, ended.stderr
+    return ended.json
+
+
+def test_the_bill_goes_by_model_count_and_duration_and_says_what_run_will_ask(
+    tmp_path: Path, shell: Shell, server: Server
+) -> None:
+    before = posts(server)
+    (tmp_path / "mixed.yaml").write_text(
+        f"""
+rows:
+  - {{id: three, model: {SEED}, text: x, images: [https://e.com/a.png], sequential_image_generation_options: 7}}
+  - {{id: left-out, model: {SEED}, text: y, images: [https://e.com/a.png]}}
+  - {{id: flash, model: {FLASH}, prompt: x}}
+  - {{id: film, model: {FILM}, prompt: x, start_image_url: https://e.com/a.png, duration: 10}}
+"""
+    )
+    bill = bill_of(shell, "mixed.yaml")
+    lines = {line["model"]: (line["rows"]["outputs"], line["unit"], line["total_usd"]) for line in bill["models"]}
+    assert lines == {SEED: (10, "output", 0.3), FLASH: (1, "output", 0.008), FILM: (1, "second", 1.12)}
+    assert (bill["rows"]["new"], bill["to_send"], bill["outputs"]) == (4, 4, 12)
+    assert (bill["cost"]["estimate"], bill["cost"]["balance"]) == (1.428, 25.0)
+    (ask,) = bill["asks"]
+    assert "asks before the first of 4 requests" in ask
+    text = shell("plan", "mixed.yaml").stdout
+    assert "to send: 4 rows, 12 outputs, at most $1.428" in text
+    assert f"run: {ask}" in text
+    assert posts(server) == before
+    assert not (tmp_path / "out").exists()
+
+
+def test_limit_and_only_bound_the_bill_in_the_order_of_sending(tmp_path: Path, shell: Shell, server: Server) -> None:
+    manifest = tmp_path / "ads.csv"
+    rows = ["a,1,", "b,2,", "c,5,9", "d,1,"]
+    manifest.write_text(
+        "id,sequential_image_generation_options,priority,text,images\n"
+        + "".join(f"{row},bound {tmp_path.name},https://e.com/{row[0]}.png\n" for row in rows)
+    )
+    assert bill_of(shell, manifest, "--limit", 2)["outputs"] == 6  # c goes first
+    assert bill_of(shell, manifest, "--only", "a", "--only", "d")["outputs"] == 2
+    ran = shell("run", manifest, "--yes", "--json", "--limit", 2)
+    assert (ran.exit, ran.json["cost"]["charged"]) == (0, 0.18)
+    bill = bill_of(shell, manifest)
+    assert (bill["rows"]["paid"], bill["rows"]["waiting"], bill["to_send"], bill["outputs"]) == (2, 2, 2, 3)
+    before = posts(server)
+    unknown = shell("run", manifest, "--yes", "--only", "bb")
+    assert (unknown.exit, posts(server)) == (2, before)
+    assert "no row is called 'bb'; did you mean 'b'?" in unknown.stderr
+
+
+def test_a_price_comes_from_a_file_before_the_manifest_and_from_that_before_the_catalogue(
+    tmp_path: Path, shell: Shell
+) -> None:
+    manifest = tmp_path / "ads.yaml"
+    row = "{id: a, text: x, images: [https://e.com/a.png], sequential_image_generation_options: 2}"
+    manifest.write_text(f"model: {SEED}\nrows: [{row}]\n")
+    assert bill_of(shell, manifest)["cost"]["estimate"] == 0.06
+    manifest.write_text(f"model: {SEED}\nprices: {{{SEED}: 0.05}}\nrows: [{row}]\n")
+    assert bill_of(shell, manifest)["cost"]["estimate"] == 0.1
+    (tmp_path / "prices.yaml").write_text(f"{SEED}: 0.2\n")
+    assert bill_of(shell, manifest, "--prices", "prices.yaml")["cost"]["estimate"] == 0.4
+    assert bill_of(shell, manifest, BATCHGEN_PRICES="prices.yaml")["cost"]["estimate"] == 0.4
+    missing = shell("plan", manifest, "--prices", "nowhere.yaml")
+    assert (missing.exit, missing.stdout) == (2, "")
+    assert "nowhere.yaml: there is no such file" in missing.stderr
+
+
+def test_an_unknown_price_is_called_unknown_and_a_budget_refuses_its_rows(
+    tmp_path: Path, shell: Shell, server: Server
+) -> None:
+    manifest = dunes(tmp_path, 2)
+    bill = bill_of(shell, manifest, "--offline")
+    assert (bill["cost"]["estimate"], bill["cost"]["balance"]) == (None, None)
+    assert bill["models"][0]["schema"] == "shipped"
+    assert "unknown" in shell("plan", manifest, "--offline").stdout
+    before = posts(server)
+    refused = shell("run", manifest, "--yes", "--json", "--offline", "--budget", 5)
+    assert (refused.exit, refused.json["rows"]["pending"], posts(server)) == (6, 2, before)
+    assert f"the price of {SEED} is unknown" in refused.stderr
+    (tmp_path / "prices.yaml").write_text(f"{SEED}: 0.03\n")
+    ran = shell("run", manifest, "--yes", "--json", "--offline", "--prices", "prices.yaml")
+    assert (ran.exit, ran.json["cost"]["budget"]) == (0, 5.0)  # the folder kept it
+
+
+def test_offline_takes_the_kept_schema_and_tells_its_age(tmp_path: Path, shell: Shell) -> None:
+    manifest = dunes(tmp_path, 1)
+    assert bill_of(shell, manifest)["models"][0]["schema"] == "catalogue"
+    (kept,) = (tmp_path / ".home").rglob("schemas/*.json")
+    aged = json.loads(kept.read_text())
+    kept.write_text(json.dumps(aged | {"fetched_at": time.time() - 50 * 3600}))
+    assert bill_of(shell, manifest, "--offline")["models"][0]["schema"] == "cache, 50 h old"
+    assert bill_of(shell, manifest)["models"][0]["schema"] == "catalogue"  # a day is as long as it is believed
+
+
+def test_a_bill_above_the_balance_or_the_budget_is_warned_of_and_one_that_meets_it_is_not(
+    tmp_path: Path, at: Callable[[Server], Shell]
+) -> None:
+    with serving(wallet_usd=0.09) as server:
+        shell = at(server)
+        assert bill_of(shell, dunes(tmp_path, 3), "--budget", 0.09)["warnings"] == []
+        balance, budget = bill_of(shell, dunes(tmp_path, 4), "--budget", 0.09)["warnings"]
+    assert balance == "the account holds $0.09, less than this bill"
+    assert budget == "the budget of $0.09 ends before these rows do"
+
+
+def test_links_that_end_before_their_turn_are_named_and_paid_rows_are_not(tmp_path: Path, shell: Shell) -> None:
+    manifest = tmp_path / "ads.csv"
+    dead, soon = signed("a", 60, since=1_600_000_000), signed("b", 300)
+    links = {"dead": dead, "soon": soon, "long": signed("c", 90_000), "plain": "https://e.com/d"}
+    manifest.write_text(
+        "id,text,images,sequential_image_generation_options\n"
+        + "".join(f"{row_id},x {row_id} {tmp_path.name},{link},1\n" for row_id, link in links.items())
+    )
+    assert bill_of(shell, manifest)["expiring"] == ["dead"]  # no history yet: only what has ended already
+    history = next((tmp_path / ".home").rglob("schemas")).parent / "history"
+    assert shell("run", manifest, "--yes", "-q", "--only", "dead").exit == 0
+    (file,) = history.iterdir()
+    file.write_text(json.dumps({SEED: {"jobs": 1000, "seconds": 6e5, "files": 1, "bytes": 5_000_000}}))
+    bill = bill_of(shell, manifest, "-j", 1)
+    assert (bill["expiring"], bill["expected_bytes"]) == ([], 15_000_000)  # soon is the first of three now
+    lines = manifest.read_text().splitlines()
+    manifest.write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    bill = bill_of(shell, manifest, "-j", 1)
+    assert bill["expiring"] == ["soon"]
+    assert bill["expected_s"][0] <= 1800.0 <= bill["expected_s"][1]
+    assert "1 rows have signed input URLs that expire before their turn: soon" in bill["warnings"]
+
+
+def test_more_bytes_than_the_disk_has_are_warned_of(tmp_path: Path, shell: Shell) -> None:
+    manifest = dunes(tmp_path, 2)
+    assert shell("run", manifest, "--yes", "-q").exit == 0
+    (file,) = (tmp_path / ".home").rglob("history/*.json")
+    file.write_text(json.dumps({SEED: {"jobs": 1, "seconds": 20.0, "files": 1, "bytes": 10**16}}))
+    (warning,) = bill_of(shell, dunes(tmp_path, 3, name="more.csv"))["warnings"]
+    assert warning.startswith("about 30000000.0 GB are expected")
+    text = shell("plan", "more.csv").stdout
+    assert "expected time: " in text
+
+
+def test_plan_says_what_run_will_refuse_and_the_flag_that_allows_it_prices_it(tmp_path: Path, shell: Shell) -> None:
+    manifest = dunes(tmp_path, 2)
+    assert shell("run", manifest, "--yes", "-q").exit == 0
+    manifest.write_text(manifest.read_text().replace("ads.csv in", "other in"))
+    bill = bill_of(shell, manifest)
+    assert (bill["rows"]["changed"], bill["to_send"]) == (2, 0)
+    (ask,) = bill["asks"]
+    assert ask.startswith("refuses: 2 rows that were paid for have changed (row-000, row-001)")
+    assert shell("run", manifest, "--yes", "-q").exit == 2
+    bill = bill_of(shell, manifest, "--rerun-changed")
+    assert (bill["to_send"], bill["cost"]["estimate"]) == (2, 0.06)
+    assert [ask.partition(" ")[0] for ask in bill["asks"]] == ["asks"]
+
+
+def test_run_shows_the_bill_that_plan_showed_before_it_asks(tmp_path: Path, shell: Shell, server: Server) -> None:
+    manifest = dunes(tmp_path, 3, outputs=2)
+    planned = [line for line in shell("plan", manifest).stdout.splitlines() if not line.startswith("run:")]
+    before = posts(server)
+    asked = shell("run", manifest)
+    assert (asked.exit, posts(server)) == (2, before)
+    shown = asked.stderr.splitlines()
+    said = [line for line in planned if "schema from" not in line]
+    assert [line for line in shown if "schema from" not in line][: len(said)] == said

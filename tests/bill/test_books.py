@@ -1,0 +1,62 @@
+"""The morning's account: what was expected, received and paid, for every attempt and in all."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bill.conftest import Shell, dunes
+from tests.processes import Server, serving
+
+At = Callable[[Server], Shell]
+
+
+def test_clean_books_exit_0_and_tell_every_attempt_in_three_forms(tmp_path: Path, at: At) -> None:
+    with serving(latency="fixed:20ms", faults="job.fewer=100%") as server:
+        shell = at(server)
+        shell("run", dunes(tmp_path, 3, outputs=4), "--yes", "-q")
+        ended = shell("audit", "out/ads", "--json", "--csv", "books.csv")
+        made = sum(len(job["outputs"]) for job in server.charged)
+    assert (ended.exit, ended.json["clean"]) == (0, True)  # fewer outputs than the cap are listed, and no fault
+    totals = ended.json["totals"]
+    assert (totals["charged_usd"], totals["reserved_usd"], totals["possibly_usd"]) == (0.36, 0.0, 0.0)
+    assert (totals["expected"], totals["received"], totals["usable"]) == (12, made, made)
+    attempts = ended.json["attempts"]
+    assert [(entry["row"], entry["charged_usd"], entry["expected"]) for entry in attempts] == [
+        (f"row-00{number}", 0.12, 4) for number in range(3)
+    ]
+    with open(tmp_path / "books.csv", newline="") as file:
+        assert [line["request_id"] for line in csv.DictReader(file)] == [entry["request_id"] for entry in attempts]
+    table = shell("audit", "out/ads").stdout
+    assert f"outputs: 12 expected at most, {made} received, {made} usable" in table
+    assert "3 brought fewer outputs than asked for" in table
+    (tmp_path / "out/ads/rows/row-001/images-00.png").unlink()
+    lost = shell("audit", "out/ads", "--json")
+    assert (lost.exit, [entry["row"] for entry in lost.json["without_files"]]) == (1, ["row-001"])
+
+
+def test_failed_doubtful_and_dear_attempts_are_named_with_their_money_and_exit_1(tmp_path: Path, at: At) -> None:
+    faults = "submit.drop_reply=#2,job.fail=#3,job.cost_above=#4:2,job.late_cost=#4:2,submit.refuse=#5"
+    with serving(latency="fixed:20ms", faults=faults) as server:
+        shell = at(server)
+        assert shell("run", dunes(tmp_path, 5), "--yes", "-q", "-j", 1).exit == 7
+        server.control(faults="")
+        ended = shell("audit", "out/ads", "--json")
+        books = ended.json
+        assert ended.exit == 1
+        assert books["totals"]["in_doubt_usd"] == books["totals"]["reserved_usd"] == 0.03
+        assert [entry["row"] for entry in books["in_doubt"]] == ["row-001"]
+        assert [entry["row"] for entry in books["failed_and_billed"]] == ["row-002"]  # the refused one was free
+        assert [entry["row"] for entry in books["above_estimate"]] == [
+            row for row, entry in ((entry["row"], entry) for entry in books["attempts"]) if entry["cost_usd"] == 0.06
+        ]
+        assert len(books["above_estimate"]) == 1
+        table = shell("audit", "out/ads").stdout
+        assert "1 in doubt, and what they may have cost:" in table
+        assert "the books are not clean" in table
+        assert shell("reconcile", "out/ads", "--give-up", "row-001", "--json").exit in (0, 1)
+        totals = shell("audit", "out/ads", "--json").json["totals"]
+        assert (totals["possibly_usd"], totals["reserved_usd"]) == (0.03, 0.0)
+        plan = shell("plan", "ads.csv", "--json").json
+        assert plan["cost"]["possibly"] == 0.03
