@@ -18,7 +18,7 @@ $(READY): pyproject.toml .ci/constraints.txt
 
 $(DEV): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt \
-	  hypothesis looptime mypy pandas-stubs pytest pytest-asyncio pytest-timeout ruff \
+	  hypothesis looptime mypy pandas-stubs playwright pytest pytest-asyncio pytest-timeout ruff \
 	  types-aiofiles types-jsonschema types-PyYAML
 	@touch $@
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -27,7 +29,7 @@ def report(
     with refusals():
         from batchgen.report.write import write_report
 
-        written = write_report(out, single_file)
+        written = write_report(out, single_file, _patience())
     if as_json:
         emit({"path": str(written.path), "rows": written.rows, "pictures": written.pictures, "thumbs": written.thumbs})
     else:
@@ -62,6 +64,19 @@ def watch(
             carried(lambda: serve(out, port, ready))
         except KeyboardInterrupt:
             return
+
+
+def _patience() -> Callable[[int, int], None]:
+    """A line every ten seconds, so that thousands of pictures can be waited for."""
+    due = time.monotonic() + 10
+
+    def told(count: int, total: int) -> None:
+        nonlocal due
+        if time.monotonic() > due:
+            due = time.monotonic() + 10
+            say(f"{count:,} of {total:,} small pictures")
+
+    return told
 
 
 def _open(address: str) -> None:

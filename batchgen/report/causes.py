@@ -27,7 +27,10 @@ def cause_of(job: Job) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Rows that came to grief in the same way, with one reason in full and the command that goes on with them."""
+    """Rows that came to grief in the same way, with one reason in full and the command that goes on with them.
+
+    *names_rows*: the command is for these rows alone; otherwise it is for all that ended in this state.
+    """
 
     key: str
     state: State
@@ -35,6 +38,7 @@ class Cause:
     row_ids: tuple[str, ...]
     billed: int
     command: str
+    names_rows: bool
 
 
 def causes(jobs: Iterable[Job], out: str) -> list[Cause]:
@@ -50,19 +54,25 @@ def causes(jobs: Iterable[Job], out: str) -> list[Cause]:
 def _cause(key: str, group: list[Job], out: str) -> Cause:
     state = group[0].state
     row_ids = tuple(job.row_id for job in group)
+    names_rows = state is not State.IN_DOUBT and len(row_ids) <= _MOST_NAMED and all(map(_can_be_named, row_ids))
     return Cause(
         key=key,
         state=state,
         example=group[0].reason or "no reason given",
         row_ids=row_ids,
         billed=sum(job.billed not in (None, Billed.NO) for job in group),
-        command=_command(state, row_ids, out),
+        command=_command(state, row_ids if names_rows else (), out),
+        names_rows=names_rows,
     )
 
 
 def _command(state: State, row_ids: tuple[str, ...], out: str) -> str:
-    """What goes on with these rows. Doubtful ones are never simply sent again."""
+    """What goes on with *row_ids*, or with all if there are none. Doubtful ones are never simply sent again."""
     if state is State.IN_DOUBT:
         return shlex.join(["batchgen", "reconcile", out])
-    only = ["--only", *row_ids] if len(row_ids) <= _MOST_NAMED else []
-    return shlex.join(["batchgen", "retry", out, *only])
+    return shlex.join(["batchgen", "retry", out, *(["--only", *row_ids] if row_ids else [])])
+
+
+def _can_be_named(row_id: str) -> bool:
+    """Not an id that reads as a flag, nor one that would show another command than it copies."""
+    return row_id.isprintable() and not row_id.startswith("-")

@@ -39,7 +39,7 @@ def area(shape: Progress) -> Markup:
     both = [good + bad for good, bad in zip(shape.collected, shape.others, strict=True)]
     drawn = Markup("")
     if shape.others[-1]:
-        drawn += Markup('<path class="others" d="{}"/>').format(_filled(both, top))
+        drawn += Markup('<path class="others" d="{}"/>').format(_band(both, shape.collected, top))
     drawn += Markup('<path class="collected" d="{}"/>').format(_filled(shape.collected, top))
     drawn += Markup('<path class="edge" d="{}"/>').format(_line(shape.collected, top))
     label = f"Progress: {counted(shape.collected[-1], 'row')} collected in {duration(shape.end - shape.start)}"
@@ -50,6 +50,11 @@ def _points(counts: Sequence[int], top: int) -> str:
     step = _WIDTH / (len(counts) - 1)
     points = (f"{n * step:.1f},{_HEIGHT - count / top * (_HEIGHT - 6):.1f}" for n, count in enumerate(counts))
     return " L".join(points)
+
+
+def _band(upper: Sequence[int], lower: Sequence[int], top: int) -> str:
+    back = " L".join(reversed(_points(lower, top).split(" L")))
+    return f"M{_points(upper, top)} L{back} Z"
 
 
 def _line(counts: Sequence[int], top: int) -> str:

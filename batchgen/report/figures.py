@@ -92,6 +92,8 @@ def by_model(attempts: Iterable[Job]) -> list[ModelCost]:
     """The costliest model first. Every attempt that was sent counts, not only the last of a row."""
     sums: dict[str, tuple[int, int, Money]] = {}
     for job in attempts:
+        if job.state is State.PENDING:
+            continue
         count, files, account = sums.get(job.model, (0, 0, NOTHING))
         sums[job.model] = (count + 1, files + len(job.saved), account + money(job))
     found = [ModelCost(model, *sums[model]) for model in sums]

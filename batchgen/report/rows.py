@@ -25,6 +25,8 @@ WHERE jobs.latest AND (jobs.state <> 'pending' OR jobs.position IS NOT NULL) AND
 ORDER BY rows.position IS NULL, rows.position, rows.key
 """
 
+_EARLIER = f"SELECT {JOB_COLUMNS} FROM jobs JOIN rows USING (key) WHERE NOT jobs.latest AND jobs.state <> 'pending'"
+
 
 class ShownFile(NamedTuple):
     """One output. *kind* is image, video or audio; *thumb* the key of its thumbnail, empty if it has none."""
@@ -72,8 +74,13 @@ class Source:
     """A picture on disk that a thumbnail can be made of."""
 
     key: str
-    path: Path
     kind: str
+    parts: tuple[Path | str, ...]
+
+    @property
+    def path(self) -> Path:
+        """Put together when it is needed: most thumbnails of a large folder are there already."""
+        return Path(*self.parts)
 
 
 HasThumb: TypeAlias = Callable[[Source], bool]
@@ -85,15 +92,21 @@ def latest(reader: Reader, since: int = -1) -> Iterator[tuple[Job, int]]:
         yield job_from_record(record[:-1]), record[-1]
 
 
+def earlier(reader: Reader) -> Iterator[Job]:
+    """Every attempt that was sent and has a later one."""
+    for record in reader.connection.execute(_EARLIER):
+        yield job_from_record(record)
+
+
 def thumb_key(sha256: str) -> str:
     """Thumbnails are named by content: a file name of a manifest never becomes one, twins share one."""
     return sha256[:32]
 
 
 def output_sources(folder: RunFolder, job: Job) -> list[Source]:
-    place = folder.row(job.row_id)
+    rows = folder.rows
     return [
-        Source(thumb_key(file.sha256), place / file.name, file.media_type.partition("/")[0])
+        Source(thumb_key(file.sha256), file.media_type.partition("/")[0], (rows, job.row_id, file.name))
         for file in job.saved
         if not file.media_type.startswith("audio/")
     ]
@@ -101,13 +114,13 @@ def output_sources(folder: RunFolder, job: Job) -> list[Source]:
 
 def input_sources(job: Job) -> list[Source]:
     """Local input files as they were when the row was read."""
-    return [Source(thumb_key(str(file["sha256"])), Path(str(file["path"])), "image") for file in job.files]
+    return [Source(thumb_key(str(file["sha256"])), "image", (str(file["path"]),)) for file in job.files]
 
 
 def shown(folder: RunFolder, job: Job, has_thumb: HasThumb) -> Shown:
     """*job* as the page may show it: signatures off URLs, inlined files by size, over-long texts cut."""
     prompt, inputs, options = _parts(job, has_thumb)
-    thumbs = {source.path.name: source.key for source in output_sources(folder, job) if has_thumb(source)}
+    thumbs = {source.parts[-1]: source.key for source in output_sources(folder, job) if has_thumb(source)}
     ended_at = job.collected_at or job.ended_at
     return Shown(
         row_id=job.row_id,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from batchgen.audit import Audit, audit
 from batchgen.budget import Money
 from batchgen.job import ENDED, Job, State
 from batchgen.report.causes import Cause, causes
 from batchgen.report.figures import Histogram, ModelCost, Progress, by_model, histogram, progress
-from batchgen.report.rows import latest
+from batchgen.report.rows import earlier
 from batchgen.report.wording import counted, duration
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import HEARTBEAT_S, Reader
@@ -89,9 +90,8 @@ class Summary:
         return None if self.progress is None else duration(self.progress.end - self.progress.start)
 
 
-def summarise(folder: RunFolder, reader: Reader, out: str) -> Summary:
-    """Everything that the page says beside its rows. Takes about a second for 20,000 rows: run it off the loop."""
-    jobs = [job for job, _ in latest(reader)]
+def summarise(folder: RunFolder, reader: Reader, out: str, jobs: Sequence[Job]) -> Summary:
+    """Everything that the page says beside its rows; *jobs* are the latest attempts. Run it off the event loop."""
     return Summary(
         out=out,
         name=folder.path.name,
@@ -109,7 +109,7 @@ def summarise(folder: RunFolder, reader: Reader, out: str) -> Summary:
             if job.state is State.COLLECTED and job.ended_at is not None and job.submitted_at is not None
         ),
         progress=progress(jobs),
-        models=by_model(reader.sent()),
+        models=by_model(chain(jobs, earlier(reader))),
         causes=causes(jobs, out),
         audit=audit(folder, reader),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
@@ -28,13 +28,21 @@ def thumb_path(folder: RunFolder, key: str) -> Path:
     return thumbs_folder(folder) / key[:2] / f"{key}.webp"
 
 
-def make_missing(folder: RunFolder, sources: Iterable[Source]) -> set[str]:
-    """Make the thumbnails of *sources* that are not there yet; the keys of all that are there in the end."""
+def make_missing(folder: RunFolder, sources: Iterable[Source], told: Callable[[int, int], None]) -> set[str]:
+    """Make the thumbnails of *sources* that are not there yet; the keys of all that are there in the end.
+
+    *told* hears how many of how many were looked at.
+    """
     by_key = {source.key: source for source in sources}
     workers = os.cpu_count() or 2
     with ThreadPoolExecutor(workers, thread_name_prefix="thumbs") as pool:  # Pillow decodes outside the GIL
         made = pool.map(lambda source: make(folder, source), by_key.values())
-        return {key for key, there in zip(by_key, made, strict=True) if there}
+        keys = set()
+        for count, (key, there) in enumerate(zip(by_key, made, strict=True), 1):
+            if there:
+                keys.add(key)
+            told(count, len(by_key))
+        return keys
 
 
 def make(folder: RunFolder, source: Source) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from batchgen.report.marks import read_marks
 from batchgen.report.render import page, sections
 from batchgen.report.rows import Shown, Source, input_sources, latest, output_sources, shown
-from batchgen.report.summary import summarise
+from batchgen.report.summary import Summary, summarise
 from batchgen.report.thumbs import make, thumb_path
 from batchgen.report.write import open_reader
 from batchgen.request import row_id_fault
@@ -79,11 +79,14 @@ class Look:
         return [(file.name, file.sha256) for file in attempts[-1].saved] if attempts else []
 
     def sections(self) -> dict[str, str]:
-        return sections(summarise(self.folder, self.reader, self.out))
+        return sections(self._summary())
 
     def page(self) -> str:
         settings = {"live": True, "single": False, "total": 0, "marks": {}, "chunks": []}
-        return page(summarise(self.folder, self.reader, self.out), settings, [])
+        return page(self._summary(), settings, [])
+
+    def _summary(self) -> Summary:
+        return summarise(self.folder, self.reader, self.out, [job for job, _ in latest(self.reader)])
 
     def close(self) -> None:
         self.reader.close()

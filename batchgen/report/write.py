@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -36,17 +36,17 @@ class Written:
     pictures: int
 
 
-def write_report(out: Path, single_file: bool = False) -> Written:
+def write_report(out: Path, single_file: bool, told: Callable[[int, int], None]) -> Written:
     """Write the page of the run folder *out*, also while a run is on.
 
-    Thumbnails that are missing are made. With *single_file* the page needs no other file, up to a number of
-    pictures. Raises StateUnusable if *out* is no run folder.
+    Thumbnails that are missing are made; *told* hears how many of how many are there. With *single_file* the page
+    needs no other file, up to a number of pictures. Raises StateUnusable if *out* is no run folder.
     """
     folder = RunFolder.at(out)
     with closing(open_reader(folder)) as reader:
         jobs = [job for job, _ in latest(reader)]
         sources = list(_sources(folder, jobs, _MOST_INLINED if single_file else None))
-        there = make_missing(folder, sources)
+        there = make_missing(folder, sources, told)
         rows = [shown(folder, job, lambda source: source.key in there) for job in jobs]
         settings = _settings(folder, jobs, rows) | {"single": single_file}
         if single_file:
@@ -55,7 +55,7 @@ def write_report(out: Path, single_file: bool = False) -> Written:
         else:
             first, chunks = rows[:INLINE_ROWS], _write_chunks(folder, rows[INLINE_ROWS:])
         settings["chunks"] = chunks
-        content = page(summarise(folder, reader, str(out)), settings, first)
+        content = page(summarise(folder, reader, str(out), jobs), settings, first)
     path = folder.path / "report.html"
     write_whole(path, content.encode("utf-8", "replace"))
     return Written(path, len(rows), len(there), len({source.key for source in sources}))

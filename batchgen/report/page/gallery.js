@@ -92,12 +92,21 @@ function card(row) {
   const known = cards.get(row.id);
   if (known && known.row === row && known.marked === marked) return known.node;
   const node = element("article", { class: `card ${row.state}` }, media(row), caption(row));
-  if (known && row.files.length && !known.row.files.length) node.classList.add("landed");
+  if (known && row.files.length && !known.row.files.length) {
+    node.classList.add("landed");
+    node.addEventListener("animationend", () => node.classList.remove("landed"), { once: true });
+  }
   cards.set(row.id, { row, marked, node });
   return node;
 }
 
 // Pages.
+
+/** Make *nodes* the children of *box*; nothing that stands there already is moved, so that no animation starts anew. */
+function place(box, nodes) {
+  const same = box.children.length === nodes.length && nodes.every((node, n) => box.children[n] === node);
+  if (!same) box.replaceChildren(...nodes);
+}
 
 const pages = () => Math.max(1, Math.ceil(wished.length / PAGE_ROWS));
 
@@ -105,7 +114,7 @@ function show() {
   pageNumber = Math.min(Math.max(pageNumber, 0), pages() - 1);
   const focused = document.activeElement && document.activeElement.closest("#gallery .shot");
   const here = wished.slice(pageNumber * PAGE_ROWS, (pageNumber + 1) * PAGE_ROWS);
-  $("gallery").replaceChildren(...here.map(card));
+  place($("gallery"), here.map(card));
   if (cards.size > PAGE_ROWS * 20) {
     const kept = new Set(here.map((row) => row.id));
     for (const id of cards.keys()) if (!kept.has(id)) cards.delete(id);

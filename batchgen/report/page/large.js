@@ -11,6 +11,7 @@ function openLarge(rowId, file) {
   if (place < 0) return;
   at = { place, file: Number(file) };
   large.showModal();
+  large.focus();
   drawLarge();
 }
 
@@ -87,7 +88,7 @@ function factsOf(row, file) {
       element("span", null, `${(at.place + 1).toLocaleString("en")} of ${wished.length.toLocaleString("en")}`)),
     element("h2", null, element("bdi", null, row.id)),
   ];
-  if (row.reason) made.push(element("p", { class: "reason" }, element("bdi", null, row.reason)));
+  if (row.reason && file) made.push(element("p", { class: "reason" }, element("bdi", null, row.reason)));
   if (row.prompt) made.push(element("p", { class: "prompt", dir: "auto" }, row.prompt));
   if (file) made.push(reviewOf(row, file));
   made.push(element("dl", null,

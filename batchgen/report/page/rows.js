@@ -55,11 +55,12 @@ function isWished(row) {
   return !wish.text || wish.text.split(/\s+/).every((word) => searchable(row).includes(word));
 }
 
+const STILL_GOING = new Set(["ready", "submitted", "submitting", "pending"]);
 const byPlace = (a, b) => a.place - b.place;
 const largestFirst = (value) => (a, b) => (value(b) ?? -1) - (value(a) ?? -1) || byPlace(a, b);
 const ORDERS = {
   manifest: byPlace,
-  newest: largestFirst((row) => row.at),
+  newest: largestFirst((row) => (STILL_GOING.has(row.state) ? -1 : row.at)),
   slowest: largestFirst((row) => row.tookS),
   costliest: largestFirst((row) => row.costMicro),
   id: (a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0),
