@@ -188,8 +188,6 @@ async def run(manifest: Path, options: Options, consent: Consent, watch: Watch |
                 raise InvalidManifest(read.plan(known))
             if options.token is None:
                 raise TokenMissing(NO_TOKEN)
-            if options.only and (strangers := read.scratch.strangers(options.only)):
-                raise Refused(f"the manifest has no row {', '.join(strangers)}; nothing was sent")
         opened = await stack.enter_async_context(_open(folder, options, provider, read.catalogue))
         await opened.keep_budget()
         reader = opened.state.reader

@@ -85,14 +85,6 @@ class Scratch:
         sql = "SELECT 1 FROM scratch WHERE row_id = ?1 UNION ALL SELECT 1 FROM scratch_faulty WHERE row_id = ?1"
         return [row_id for row_id in row_ids if self.connection.execute(sql, (row_id,)).fetchone() is None]
 
-    def strangers(self, row_ids: Iterable[str]) -> list[str]:
-        """Those of *row_ids* that no row has."""
-        asked = json.dumps(sorted(row_ids))
-        found = self.connection.execute(
-            "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT row_id FROM scratch)", (asked,)
-        )
-        return [row_id for (row_id,) in found]
-
     def row_ids(self) -> list[str]:
         return [row_id for (row_id,) in self.connection.execute("SELECT row_id FROM scratch ORDER BY position")]
 
