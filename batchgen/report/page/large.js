@@ -13,6 +13,7 @@ function openLarge(rowId, file) {
   large.showModal();
   large.focus();
   drawLarge();
+  sayWhere();
 }
 
 /** The whole picture over its thumbnail, which is there at once. */
@@ -50,8 +51,20 @@ function drawLarge() {
   drawStrip(row);
   $("previous").disabled = at.place === 0 && at.file === 0;
   $("next").disabled = at.place === wished.length - 1 && at.file >= row.files.length - 1;
-  $("said").textContent = file ? `${file.name}, row ${row.id}, ${at.place + 1} of ${wished.length}` : `Row ${row.id}, ${STATES[row.state]}`;
   fetchAhead();
+}
+
+function sayWhere() {
+  const row = largeRow();
+  const file = row.files[at.file];
+  say(file ? `${file.name}, row ${row.id}, ${at.place + 1} of ${wished.length}` : `Row ${row.id}, ${STATES[row.state]}`);
+}
+
+/** Tell those who listen; *loud*, those who look as well. */
+function say(words, loud) {
+  const box = $(large.open ? "said" : "heard"); // beside an open dialog nothing else is heard
+  box.className = loud ? "loud" : "unseen";
+  box.textContent = words;
 }
 
 /** The next picture is there when it is asked for. */
@@ -75,7 +88,7 @@ function drawStrip(row) {
 
 function fact(name, value, isCode) {
   return value === null || value === undefined || value === "" ? [] : [
-    element("dt", null, element("bdi", null, name)),
+    element("dt", null, element("bdi", null, ...name.split("_").flatMap((part, n) => (n ? ["_", element("wbr"), part] : [part])))),
     element("dd", null, element(isCode ? "code" : "bdi", { dir: "auto" }, String(value))),
   ];
 }
@@ -126,6 +139,7 @@ function goTo(next) {
   if (!next) return;
   at = next;
   drawLarge();
+  sayWhere();
 }
 
 const rowStep = (by) => (wished[at.place + by] ? { place: at.place + by, file: 0 } : null);

@@ -5,30 +5,36 @@ function markShown(row, file, mark) {
   else marks.set(`${row.id}/${file.name}`, mark);
 }
 
-/** Mark the output under the focus or in the large view, and go on to the next. */
+/** Mark the output under the focus or in the large view, and go on to the next at once: the next key is for that. */
 async function review(mark) {
   const focused = document.activeElement && document.activeElement.closest("#gallery .shot");
   const row = large.open ? largeRow() : focused && rowById.get(focused.dataset.row);
   const file = row && row.files[large.open ? at.file : Number(focused.dataset.file)];
   if (!file) return;
-  const answer = await fetch("marks", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ row: row.id, file: file.name, mark }),
-  }).catch(() => null);
-  if (!answer || !answer.ok) {
-    tell(answer ? "that mark was not kept" : "the server is gone: start watch again");
-    return;
-  }
+  const before = markOf(row, file);
   markShown(row, file, mark);
-  const next = large.open ? neighbour(1) : null;
-  if (large.open && mark !== "none" && next) goTo(next);
+  goOn(mark !== "none");
+  say(`${file.name} of row ${row.id}: ${mark === "none" ? "not marked" : mark}`);
+  if (await isKept(row, file, mark)) return;
+  markShown(row, file, before);
+  goOn(false);
+  say(`The mark of ${file.name}, row ${row.id}, was not kept. Is batchgen watch still running?`, true);
+}
+
+async function isKept(row, file, mark) {
+  const body = JSON.stringify({ row: row.id, file: file.name, mark });
+  const headers = { "Content-Type": "application/json" };
+  const answer = await fetch("marks", { method: "POST", headers, body }).catch(() => null);
+  return answer !== null && answer.ok;
+}
+
+/** Draw what is marked, and go to the next output if *further*. */
+function goOn(further) {
+  const next = large.open && further ? neighbour(1) : null;
+  if (next) goTo(next);
   else if (large.open) drawLarge();
-  else {
-    show();
-    if (mark !== "none") step(1);
-  }
-  $("said").textContent = `${file.name} of row ${row.id}: ${mark === "none" ? "not marked" : mark}`;
+  show();
+  if (further && !large.open) step(1);
 }
 
 const REVIEW_KEYS = { a: "accepted", r: "rejected", u: "none" };
