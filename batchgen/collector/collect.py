@@ -52,6 +52,7 @@ class _Trouble:
     """What went wrong with one output so far in this run."""
 
     dead_links: int = 0
+    refused_links: int = 0
     broken: int = 0
     undecodable_sha256: str | None = None
     endless: int = 0
@@ -143,8 +144,8 @@ class Collector:
                     return self._failed(f"{stem} is gone: {reason} on {_LINKS_BEFORE_GONE} fresh links")
                 return TryLater(f"{stem}: {reason}", self._link_wait_s(trouble.dead_links), expired=True)
             case Refused(reason):
-                trouble.broken += 1
-                return TryLater(f"{stem}: {reason}", self._link_wait_s(trouble.broken), expired=True)
+                trouble.refused_links += 1
+                return TryLater(f"{stem}: {reason}", self._link_wait_s(trouble.refused_links), expired=True)
             case Endless(reason):
                 trouble.endless += 1
                 if trouble.endless > 1:

@@ -30,7 +30,7 @@ class Mutant:
 MUTANTS = [
     Mutant(
         "the intent is recorded after the POST",
-        "scheduler.py",
+        "scheduler/submit.py",
         "self._provider.submit(post.job.model, body, write_intent)",
         "self._provider.submit(post.job.model, body, lambda: asyncio.sleep(0))\n            await write_intent()",
         checks.the_intent_is_on_disk_twice_when_the_post_arrives,
@@ -44,24 +44,24 @@ MUTANTS = [
     ),
     Mutant(
         "the POST is not shielded",
-        "scheduler.py",
+        "scheduler/submit.py",
         "asyncio.shield(post.task)",
         "post.task",
         checks.an_answer_on_its_way_is_waited_for_and_saved_although_the_run_is_cancelled,
     ),
     Mutant(
         "a doubtful row is sent again",
-        "scheduler.py",
+        "scheduler/submit.py",
         "return ContactLost(now, reason)",
         "return Deferred(now, reason, now)",
         checks.a_doubtful_row_is_never_sent_again,
     ),
     Mutant(
         "the id is recorded after the first poll",
-        "scheduler.py",
-        "post.job = await self._record(post.job, self._meaning(",
+        "scheduler/submit.py",
+        "post.job = await self._state.record(post.job, self._meaning(",
         'await self._provider.status(getattr(answer, "request_id", ""))\n'
-        "        post.job = await self._record(post.job, self._meaning(",
+        "        post.job = await self._state.record(post.job, self._meaning(",
         checks.the_id_is_on_disk_twice_at_its_first_use,
     ),
     Mutant(

@@ -1,0 +1,97 @@
+"""How a run goes: its limits, whether it still submits, whether it is leaving, and why it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from batchgen.alarm import Alarm
+from batchgen.pacing import Contact, ContactBreaker
+from batchgen.providers.contract import Cause, RunStopped
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run may do at once and in all; *in_flight* None learns it. Rates are per minute, sizes in bytes."""
+
+    in_flight: int | None = None
+    downloads: int = 16
+    submits_per_min: float | None = None
+    rows: int | None = None
+    job_timeout_s: float = 7200.0
+    min_free_bytes: int = 1024**3
+    budget_micro: int | None = None
+
+
+@dataclass(slots=True)
+class Ending:
+    """Why a run came to its end. *cause* is None unless something stopped it."""
+
+    cause: Cause | None = None
+    reason: str = ""
+    by_user: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+class Course:
+    """What all steps of a run share: its clock and its chance, its ending, and what the provider's silence means."""
+
+    def __init__(self, now: Callable[[], float], submitting: bool, seed: int | None) -> None:
+        self.now = now
+        self.ending = Ending()
+        self.alarm = Alarm()
+        self.contact = Contact()
+        self.reach = ContactBreaker()
+        self.submits = submitting
+        self.leaving = False
+        self._random = random.Random(seed)  # noqa: S311 - spreads delays, guards nothing
+        self._changed = asyncio.Event()
+
+    def roll(self) -> float:
+        return self._random.random()
+
+    def stop(self) -> None:
+        """Send nothing more; what is in flight is carried to its end."""
+        self.submits = False
+        self.wake()
+
+    def leave(self) -> None:
+        """End the waiting, too."""
+        self.stop()
+        self.leaving = True
+        self.alarm.ring()
+
+    def stopped(self, stopped: RunStopped) -> None:
+        """Something stopped the run. An account or a provider that is of no use ends the waiting as well."""
+        self.blame(stopped.cause, stopped.reason)
+        if stopped.cause in (Cause.TOKEN, Cause.PROVIDER):
+            self.leave()
+        else:
+            self.stop()
+
+    def blame(self, cause: Cause, reason: str) -> None:
+        """The first cause is the one reported."""
+        if self.ending.cause is None:
+            self.ending.cause, self.ending.reason = cause, reason
+
+    def out_of_reach(self, reason: str) -> None:
+        """No contact with the provider. Raises RunStopped once that has lasted too long."""
+        now = self.now()
+        self.reach.failed(now, self.roll())
+        if self.reach.hopeless(now):
+            raise RunStopped(Cause.PROVIDER, f"{reason}; check the network and the API base, then run again")
+
+    def wake(self) -> None:
+        """Something changed that the loop may be waiting for."""
+        self._changed.set()
+
+    async def wait_changed(self, timeout_s: float | None) -> None:
+        """Return when something changed, or after *timeout_s*."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return

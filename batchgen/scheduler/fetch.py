@@ -1,0 +1,71 @@
+"""The step that brings files home, soonest-to-expire first, and asks once more for a cost that is still missing."""
+
+from __future__ import annotations
+
+import asyncio
+
+from batchgen.alarm import SoonestFirst
+from batchgen.collector import Collector, TryLater
+from batchgen.job import Collected, CostKnown, Job, JobFailed, LinksExpired
+from batchgen.providers.contract import Provider, Success
+from batchgen.scheduler.course import Course
+from batchgen.scheduler.purse import Purse
+from batchgen.statefile import StateFile
+
+
+class Fetching:
+    """Downloads of ready jobs, within a limit of their own. *waiting* are the keys of jobs that are not home yet."""
+
+    def __init__(
+        self,
+        state: StateFile,
+        provider: Provider,
+        collector: Collector,
+        course: Course,
+        purse: Purse,
+        downloads: int,
+    ) -> None:
+        self.waiting: set[int] = set()
+        self._state = state
+        self._provider = provider
+        self._collector = collector
+        self._course = course
+        self._purse = purse
+        self._places = SoonestFirst(downloads)
+
+    async def fetch(self, job: Job) -> Job:
+        """*job* with its files in its row folder, or failed, or submitted again for fresh links."""
+        self.waiting.add(job.key)
+        earlier = self._earlier(job)
+        while not self._course.leaving:
+            async with self._places.at(self._collector.expires_at(job)):
+                outcome = await self._collector.collect(job, earlier)
+            match outcome:
+                case Collected():
+                    return await self._late_cost(await self._state.record(job, outcome), earlier)
+                case JobFailed():
+                    return await self._state.record(job, outcome)
+                case TryLater(_, after_s, expired):
+                    await self._course.alarm.sleep(after_s)
+                    if expired:
+                        self.waiting.discard(job.key)
+                        return await self._state.record(job, LinksExpired(self._course.now()))
+        return job
+
+    def _earlier(self, job: Job) -> list[Job]:
+        if job.n == 1:
+            return []
+        return [attempt for attempt in self._state.reader.attempts(job.row_id) if attempt.n < job.n]
+
+    async def _late_cost(self, job: Job, earlier: list[Job]) -> Job:
+        """The cost may come after the result: ask once more when the files are safe."""
+        self.waiting.discard(job.key)
+        if job.cost_micro is not None or job.request_id is None:
+            return job
+        result = await self._provider.result(job.request_id)
+        if not isinstance(result, Success) or result.cost_micro is None:
+            return job
+        self._purse.seen(job, result.cost_micro)
+        job = await self._state.record(job, CostKnown(self._course.now(), result.cost_micro))
+        await asyncio.to_thread(self._collector.rewrite_sidecar, job, earlier)
+        return job

@@ -1,0 +1,382 @@
+"""`_carry` takes a job from whatever state it is in to its end: the state says which step comes next, the step reports
+an event, and the event is on disk before the next step. Starting and resuming are the same code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from aiolimiter import AsyncLimiter
+
+from batchgen.budget import Price
+from batchgen.collector import Collector, DiskFull
+from batchgen.job import Job, State
+from batchgen.pacing import AutoInFlight, FixedInFlight, InFlight, PollPolicy, Range, SameCauseBreaker, time_left_s
+from batchgen.providers.contract import Cause, Provider, RunStopped
+from batchgen.scheduler.course import Course, Ending, Limits
+from batchgen.scheduler.fetch import Fetching
+from batchgen.scheduler.follow import Following
+from batchgen.scheduler.purse import Afford, Purse
+from batchgen.scheduler.submit import Submitting
+from batchgen.statefile import HEARTBEAT_S, StateFile, StateUnusable
+
+SLEPT_S = 30.0
+"""A gap of this much between wall and monotonic clock is a machine that slept."""
+
+IN_FLIGHT_LEARNED, POLLING_LEARNED = "in_flight_learned", "polling_learned"
+"""What the folder keeps of the pace of its runs."""
+
+_FORECAST_AFTER = 5
+_KEEP_LEARNED_S = 60.0
+_TICK_S = 1.0
+
+
+class Scheduler:
+    """Carries every live and pending row of a state file to its end."""
+
+    def __init__(
+        self,
+        state: StateFile,
+        provider: Provider,
+        collector: Collector,
+        limits: Limits,
+        prices: Mapping[str, Price],
+        polling: PollPolicy,
+        now: Callable[[], float],
+        only: frozenset[str] | None = None,
+        submitting: bool = True,
+        seed: int | None = None,
+    ) -> None:
+        self.state = state
+        self.limits = limits
+        self.waiting_for: str | None = None
+        self._provider = provider
+        self._collector = collector
+        self._polling = polling
+        self._only = only
+        self._course = Course(now, submitting, seed)
+        self._purse = Purse(state, prices, limits.budget_micro)
+        self._slots = _slots(limits.in_flight, state.reader.meta(IN_FLIGHT_LEARNED))
+        self._submitting = Submitting(state, provider, self._course, self._purse, self._slots)
+        self._following = Following(
+            state, provider, self._course, self._purse, self._slots, polling, limits.job_timeout_s
+        )
+        self._fetching = Fetching(state, provider, collector, self._course, self._purse, limits.downloads)
+        self._rate = AsyncLimiter(1, 60.0 / limits.submits_per_min) if limits.submits_per_min else None
+        self._same_cause = SameCauseBreaker()
+        self._unpriced_models: set[str] = set()
+        self._carried: set[int] = set()
+        self._sending: set[int] = set()
+        self._attempts_to_come = state.attempts_to_come
+        self._sent_rows = 0
+
+    # ── the run ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self) -> Ending:
+        """Go on until nothing is left to do, or something stops the run. Ids that were answered are never lost."""
+        self._check_disk()
+        ticking = asyncio.create_task(self._tick())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                for job in self.state.reader.jobs([State.READY, State.SUBMITTED]):
+                    self._start(job)
+                await self._feed()
+                self._following.all_sent = True
+                self._leave_if_only_overdue()
+            await self._keep_learned()
+        except asyncio.CancelledError:
+            await self._submitting.settle()
+            raise
+        finally:
+            ticking.cancel()
+        return self.ending
+
+    def stop(self, by_user: bool = True) -> None:
+        """Send nothing more; what is in flight is carried to its end."""
+        self.ending.by_user |= by_user
+        self._course.stop()
+
+    def leave(self) -> None:
+        """Go as soon as the POSTs on the wire are answered and saved."""
+        self.stop()
+        self._submitting.drop_unsent()
+        self._course.leave()
+        self.state.stop_waiting()
+
+    async def abandon(self) -> list[str]:
+        """Go now: POSTs on the wire become doubtful rows. Answers with their ids."""
+        self.leave()
+        return await self._submitting.abandon()
+
+    # ── what it shows ───────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def ending(self) -> Ending:
+        return self._course.ending
+
+    @property
+    def overdue(self) -> set[str]:
+        """Ids of rows whose jobs take longer than the limit; they are asked about again next time."""
+        return self._following.overdue
+
+    @property
+    def polls(self) -> int:
+        return self._following.polls
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._following.in_flight)
+
+    @property
+    def models_missing(self) -> bool:
+        """Whether rows could not be sent because the provider does not know their model."""
+        return bool(self._submitting.closed_models)
+
+    @property
+    def rows_unsent(self) -> bool:
+        """Whether rows stay pending that this run was to send."""
+        return bool(self._submitting.not_sendable or self._same_cause.closed)
+
+    @property
+    def rows_left(self) -> int:
+        """Rows that this run still carries or is to send."""
+        counts = self.state.tally.counts
+        live = counts[State.SUBMITTING] + counts[State.SUBMITTED] + counts[State.READY]
+        return live + (counts[State.PENDING] if self._course.submits else 0)
+
+    @property
+    def left_s(self) -> Range | None:
+        """When the last job will have ended, in seconds from now; None until a few have."""
+        if self._following.ages.count < _FORECAST_AFTER:
+            return None
+        most = self._slots.limit
+        to_come = max(self.rows_left - self.in_flight, 0)
+        return time_left_s(self._following.ages, to_come, self.in_flight, (min(self.in_flight or most, most), most))
+
+    @property
+    def received_bytes(self) -> int:
+        return self._collector.received_bytes
+
+    @property
+    def posts_on_the_wire(self) -> int:
+        return self._submitting.on_the_wire
+
+    # ── which job next ──────────────────────────────────────────────────────────────────────────────────
+
+    async def _feed(self) -> None:
+        """Start pending rows as slots, rate and budget allow, until none is left that could still be sent."""
+        while self._course.submits:
+            now = self._course.now()
+            if (hold_s := self._hold_s(now)) is not None:
+                await self._course.wait_changed(hold_s)
+            elif (job := self._next_row(now)) is not None:
+                if self._afford(job):
+                    await self._start_pending(job)
+            elif self._sending or (self._attempts_to_come and self._carried):  # rows that may still come back
+                await self._course.wait_changed(None)
+            elif self._same_cause.trying:
+                self.waiting_for = "a trial row, since many ended for one cause: " + self._same_cause.causes
+                await self._course.wait_changed(_TICK_S)
+            elif (again_at := self._again_at()) is not None:
+                await self._course.wait_changed(max(again_at - now, 0.01))
+            else:
+                return
+
+    async def _start_pending(self, job: Job) -> None:
+        if self._rate is not None:
+            await self._rate.acquire()
+        if not self._course.submits:
+            self._purse.let_go(job)
+            return
+        self._following.in_flight.add(job.key)
+        self._sending.add(job.key)
+        self._same_cause.sent(job.model, job.key)
+        self._sent_rows += 1
+        self._start(job)
+
+    def _hold_s(self, now: float) -> float | None:
+        """How long submitting has to wait, at most, before it is asked again; None if it may go on."""
+        self.waiting_for = None
+        if self._following.unheard and not self._course.contact.account_is_right:
+            self.waiting_for = "the first answers about jobs of an earlier run"
+            return _TICK_S
+        if self.in_flight >= self._slots.limit:
+            return _TICK_S
+        if len(self._following.over) + len(self._fetching.waiting) > 2 * self.limits.downloads + self._slots.limit:
+            self.waiting_for = "downloads to catch up"
+            return _TICK_S
+        doubt, busy = self._submitting.doubt, self._submitting.busy
+        closed_until, why = max(
+            (doubt.closed_until, "a pause after POSTs whose answers were lost"),
+            (self._course.reach.closed_until, "the provider to be reachable again"),
+            (busy.closed_until, "the provider's rate limit"),
+        )
+        if closed_until > now:
+            self.waiting_for = why
+            return min(closed_until - now, _TICK_S)
+        if doubt.one_at_a_time and self._sending:
+            self.waiting_for = "the answer to a single trial row"
+            return _TICK_S
+        return None
+
+    def _next_row(self, by: float) -> Job | None:
+        """The first row that may be sent at the time *by*."""
+        if self.limits.rows is not None and self._sent_rows >= self.limits.rows:
+            return None
+        left_out = [*self._carried, *self._submitting.not_sendable]
+        closed = [*self._submitting.closed_models, *self._unpriced_models, *self._same_cause.closed]
+        found = self.state.reader.next_pending(1, by, left_out, closed, self._only)
+        return found[0] if found else None
+
+    def _again_at(self) -> float | None:
+        """When a deferred row comes up again; None if no row is left that this run could send."""
+        later = self._next_row(by=float("inf"))
+        return None if later is None else later.again_at or self._course.now()
+
+    def _afford(self, job: Job) -> bool:
+        """Whether the budget allows *job*. A model of unknown price is closed under a budget; the others go on."""
+        match self._purse.hold(job):
+            case Afford.YES:
+                return True
+            case Afford.PRICE_UNKNOWN:
+                reason = (
+                    f"the price of {job.model} is unknown, so a budget cannot be kept for it; give it with --prices"
+                )
+                self._unpriced_models.add(job.model)
+                self._course.blame(Cause.BUDGET, reason)
+            case Afford.OVER_BUDGET:
+                self._course.stopped(RunStopped(Cause.BUDGET, f"row {job.row_id} would go over the budget"))
+        return False
+
+    # ── one job, from wherever it is to its end ─────────────────────────────────────────────────────────
+
+    def _start(self, job: Job) -> None:
+        if job.state is State.SUBMITTED:
+            self._following.unheard.add(job.key)
+            if job.ended_at is None:
+                self._following.in_flight.add(job.key)
+        self._carried.add(job.key)
+        self._tasks.create_task(self._carry(job))
+
+    async def _carry(self, job: Job) -> None:
+        try:
+            job = await self._to_its_end(job)
+        except RunStopped as stopped:
+            self._course.stopped(stopped)
+        except DiskFull as full:
+            self._course.stopped(RunStopped(Cause.DISK, f"{full}; free some room and run again"))
+        except StateUnusable as unusable:
+            self._course.stopped(RunStopped(Cause.DISK, str(unusable)))
+        except OSError as error:  # what the network does comes as an answer: this is the disk
+            self._course.stopped(RunStopped(Cause.DISK, f"row {job.row_id}: {error}; mend that and run again"))
+        finally:
+            self._carried.discard(job.key)
+            self._sending.discard(job.key)
+            self._fetching.waiting.discard(job.key)
+            self._following.forget(job)
+            self._course.wake()
+            self._leave_if_only_overdue()
+
+    async def _to_its_end(self, job: Job) -> Job:
+        """Step after step while each moves the job on."""
+        steps = {
+            State.PENDING: self._submitting.submit,
+            State.SUBMITTED: self._follow,
+            State.READY: self._fetching.fetch,
+        }
+        while (step := steps.get(job.state)) is not None:
+            before = job
+            job = await step(job)
+            self._sending.discard(job.key)
+            if job.state is not State.SUBMITTED:
+                self._following.free_slot(job)
+            self._course.wake()
+            self._judge(job)
+            if job.state is before.state:
+                self._sent_rows -= job.state is State.PENDING
+                break
+        return job
+
+    def _judge(self, job: Job) -> None:
+        """Tell the breaker of rows that end for one cause how *job* stands."""
+        if job.state in (State.READY, State.COLLECTED):
+            self._same_cause.succeeded(job.model)
+        elif job.state is State.FAILED:
+            cause = self._same_cause.failed(job.model, job.key, job.reason or "")
+            if cause is not None:
+                self.ending.notes.append(
+                    f"nothing more of {job.model} was sent: one row after another ended for one cause ({job.reason}); "
+                    "the others stay pending, mend the manifest and run again"
+                )
+        elif job.state is not State.SUBMITTED:
+            self._same_cause.undecided(job.model, job.key)
+
+    async def _follow(self, job: Job) -> Job:
+        soon = job.key in self._submitting.to_look_at
+        self._submitting.to_look_at.discard(job.key)
+        return await self._following.follow(job, soon)
+
+    # ── time, disk, and the end ─────────────────────────────────────────────────────────────────────────
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        ahead_s = self._course.now() - loop.time()
+        beat_at = 0.0
+        keep_at = loop.time() + _KEEP_LEARNED_S
+        while True:
+            await asyncio.sleep(_TICK_S)
+            slept_s = self._course.now() - loop.time() - ahead_s
+            if slept_s > SLEPT_S:
+                await self._after_sleep(slept_s)
+            ahead_s += slept_s
+            if loop.time() >= keep_at:
+                keep_at = loop.time() + _KEEP_LEARNED_S
+                await self._keep_learned()
+            if loop.time() >= beat_at:
+                self.state.beat()
+                beat_at = loop.time() + HEARTBEAT_S
+            self._check_disk()
+            self._leave_if_only_overdue()
+            self._course.wake()
+
+    def _leave_if_only_overdue(self) -> None:
+        """When nothing but rows overdue is left, the wait ends; the jobs go on at the provider."""
+        if not self.overdue or len(self._carried) > len(self.overdue):
+            return
+        if not self._course.submits or self._again_at() is None:
+            self._course.leave()
+
+    def _check_disk(self) -> None:
+        free_bytes = shutil.disk_usage(self.state.folder.path).free
+        if free_bytes < self.limits.min_free_bytes and self._course.submits:
+            reason = f"only {free_bytes >> 20} MiB are free; make room and run again"
+            self._course.stopped(RunStopped(Cause.DISK, reason))
+
+    async def _after_sleep(self, slept_s: float) -> None:
+        """Pooled connections are dead and much may have ended: ask about everything once, then submit."""
+        self.ending.notes.append(f"the machine slept for {slept_s / 60:.0f} min; every job was asked about again")
+        await self._provider.drop_connections()
+        self._course.contact.account_is_right = False
+        self._following.unheard |= self._carried & self._following.in_flight
+        self._course.alarm.ring()
+
+    async def _keep_learned(self) -> None:
+        """Leave what this run learned of the provider's pace for the folder's next."""
+        learned = {POLLING_LEARNED: json.dumps(self._polling.learned())}
+        if isinstance(self._slots, AutoInFlight) and self._slots.learned is not None:
+            learned[IN_FLIGHT_LEARNED] = str(self._slots.learned)
+        with suppress(StateUnusable):  # a full disk; the run has ended all the same
+            await self.state.set_meta(**learned)
+
+
+def _slots(in_flight: int | None, learned: str | None) -> InFlight:
+    """The limit on jobs at the provider; without a number it starts from half of what an earlier run learned."""
+    if in_flight is not None:
+        return FixedInFlight(in_flight)
+    start = int(learned) // 2 if learned is not None and learned.isdigit() else 0
+    return AutoInFlight(start=start) if start else AutoInFlight()

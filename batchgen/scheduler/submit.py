@@ -1,0 +1,183 @@
+"""The step that costs money: one intent, one POST, and what its answer means."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from batchgen.inputs import InputChanged, body_of
+from batchgen.job import Accepted, ContactLost, Deferred, Event, Intent, Job, Refused, State
+from batchgen.pacing import BusyPause, DoubtBreaker, InFlight
+from batchgen.providers.contract import (
+    AccountBlocked,
+    Busy,
+    Cause,
+    Lost,
+    ModelMissing,
+    NotSent,
+    Provider,
+    Rejected,
+    RunStopped,
+    SubmitAnswer,
+    Taken,
+)
+from batchgen.scheduler.course import Course
+from batchgen.scheduler.purse import Afford, Purse
+from batchgen.statefile import StateFile
+
+
+class _PriceRose(Exception):
+    """What is to be reserved for a row rose over the budget since the row was chosen; nothing was sent."""
+
+
+@dataclass(slots=True, eq=False)
+class _Post:
+    """One POST under way. Once *intent_begun*, its answer is waited for whatever happens."""
+
+    job: Job
+    intent_begun: bool = False
+    task: asyncio.Task[Job] | None = None
+
+
+class Submitting:
+    """Sends rows, and remembers what the provider would not take."""
+
+    def __init__(self, state: StateFile, provider: Provider, course: Course, purse: Purse, slots: InFlight) -> None:
+        self.closed_models: dict[str, str] = {}
+        self.not_sendable: dict[int, str] = {}
+        self.to_look_at: set[int] = set()
+        self.doubt = DoubtBreaker()
+        self.busy = BusyPause()
+        self._state = state
+        self._provider = provider
+        self._course = course
+        self._purse = purse
+        self._slots = slots
+        self._posts: set[_Post] = set()
+        self._new_ids: dict[str, str] = {}
+
+    async def submit(self, job: Job) -> Job:
+        """One POST, shielded: whoever is cancelled, an answer that is on its way is waited for and saved."""
+        post = _Post(job)
+        post.task = asyncio.create_task(self._post(post))
+        self._posts.add(post)
+        post.task.add_done_callback(lambda _: self._posts.discard(post))
+        try:
+            return await asyncio.shield(post.task)
+        except asyncio.CancelledError:
+            if post.task.cancelled():  # left before anything was sent
+                return job
+            raise
+
+    @property
+    def on_the_wire(self) -> int:
+        return sum(post.intent_begun for post in self._posts)
+
+    def drop_unsent(self) -> None:
+        """Give up POSTs that have no intent yet: nothing of them was sent."""
+        for post in self._posts:
+            if not post.intent_begun and post.task is not None:
+                post.task.cancel()
+
+    async def abandon(self) -> list[str]:
+        """Do not wait for answers: their rows become doubtful. Answers with their ids."""
+        posts = [post for post in self._posts if post.intent_begun]
+        for post in posts:
+            if post.task is not None:
+                post.task.cancel()
+        await asyncio.gather(*(post.task for post in posts if post.task), return_exceptions=True)
+        return [post.job.row_id for post in posts if post.job.request_id is None]
+
+    async def settle(self) -> None:
+        """Return when every POST under way is answered and saved."""
+        tasks = [post.task for post in self._posts if post.task is not None]
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _post(self, post: _Post) -> Job:
+        async def write_intent() -> None:
+            price_micro = self._purse.price_micro(post.job)
+            if self._purse.hold(post.job) is not Afford.YES:
+                raise _PriceRose
+            post.intent_begun = True
+            post.job = await self._state.record(post.job, Intent(self._course.now(), price_micro))
+            self._purse.let_go(post.job)
+
+        try:
+            body = await asyncio.to_thread(body_of, post.job) if post.job.files else dict(post.job.input)
+            answer = await self._provider.submit(post.job.model, body, write_intent)
+        except InputChanged as changed:
+            self.not_sendable[post.job.key] = str(changed)
+            self._course.ending.notes.append(f"row {post.job.row_id} was not sent: {changed}")
+            return post.job
+        except _PriceRose:  # a cost above the list came while this row waited for a connection
+            return post.job
+        except asyncio.CancelledError:
+            if post.job.state is State.SUBMITTING:
+                lost = ContactLost(self._course.now(), "the run was told to leave before the answer came")
+                post.job = await self._state.record(post.job, lost)
+            raise
+        finally:
+            self._purse.let_go(post.job)
+        return await self._answered(post, answer)
+
+    async def _answered(self, post: _Post, answer: SubmitAnswer) -> Job:
+        """Write down what an answer to the POST means, before anything else happens; then tell the breakers."""
+        if isinstance(answer, NotSent):
+            self._course.out_of_reach(answer.reason)
+            return post.job
+        if isinstance(answer, Taken) and (other := self._row_of(answer.request_id)) is not None:
+            answer = Lost(f"the answer holds {answer.request_id}, which is the request of row {other}")
+        now, roll = self._course.now(), self._course.roll()
+        if isinstance(answer, Taken):
+            self._new_ids[answer.request_id] = post.job.row_id
+        post.job = await self._state.record(post.job, self._meaning(answer, now, roll))
+        if isinstance(answer, Taken):
+            self._new_ids.pop(answer.request_id)
+        match answer:
+            case Taken():
+                self._taken(post.job)
+            case AccountBlocked(cause, reason):
+                raise RunStopped(cause, reason)
+            case ModelMissing(reason):
+                self.closed_models[post.job.model] = reason
+                self._course.ending.notes.append(f"model {post.job.model} is not available: {reason}")
+            case Lost(reason):
+                self.doubt.doubt(now, roll)
+                if self.doubt.hopeless:
+                    why = f"{self.doubt.in_a_row} answers in a row were lost; last: {reason}"
+                    raise RunStopped(Cause.PROVIDER, why)
+            case Busy():
+                self._course.reach.succeeded()
+                self._slots.busy(now, self.busy.closed_until)
+            case Rejected():
+                self._course.reach.succeeded()
+        return post.job
+
+    def _row_of(self, request_id: str) -> str | None:
+        """The row that has *request_id* already: a cache on the way may answer two POSTs alike."""
+        known = self._state.reader.job_of(request_id)
+        return self._new_ids.get(request_id) if known is None else known.row_id
+
+    def _taken(self, job: Job) -> None:
+        self._course.contact.account_is_right = True
+        self._course.reach.succeeded()
+        self.doubt.accepted()
+        self.busy.accepted()
+        if self._slots.accepted(job.key):
+            self.to_look_at.add(job.key)
+
+    def _meaning(self, answer: SubmitAnswer, now: float, roll: float) -> Event:
+        match answer:
+            case Taken(request_id):
+                return Accepted(now, request_id)
+            case Busy(reason, retry_after_s):
+                return Deferred(now, reason, self.busy.busy(now, retry_after_s, roll))
+            case ModelMissing(reason) | AccountBlocked(_, reason):
+                return Deferred(now, reason, now)
+            case Rejected(reason):
+                return Refused(now, reason)
+            case Lost(reason):
+                return ContactLost(now, reason)
+            case NotSent():
+                raise AssertionError("a row that was not sent has nothing to write down")
