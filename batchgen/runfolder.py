@@ -60,6 +60,11 @@ class RunFolder:
         return self.path / "state.holder"
 
     @property
+    def reserve(self) -> Path:
+        """Room that is given up when the disk is full, so that an id that was answered can still be written."""
+        return self.path / "state.reserve"
+
+    @property
     def rows(self) -> Path:
         return self.path / "rows"
 

@@ -352,10 +352,14 @@ class Scheduler:
             self._course.leave()
 
     def _check_disk(self) -> None:
+        if not self._course.submits:
+            return
         free_bytes = shutil.disk_usage(self.state.folder.path).free
-        if free_bytes < self.limits.min_free_bytes and self._course.submits:
+        if free_bytes < self.limits.min_free_bytes:
             reason = f"only {free_bytes >> 20} MiB are free; make room and run again"
             self._course.stopped(RunStopped(Cause.DISK, reason))
+        elif self.state.reserve_is_used:
+            self._course.stopped(RunStopped(Cause.DISK, "the disk is full; make room and run again"))
 
     async def _after_sleep(self, slept_s: float) -> None:
         """Pooled connections are dead and much may have ended: ask about everything once, then submit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
@@ -60,6 +61,10 @@ class StateFile:
     _connection: sqlite3.Connection
     _lock: Lock
     _queued: set[int] = field(default_factory=set)
+    _had_reserve: bool = False
+
+    def __post_init__(self) -> None:
+        self._had_reserve = self.folder.reserve.exists()
 
     async def record(self, job: Job, event: Event) -> Job:
         """*job* after *event*, once that is on disk in the state file and in the journal.
@@ -97,6 +102,11 @@ class StateFile:
         await self._writer.change(
             lambda connection: connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
         )
+
+    @property
+    def reserve_is_used(self) -> bool:
+        """Whether the disk was so full that an answered id needed the room that was kept for it."""
+        return self._had_reserve and not self.folder.reserve.exists()
 
     @property
     def attempts_to_come(self) -> bool:
@@ -175,10 +185,27 @@ def open_state(
         raise
     reader = Reader(read_only(folder.state))
     tally = Tally(reader.counts(), reader.money())
-    writer = Writer(connection, journal, seq, on_trouble)
+    _lay_up(folder.reserve)
+    writer = Writer(connection, journal, seq, folder.reserve, on_trouble)
     opened = StateFile(folder, reader, tally, on_move or (lambda job, event: None), writer, journal, connection, lock)
     opened._recount()
     return opened
+
+
+_RESERVE_BYTES = 256 * 1024
+
+
+def _lay_up(reserve: Path) -> None:
+    """Fill the reserve if there is room; a disk that is full already has none to keep."""
+    if reserve.exists():
+        return
+    try:
+        with reserve.open("wb") as stream:
+            stream.write(bytes(_RESERVE_BYTES))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        reserve.unlink(missing_ok=True)
 
 
 def _refuse_lost_state(folder: RunFolder) -> None:

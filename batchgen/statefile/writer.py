@@ -12,6 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from batchgen.job import Accepted, Deferred, Event, Job, Refused
@@ -56,10 +57,13 @@ OnTrouble: TypeAlias = Callable[[str, list[Job]], None]
 class Writer:
     """Owns the only writing connection. Everything but `close` is called from the event loop."""
 
-    def __init__(self, connection: sqlite3.Connection, journal: Journal, seq: int, on_trouble: OnTrouble) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, journal: Journal, seq: int, reserve: Path, on_trouble: OnTrouble
+    ) -> None:
         self._connection = connection
         self._journal = journal
         self._seq = seq
+        self._reserve = reserve
         self._on_trouble = on_trouble
         self._queue: queue.SimpleQueue[Record | Change | None] = queue.SimpleQueue()
         self._leaving = threading.Event()
@@ -211,6 +215,9 @@ class Writer:
             _settle(change.done, result=result)
 
     def _tell(self, reason: str, waiting: list[Record]) -> None:
+        """An id that was paid for waits: give up the reserve, so that the next try finds room, and say it aloud."""
+        if waiting:
+            self._reserve.unlink(missing_ok=True)
         new = [record for record in waiting if not record.told]
         for record in new:
             record.told = True
