@@ -35,6 +35,7 @@ from batchgen.gathering import gather
 from batchgen.history import History, measured
 from batchgen.job import ContactLost, CostKnown, FilesLost, Job, State
 from batchgen.manifest import ManifestError, prices
+from batchgen.marks import rejected_rows
 from batchgen.outcome import Report, exit_code
 from batchgen.pacing import LearnedPolling
 from batchgen.providers.runcomfy import RunComfy, api_base, is_loopback
@@ -268,17 +269,23 @@ async def collect(out: Path, options: Options, verify: bool = False, watch: Watc
 
 
 async def retry(
-    out: Path, options: Options, consent: Consent, rerun: bool = False, watch: Watch | None = None
+    out: Path,
+    options: Options,
+    consent: Consent,
+    rerun: bool = False,
+    rejected: bool = False,
+    watch: Watch | None = None,
 ) -> Report:
     """New attempts for rows that failed or were cancelled; with *rerun* for collected ones as well.
 
-    Raises Refused if there is nothing to retry or the bill is not agreed to.
+    With *rejected*, for just those collected rows of which a person rejected an output. Raises Refused if there is
+    nothing to retry or the bill is not agreed to.
     """
     async with open_existing(out, options) as opened:
-        states = [State.FAILED, State.CANCELLED, *([State.COLLECTED] if rerun else [])]
-        jobs = list(opened.state.reader.jobs(states, options.only))
+        jobs = opened.to_retry(rerun, rejected)
         if not jobs:
-            raise Refused("there is nothing to retry: no row in scope has failed or was cancelled")
+            why = "no row in scope has a rejected output" if rejected else "no row in scope failed or was cancelled"
+            raise Refused(f"there is nothing to retry: {why}")
         await opened.keep_budget()
         for model in {job.model for job in jobs}:
             await asyncio.to_thread(opened.catalogue.schema, model)
@@ -392,6 +399,15 @@ class Opened:
         """POSTs that a killed run left on the wire: nobody knows whether they were accepted."""
         for job in list(self.state.reader.jobs([State.SUBMITTING])):
             await self.state.record(job, ContactLost(time.time(), "the run ended while the POST was on the wire"))
+
+    def to_retry(self, rerun: bool, rejected: bool) -> list[Job]:
+        """The rows in scope that a retry is for."""
+        only = self.options.only
+        if rejected:
+            marked = frozenset(rejected_rows(self.folder))
+            return list(self.state.reader.jobs([State.COLLECTED], marked if only is None else marked & only))
+        states = [State.FAILED, State.CANCELLED, *([State.COLLECTED] if rerun else [])]
+        return list(self.state.reader.jobs(states, only))
 
     async def find_lost_files(self) -> None:
         """Send collected rows whose files are lost or damaged back to be fetched again."""

@@ -50,10 +50,11 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "history": "job runfolder schema",
         "rehearsal": "",
         "rehearsal.rehearse": "billing exits outcome rehearsal runfolder runner statefile",
-        "report": "audit budget exits job request runfolder statefile",
-        "datasets": "budget exits expand job request runfolder schema statefile",
+        "report": "audit budget exits job marks request runfolder statefile",
+        "datasets": "budget exits expand job marks request runfolder schema statefile",
         # what is made of them
         "failed": "job runfolder statefile",
+        "marks": "job runfolder statefile",
         "audit": "budget job runfolder statefile",
         "story": "exits job runfolder statefile",
         "standing": "job outcome runfolder statefile",
@@ -63,8 +64,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "reconcile": "exits job providers providers.contract request statefile",
         "cancelling": "job providers providers.contract statefile",
         "lookup": "catalogue providers schema token",
-        "runner": "awake billing budget canary catalogue collector exits failed gathering history job manifest outcome "
-        "pacing providers providers.contract request runfolder scheduler schema statefile token",
+        "runner": "awake billing budget canary catalogue collector exits failed gathering history job manifest "
+        "marks outcome pacing providers providers.contract request runfolder scheduler schema statefile token",
         "api": "billing datasets exits outcome rehearsal.rehearse report runner standing token",
         "cli": "api audit billing budget canary cancelling datasets exits job lookup manifest outcome providers "
         "providers.contract reconcile rehearsal rehearsal.rehearse report request runfolder runner scheduler schema "

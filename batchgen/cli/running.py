@@ -203,6 +203,9 @@ def collect(
 def retry(
     out: flags.OutFolder,
     rerun: bool = typer.Option(False, "--rerun", help="Pay again for collected rows, too."),
+    rejected: bool = typer.Option(
+        False, "--rejected", envvar="BATCHGEN_REJECTED", help="Just the rows with an output that you rejected."
+    ),
     in_flight: flags.InFlight = None,
     submit_rate: flags.SubmitRate = None,
     budget: flags.Budget = None,
@@ -238,7 +241,7 @@ def retry(
             on_move=_on_move(events, verbose),
         )
         watch = _watch(quiet or verbose, _resume_command())
-        report = carried(lambda: retry(out, options, _consent(yes), rerun, watch))
+        report = carried(lambda: retry(out, options, _consent(yes), rerun, rejected, watch))
     _finish(report, as_json)
 
 

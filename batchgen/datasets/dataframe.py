@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from batchgen.datasets.columns import column, in_order, open_columns, record_of
 from batchgen.datasets.dataset import absent
-from batchgen.datasets.marks import read_marks
 from batchgen.job import State
+from batchgen.marks import read_marks
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import Reader, StateUnusable, read_only
 

@@ -21,12 +21,12 @@ from batchgen.datasets.columns import in_order
 from batchgen.datasets.dataset import DataSet, absent
 from batchgen.datasets.formats import Format, format_of
 from batchgen.datasets.ledger import Ledger, NotAnExport, claim
-from batchgen.datasets.marks import read_marks
 from batchgen.datasets.planning import Plan, plan_round
 from batchgen.datasets.splits import read_split
 from batchgen.datasets.survey import Survey, survey
 from batchgen.datasets.where import Condition
 from batchgen.exits import Refusal
+from batchgen.marks import read_marks
 from batchgen.runfolder import RunFolder
 from batchgen.schema import did_you_mean
 from batchgen.statefile import Reader, StateUnusable, read_only

@@ -13,11 +13,11 @@ from batchgen.datasets.choice import Choice, LeftOut, Seen
 from batchgen.datasets.columns import Record, as_json, record_of
 from batchgen.datasets.dataset import place_of
 from batchgen.datasets.ledger import Item, Ledger
-from batchgen.datasets.marks import Marks
 from batchgen.datasets.sources import Source, lost_source, source_of
 from batchgen.datasets.splits import split_of
 from batchgen.datasets.whole import stands, whole_file
 from batchgen.job import Job, State
+from batchgen.marks import Marked
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import Reader
 
@@ -41,7 +41,7 @@ class Plan:
     empty: Record
 
 
-def plan_round(folder: RunFolder, reader: Reader, marks: Marks, ledger: Ledger, plan: Plan) -> Counter[str]:
+def plan_round(folder: RunFolder, reader: Reader, marks: Marked, ledger: Ledger, plan: Plan) -> Counter[str]:
     """Add what is new in *folder* to *ledger*, in manifest order, and say how many outputs were left out and why.
 
     The decision on each of these stands in the ledger's `left-out.jsonl`.
@@ -74,7 +74,7 @@ def plan_round(folder: RunFolder, reader: Reader, marks: Marks, ledger: Ledger, 
     return reasons
 
 
-def _collected(reader: Reader, marks: Marks) -> Iterator[tuple[Job, Record]]:
+def _collected(reader: Reader, marks: Marked) -> Iterator[tuple[Job, Record]]:
     for job in reader.jobs([State.COLLECTED]):
         for index, file in enumerate(job.saved):
             yield job, record_of(job, index, file, marks.get((job.row_id, file.name, file.sha256), ""))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from batchgen.report.marks import MARKS, append_mark
+from batchgen.marks import MARKS, append_mark
 from batchgen.report.render import policy
 from batchgen.report.watched import Look, Sources, original, thumb
 from batchgen.runfolder import RunFolder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchgen.report.marks import read_marks
+from batchgen.marks import read_marks
 from batchgen.report.render import page, sections
 from batchgen.report.rows import Shown, Source, input_sources, latest, output_sources, shown
 from batchgen.report.summary import Summary, summarise

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from batchgen.job import Job
-from batchgen.report.marks import read_marks
+from batchgen.marks import read_marks
 from batchgen.report.render import page
 from batchgen.report.rows import Shown, Source, as_script, input_sources, latest, output_sources, shown
 from batchgen.report.summary import summarise

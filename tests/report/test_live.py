@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from batchgen.report.marks import marks_file, rejected_rows
+from batchgen.marks import marks_file, rejected_rows
 from batchgen.runfolder import RunFolder
 from tests.processes import Batchgen, kill_group, write_csv
 from tests.report.conftest import OpenPage, reported

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.report.marks import append_mark, marks_file, read_marks, rejected_rows
+from batchgen.marks import append_mark, marks_file, read_marks, rejected_rows
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import Reader, read_only
 from tests.report.folders import mixed_folder
