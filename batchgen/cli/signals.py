@@ -33,13 +33,8 @@ class Ladder:
             _say(f"leaving as soon as {self._scheduler.posts_on_the_wire} POSTs on the wire are answered")
             _say(f"to go on: {self._resume}")
         elif self._abandoning is None:
-            self._abandoning = asyncio.create_task(self._abandon())
-
-    async def _abandon(self) -> list[str]:
-        doubtful = await self._scheduler.abandon()
-        if doubtful:
-            _say(f"in doubt, since their answers were not waited for: {', '.join(doubtful)}")
-        return doubtful
+            _say("leaving now: rows whose answers are not waited for are in doubt, and named below")
+            self._abandoning = asyncio.create_task(self._scheduler.abandon())
 
 
 @contextmanager
