@@ -57,13 +57,15 @@ def _take(
     rows: list[Row] = []
     problems: list[Problem] = []
     taken = 0
+    before: Problem | None = None
     try:
         for one in islice(found, _CHUNK_ROWS):
             taken += 1
             if isinstance(one, Problem):
                 problems.append(one)
-                if one.row is not None and one.line is not None and one.severity == "error":
-                    problems += filter(None, [scratch.add_faulty(one.row, one.file, one.line)])
+                if one.severity == "error" and not _same_row(one, before):
+                    problems += _used_twice(one, scratch)
+                before = one
                 continue
             if (problem := scratch.add(one, _asked(one, catalogue))) is not None:
                 problems.append(problem)
@@ -72,6 +74,20 @@ def _take(
     except ManifestError as error:
         return rows, [*problems, *error.problems], False
     return rows, problems, taken == _CHUNK_ROWS
+
+
+def _same_row(one: Problem, before: Problem | None) -> bool:
+    """Whether two problems in a row are of one row. In a document each of its fields has a line of its own."""
+    if before is None or one.row != before.row:
+        return False
+    return one.line == before.line or one.file.lower().endswith((".yaml", ".yml"))
+
+
+def _used_twice(one: Problem, scratch: Scratch) -> list[Problem]:
+    if one.row is None or one.line is None:
+        return []
+    problem = scratch.add_faulty(one.row, one.file, one.line)
+    return [] if problem is None else [problem]
 
 
 def _asked(row: Row, catalogue: Catalogue) -> Asked:

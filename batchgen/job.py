@@ -264,7 +264,10 @@ def advance(job: Job, event: Event) -> Job:
     state = TRANSITIONS.get((job.state, type(event)))
     if state is None or (isinstance(event, CostKnown) and job.request_id is None):
         raise IllegalMove(f"row {job.row_id}: {type(event).__name__} cannot follow {job.state}")
-    return replace(job, state=state, **_learned(event))
+    learned = _learned(event)
+    if isinstance(event, Succeeded) and job.ended_at is not None:  # asked again for links: the job ended back then
+        learned["ended_at"] = job.ended_at
+    return replace(job, state=state, **learned)
 
 
 def _learned(event: Event) -> dict[str, Any]:

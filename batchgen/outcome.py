@@ -54,10 +54,14 @@ class Report:
     overdue: Sequence[str] = ()
     notes: Sequence[str] = field(default_factory=tuple)
     rows_per_s: float = 0.0
+    running: str | None = None
+    """Who runs in the folder now: host and pid."""
 
     @property
     def left_s(self) -> float | None:
-        """Seconds until nothing is left, at the pace of the last minutes; None where there is no pace."""
+        """Seconds until nothing is left, at the pace of the last minutes; None where nothing runs."""
+        if self.running is None:
+            return None
         waiting = (State.PENDING, State.SUBMITTING, State.SUBMITTED, State.READY)
         left = sum(self.rows[state] for state in waiting)
         return left / self.rows_per_s if left and self.rows_per_s else None
@@ -70,7 +74,8 @@ class Report:
             "cost": cost_report(self.money, self.budget_micro),
         }
         if self.exit is None:
-            told |= {"out": str(self.out), "rows_per_s": self.rows_per_s, "left_s": self.left_s}
+            told |= {"out": str(self.out), "running": self.running is not None}
+            told |= {"rows_per_s": self.rows_per_s, "left_s": self.left_s}
         else:
             told |= {"exit": int(self.exit), "out": str(self.out)}
             told |= {"reason": self.reason, "overdue": list(self.overdue), "notes": list(self.notes)}

@@ -261,10 +261,14 @@ async def collect(out: Path, options: Options, verify: bool = False, watch: Watc
     *verify* hashes every collected file again and fetches what is lost or damaged.
     """
     async with open_existing(out, options) as opened:
+        lost: list[str] = []
         if verify:
-            await opened.find_lost_files()
+            lost = await opened.find_lost_files()
         report = await opened.carry(options.only, watch, submitting=False)
         await opened.ask_late_costs(options.only)
+        if lost:
+            note = f"{len(lost)} rows had lost or damaged files, which were asked for again: {'; '.join(lost[:10])}"
+            report = replace(report, notes=(*report.notes, note))
         return replace(report, money=opened.state.tally.money)
 
 
@@ -409,13 +413,16 @@ class Opened:
         states = [State.FAILED, State.CANCELLED, *([State.COLLECTED] if rerun else [])]
         return list(self.state.reader.jobs(states, only))
 
-    async def find_lost_files(self) -> None:
-        """Send collected rows whose files are lost or damaged back to be fetched again."""
+    async def find_lost_files(self) -> list[str]:
+        """Send collected rows whose files are lost or damaged back to be fetched again. Says what was found."""
+        found = []
         for job in list(self.state.reader.jobs([State.COLLECTED], self.options.only)):
             lost = await asyncio.to_thread(rowfolder.lost_file, self.folder, job)
             if lost is not None:
                 await asyncio.to_thread(rowfolder.keep_good_files, self.folder, job)
                 await self.state.record(job, FilesLost(time.time(), lost))
+                found.append(f"{job.row_id}: {lost}")
+        return found
 
     async def ask_late_costs(self, only: frozenset[str] | None) -> None:
         """Read again what ended jobs cost, where no cost came with their result."""

@@ -160,6 +160,8 @@ def plan(
         emit(made.as_json())
     elif not made.errors:
         print("\n".join(bill(made)))
+        if options.token is None:
+            say("note: no token, so prices and balance could not be asked of the provider; `run` needs one")
     if made.problems:
         say(*problems(made.problems))
     if made.errors:

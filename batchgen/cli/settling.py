@@ -171,7 +171,10 @@ def cancel(
         told = carried(cancel_all)
     if as_json:
         emit({"cancelled": told.cancelled, "too_late": told.too_late, "unanswered": told.unanswered})
-    say(f"{len(told.cancelled)} cancelled, {len(told.too_late)} already running or done: these will be billed")
+    say(
+        f"{len(told.cancelled)} cancelled"
+        + (f", {len(told.too_late)} already running or done: these will be billed" if told.too_late else "")
+    )
     if told.unanswered:
         say(f"{len(told.unanswered)} gave no clear answer: {', '.join(sorted(told.unanswered)[:10])}")
     if told.too_late or told.unanswered:

@@ -209,6 +209,8 @@ def report(told: Report) -> list[str]:
         [("rows", "count"), *((name, f"{count:,}") for name, count in counts), ("all", f"{total:,}")], frozenset({1})
     )
     lines += ["", money(told.money, told.budget_micro)]
+    if told.exit is None:
+        lines.append("no run is on" if told.running is None else f"a run is on ({told.running})")
     if told.left_s is not None:
         lines.append(f"pace: {told.rows_per_s:.2f} rows/s, about {duration(told.left_s)} left")
     lines += [f"note: {note}" for note in told.notes]
@@ -229,6 +231,11 @@ def report(told: Report) -> list[str]:
 
 def _finish(told: Report, total: int) -> str:
     assert told.exit is not None
+    if told.exit is Exit.DONE and told.rows[State.PENDING]:
+        home, unsent = told.rows[State.COLLECTED], told.rows[State.PENDING]
+        return (
+            f"done: {home:,} rows collected and verified; {unsent:,} were never sent, `run` sends them"
+        )
     if told.exit is Exit.DONE:
         return f"finished: {told.rows[State.COLLECTED]:,} of {total:,} rows collected and verified"
     if told.exit is Exit.SOME_FAILED:

@@ -2,7 +2,7 @@
 
 from batchgen.statefile.enrolment import Asked, Judgement, Rows, Scope, Scratch, expiring_inputs, judge
 from batchgen.statefile.file import OnMove, OtherBase, StateFile, Tally, open_state
-from batchgen.statefile.lock import HEARTBEAT_S, FolderInUse
+from batchgen.statefile.lock import HEARTBEAT_S, FolderInUse, held_by
 from batchgen.statefile.reader import Reader, empty, read_only
 from batchgen.statefile.tables import StateUnusable
 from batchgen.statefile.writer import OnTrouble
@@ -24,6 +24,7 @@ __all__ = [
     "Tally",
     "empty",
     "expiring_inputs",
+    "held_by",
     "judge",
     "open_state",
     "read_only",

@@ -63,6 +63,16 @@ def _in_use(folder: RunFolder) -> str:
     return f"another run holds {folder.path} ({who}); wait for it or stop it, then try again"
 
 
+def held_by(folder: RunFolder) -> str | None:
+    """Who is running in *folder* now, as far as its heartbeat tells; None if nobody is."""
+    try:
+        holder = json.loads(folder.holder.read_text("utf-8"))
+        age_s = time.time() - folder.holder.stat().st_mtime
+        return f"host {holder['host']}, pid {holder['pid']}" if age_s <= _OTHER_HOST_S else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _living_elsewhere(holder_file: Path) -> str | None:
     """Who else holds the folder from another machine, as far as its heartbeat tells."""
     try:

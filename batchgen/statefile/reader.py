@@ -85,14 +85,15 @@ class Reader:
         for record in self.connection.execute(f"{sql} ORDER BY rows.position, rows.key", parameters):
             yield job_from_record(record)
 
-    def ended_since(self, since: float) -> int:
-        """How many rows came to their end after *since* (Unix seconds)."""
+    def ended_since(self, since: float) -> tuple[int, float]:
+        """How many rows came to their end after *since* (Unix seconds), and when the first of them was sent."""
         found = self.connection.execute(
-            "SELECT COUNT(*) FROM jobs WHERE latest AND COALESCE(collected_at, ended_at) > ? "
-            "AND state IN ('collected', 'failed', 'cancelled')",
+            "SELECT COUNT(*), COALESCE(MIN(intent_at), 0) FROM jobs WHERE latest "
+            "AND COALESCE(collected_at, ended_at) > ? AND state IN ('collected', 'failed', 'cancelled')",
             (since,),
         )
-        return int(found.fetchone()[0])
+        count, first_sent_at = found.fetchone()
+        return int(count), float(first_sent_at)
 
     def sent(self) -> Iterator[Job]:
         """Every attempt that was ever sent, of all rows, in manifest order."""
