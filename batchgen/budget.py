@@ -10,6 +10,7 @@ from typing import Any
 from batchgen.job import RESERVED, Billed, Job, State
 
 MICRO = 1_000_000
+_MOST_USD = 10**12
 
 
 def micro(usd: Any) -> int | None:
@@ -20,7 +21,7 @@ def micro(usd: Any) -> int | None:
         amount = Decimal(str(usd))
     except InvalidOperation:
         return None
-    if not amount.is_finite() or amount < 0:
+    if not amount.is_finite() or not 0 <= amount <= _MOST_USD:
         return None
     return int((amount * MICRO).to_integral_value(ROUND_CEILING))
 

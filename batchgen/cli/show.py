@@ -233,9 +233,7 @@ def _finish(told: Report, total: int) -> str:
     assert told.exit is not None
     if told.exit is Exit.DONE and told.rows[State.PENDING]:
         home, unsent = told.rows[State.COLLECTED], told.rows[State.PENDING]
-        return (
-            f"done: {home:,} rows collected and verified; {unsent:,} were never sent, `run` sends them"
-        )
+        return f"done: {home:,} rows collected and verified; {unsent:,} were never sent, `run` sends them"
     if told.exit is Exit.DONE:
         return f"finished: {told.rows[State.COLLECTED]:,} of {total:,} rows collected and verified"
     if told.exit is Exit.SOME_FAILED:

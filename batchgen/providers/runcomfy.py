@@ -263,7 +263,7 @@ def _request_id(body: Any) -> str | None:
     value = body.get("request_id") if isinstance(body, dict) else None
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return value if isinstance(value, str) and value.strip() else None
+    return _writable(value) if isinstance(value, str) and value.strip() else None
 
 
 def _error_code(answer: Answer) -> int | None:
@@ -276,7 +276,7 @@ def _error_code(answer: Answer) -> int | None:
 
 
 def _number(code: Any) -> int | None:
-    if isinstance(code, str) and code.isascii() and code.isdigit():
+    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < 19:
         return int(code)
     return code if isinstance(code, int) and not isinstance(code, bool) else None
 
@@ -308,4 +308,9 @@ def _error_text(error: Any) -> str | None:
     if error in (None, "", [], {}):
         return None
     text = error if isinstance(error, str) else json.dumps(error, ensure_ascii=False)
-    return " ".join(text.split())[:_MAX_REASON]
+    return _writable(" ".join(text.split())[:_MAX_REASON])
+
+
+def _writable(text: str) -> str:
+    """*text* without halves of characters, which JSON can hold and no file can."""
+    return text.encode("utf-8", "replace").decode()

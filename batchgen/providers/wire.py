@@ -151,7 +151,7 @@ async def _read(response: aiohttp.ClientResponse) -> Answer:
     text = content.decode(errors="replace")
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     return Answer(response.status, response.headers, body, text[:300])
 

@@ -35,6 +35,9 @@ class Ending:
     notes: list[str] = field(default_factory=list)
 
 
+_GRAVITY = (Cause.DISK, Cause.TOKEN, Cause.BALANCE, Cause.PROVIDER, Cause.BUDGET)
+
+
 class Course:
     """What all steps of a run share: its clock and its chance, its ending, and what the provider's silence means."""
 
@@ -72,8 +75,8 @@ class Course:
             self.stop()
 
     def blame(self, cause: Cause, reason: str) -> None:
-        """The first cause is the one reported."""
-        if self.ending.cause is None:
+        """Of several causes the gravest is reported, in the order of the exit codes; of equal ones the first."""
+        if self.ending.cause is None or _GRAVITY.index(cause) < _GRAVITY.index(self.ending.cause):
             self.ending.cause, self.ending.reason = cause, reason
 
     def out_of_reach(self, reason: str) -> None:
@@ -82,6 +85,11 @@ class Course:
         self.reach.failed(now, self.roll())
         if self.reach.hopeless(now):
             raise RunStopped(Cause.PROVIDER, f"{reason}; check the network and the API base, then run again")
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after *seconds*, or at once when the run leaves."""
+        if not self.leaving:
+            await self.alarm.sleep(seconds)
 
     def wake(self) -> None:
         """Something changed that the loop may be waiting for."""

@@ -37,8 +37,10 @@ class Fetching:
         """*job* with its files in its row folder, or failed, or submitted again for fresh links."""
         self.waiting.add(job.key)
         earlier = self._earlier(job)
-        while not self._course.leaving:
+        while True:
             async with self._places.at(self._collector.expires_at(job)):
+                if self._course.leaving:
+                    return job
                 outcome = await self._collector.collect(job, earlier)
             match outcome:
                 case Collected():
@@ -46,11 +48,10 @@ class Fetching:
                 case JobFailed():
                     return await self._state.record(job, outcome)
                 case TryLater(_, after_s, expired):
-                    await self._course.alarm.sleep(after_s)
+                    await self._course.sleep(after_s)
                     if expired:
                         self.waiting.discard(job.key)
                         return await self._state.record(job, LinksExpired(self._course.now()))
-        return job
 
     def _earlier(self, job: Job) -> list[Job]:
         if job.n == 1:

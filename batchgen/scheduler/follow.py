@@ -82,7 +82,7 @@ class Following:
         if soon:
             nap_s = min(nap_s, _LOOK_S)
         while True:
-            await self._course.alarm.sleep(nap_s)
+            await self._course.sleep(nap_s)
             if self._course.leaving:
                 return job
             event = await self._ask(job, asked)
@@ -110,6 +110,7 @@ class Following:
 
     async def _ended(self, job: Job, event: Event) -> Job:
         self.over.discard(job.key)
+        self.overdue.discard(job.row_id)
         self._purse.seen(job, getattr(event, "cost_micro", None))
         return await self._state.record(job, event)
 

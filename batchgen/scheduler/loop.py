@@ -89,7 +89,7 @@ class Scheduler:
                 self._following.all_sent = True
                 self._leave_if_only_overdue()
             await self._keep_learned()
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, or something broke: what is on the wire is answered and saved first
             await self._submitting.settle()
             raise
         finally:
@@ -338,7 +338,8 @@ class Scheduler:
                 keep_at = loop.time() + _KEEP_LEARNED_S
                 await self._keep_learned()
             if loop.time() >= beat_at:
-                self.state.beat()
+                with suppress(OSError):
+                    self.state.beat()
                 beat_at = loop.time() + HEARTBEAT_S
             self._check_disk()
             self._leave_if_only_overdue()

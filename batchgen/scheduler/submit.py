@@ -26,8 +26,8 @@ from batchgen.scheduler.purse import Afford, Purse
 from batchgen.statefile import StateFile
 
 
-class _PriceRose(Exception):
-    """What is to be reserved for a row rose over the budget since the row was chosen; nothing was sent."""
+class _NotNow(Exception):
+    """What allowed a row to be sent no longer holds since it began to wait for a connection; nothing was sent."""
 
 
 @dataclass(slots=True, eq=False)
@@ -97,8 +97,8 @@ class Submitting:
     async def _post(self, post: _Post) -> Job:
         async def write_intent() -> None:
             price_micro = self._purse.price_micro(post.job)
-            if self._purse.hold(post.job) is not Afford.YES:
-                raise _PriceRose
+            if self._is_closed(post.job) or self._purse.hold(post.job) is not Afford.YES:
+                raise _NotNow
             post.intent_begun = True
             post.job = await self._state.record(post.job, Intent(self._course.now(), price_micro))
             self._purse.let_go(post.job)
@@ -110,7 +110,7 @@ class Submitting:
             self.not_sendable[post.job.key] = str(changed)
             self._course.ending.notes.append(f"row {post.job.row_id} was not sent: {changed}")
             return post.job
-        except _PriceRose:  # a cost above the list came while this row waited for a connection
+        except _NotNow:
             return post.job
         except asyncio.CancelledError:
             if post.job.state is State.SUBMITTING:
@@ -120,6 +120,13 @@ class Submitting:
         finally:
             self._purse.let_go(post.job)
         return await self._answered(post, answer)
+
+    def _is_closed(self, job: Job) -> bool:
+        """Whether submitting was stopped, paused after doubt, or closed for the model."""
+        doubted = self.doubt.closed_until > self._course.now()
+        # A row beyond the budget stops those that follow it; what is held for this one is still its own.
+        stopped = not self._course.submits and self._course.ending.cause is not Cause.BUDGET
+        return stopped or doubted or job.model in self.closed_models
 
     async def _answered(self, post: _Post, answer: SubmitAnswer) -> Job:
         """Write down what an answer to the POST means, before anything else happens; then tell the breakers."""

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -75,9 +75,10 @@ class StateFile:
         after = advance(job, event)
         await self._writer.record(job, after, event)
         self.tally.move(job, after)
-        self.on_move(after, event)
+        with suppress(OSError):  # whoever listens may be gone; the move is done all the same
+            self.on_move(after, event)
         if after.state in ENDED and job.key in self._queued:
-            await self._start_queued(job.key)
+            await self._start_queued(after)
         return after
 
     async def enrol(
@@ -145,10 +146,12 @@ class StateFile:
 
         await self._writer.change(attached)
 
-    async def _start_queued(self, key: int) -> None:
-        self._queued.discard(key)
-        await self._writer.change(lambda connection: enrolment.start_queued(connection, key))
-        self._recount()
+    async def _start_queued(self, ended: Job) -> None:
+        """The row's next attempt. Counted here: a recount would see moves that others have yet to tell."""
+        self._queued.discard(ended.key)
+        await self._writer.change(lambda connection: enrolment.start_queued(connection, ended.key))
+        self.tally.counts[ended.state] -= 1
+        self.tally.counts[State.PENDING] += 1
 
     def _recount(self) -> None:
         self.tally.counts = self.reader.counts()

@@ -73,6 +73,8 @@ class Writer:
 
     async def record(self, before: Job, after: Job, event: Event) -> None:
         """Return once the move is durable. Raises StateUnusable if it cannot be written and may be left out."""
+        if self._leaving.is_set():
+            raise StateUnusable(_LEFT)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.put(Record(before, after, event, done))
         await done
@@ -131,8 +133,10 @@ class Writer:
             return []
         try:
             lines = self._commit(group)
-        except sqlite3.Error as error:
+        except sqlite3.OperationalError as error:
             return self._refused(group, f"the state file cannot be written: {error}")
+        except Exception as error:  # noqa: BLE001 - one record that cannot be written must not take others with it
+            return self._one_by_one(group, error)
         try:
             self._journal.append(lines)
         except OSError as error:
@@ -140,6 +144,12 @@ class Writer:
         else:
             _wake(group)
         return []
+
+    def _one_by_one(self, group: list[Record], error: Exception) -> list[Record]:
+        if len(group) == 1:
+            _fail(group, f"a record of row {group[0].after.row_id} cannot be written: {error}")
+            return []
+        return [kept for record in group for kept in self._write([record])]
 
     def _commit(self, group: list[Record]) -> list[str]:
         seq = self._seq
