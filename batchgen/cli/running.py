@@ -205,9 +205,7 @@ def collect(
 def retry(
     out: flags.OutFolder,
     rerun: bool = typer.Option(False, "--rerun", help="Pay again for collected rows, too."),
-    rejected: bool = typer.Option(
-        False, "--rejected", envvar="BATCHGEN_REJECTED", help="Just the rows with an output that you rejected."
-    ),
+    rejected: bool = typer.Option(False, "--rejected", help="Just the rows with an output that you rejected."),
     in_flight: flags.InFlight = None,
     submit_rate: flags.SubmitRate = None,
     budget: flags.Budget = None,

@@ -61,7 +61,9 @@ async def test_a_run_ends_although_one_job_is_overdue_and_sends_all_other_rows(t
 
 
 async def test_links_that_expired_before_they_were_used_are_asked_for_again(tmp_path: Path) -> None:
-    async with serving_here("download.drop=x2,expire=400ms") as server:  # the second try comes after 500 ms
+    async with serving_here(
+        "download.drop=x4,expire=400ms"
+    ) as server:  # aiohttp asks twice; the next try comes after 500 ms
         report = await ran(tmp_path, server.url, rows=2, in_flight=2)
         assert report.exit == 0
         assert server.provider.counters["result"] > 2
