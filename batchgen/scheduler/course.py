@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from batchgen.alarm import Alarm
 from batchgen.pacing import Contact, ContactBreaker
@@ -35,6 +36,8 @@ class Ending:
     notes: list[str] = field(default_factory=list)
 
 
+T = TypeVar("T")
+
 _GRAVITY = (Cause.DISK, Cause.TOKEN, Cause.BALANCE, Cause.PROVIDER, Cause.BUDGET)
 
 
@@ -49,6 +52,7 @@ class Course:
         self.reach = ContactBreaker()
         self.submits = submitting
         self.leaving = False
+        self._told_to_leave = asyncio.Event()
         self._random = random.Random(seed)  # noqa: S311 - spreads delays, guards nothing
         self._changed = asyncio.Event()
 
@@ -65,6 +69,24 @@ class Course:
         self.stop()
         self.leaving = True
         self.alarm.ring()
+
+    def leave_at_once(self) -> None:
+        """A person wants to go: what can be taken up again later is not waited for."""
+        self.leave()
+        self._told_to_leave.set()
+
+    async def unless_told_to_leave(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """What *work* returns; None if a person wanted to go first, and *work* was cancelled."""
+        working = asyncio.create_task(work)
+        leaving = asyncio.create_task(self._told_to_leave.wait())
+        try:
+            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            return working.result() if working.done() else None
+        finally:
+            leaving.cancel()
+            if not working.done():
+                working.cancel()
+                await asyncio.wait({working})
 
     def stopped(self, stopped: RunStopped) -> None:
         """Something stopped the run. An account or a provider that is of no use ends the waiting as well."""

@@ -41,8 +41,10 @@ class Fetching:
             async with self._places.at(self._collector.expires_at(job)):
                 if self._course.leaving:
                     return job
-                outcome = await self._collector.collect(job, earlier)
+                outcome = await self._course.unless_told_to_leave(self._collector.collect(job, earlier))
             match outcome:
+                case None:
+                    return job
                 case Collected():
                     return await self._late_cost(await self._state.record(job, outcome), earlier)
                 case JobFailed():

@@ -105,7 +105,7 @@ class Scheduler:
         """Go as soon as the POSTs on the wire are answered and saved."""
         self.stop()
         self._submitting.drop_unsent()
-        self._course.leave()
+        self._course.leave_at_once()
         self.state.stop_waiting()
 
     async def abandon(self) -> list[str]:
