@@ -18,8 +18,8 @@ $(READY): pyproject.toml .ci/constraints.txt
 
 $(DEV): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt \
-	  hypothesis looptime mypy pandas-stubs playwright pytest pytest-asyncio pytest-timeout ruff \
-	  types-aiofiles types-jsonschema types-PyYAML
+	  datasets hypothesis looptime mypy pandas-stubs playwright pyarrow pytest pytest-asyncio pytest-timeout ruff \
+	  types-aiofiles types-jsonschema types-PyYAML webdataset
 	@touch $@
 
 # The main job on the embedded server: nothing is paid, nothing leaves this machine.

@@ -20,8 +20,8 @@ _GROUP_BYTES = 16 << 20
 
 
 def write_parquet(data: DataSet) -> None:
-    import pyarrow as arrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    import pyarrow.parquet as parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
 
     schema = _schema(data)
     texts = [name for name in data.columns if column(name).kind == "text"]

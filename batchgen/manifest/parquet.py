@@ -16,7 +16,7 @@ _BATCH_ROWS = 10_000
 def read_parquet(path: Path) -> Table:
     """The records of a Parquet file; a record's line is its number, from 1."""
     try:
-        import pyarrow.parquet as parquet  # type: ignore[import-not-found,unused-ignore]
+        import pyarrow.parquet as parquet
     except ImportError:
         message = "reading Parquet needs an extra: pip install 'batchgen-runner[parquet]'"
         raise unreadable(str(path), message) from None

@@ -74,8 +74,6 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
         run = made(folder, server, edits(folder, 20))
         before = {}
         for to in ("webdataset", "imagefolder", "parquet"):
-            if to == "parquet":
-                pytest.importorskip("pyarrow", reason="pyarrow is not installed")
             run.export(dests / to, to, shard_size=30_000, **SPLIT)
             before[to] = hashes(dests / to)
         more = [*pictures(15), *edits(folder, 55, 0)]  # some before, some after those that were there

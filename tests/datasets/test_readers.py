@@ -87,7 +87,8 @@ def test_videos_have_a_folder_format_of_their_own(mixed: Run, tmp_path: Path) ->
 
 
 def test_shards_are_read_by_webdataset(run: Run, tmp_path: Path) -> None:
-    webdataset = pytest.importorskip("webdataset", reason="webdataset is not installed")
+    import webdataset
+
     run.export(tmp_path / "data", "webdataset", shard_size=40_000)
     shards = sorted(map(str, (tmp_path / "data/train").glob("*.tar")))
     assert len(shards) > 5
@@ -124,7 +125,6 @@ def test_pictures_and_videos_share_shards(mixed: Run, tmp_path: Path, hugging_fa
 
 
 def test_parquet_holds_the_pictures(run: Run, tmp_path: Path, hugging_face: Any) -> None:
-    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     dest = tmp_path / "data"
     run.export(dest, "parquet", shard_size=100_000)
     assert len(list((dest / "train").glob("*.parquet"))) > 2
@@ -138,7 +138,6 @@ def test_parquet_holds_the_pictures(run: Run, tmp_path: Path, hugging_face: Any)
 
 
 def test_parquet_without_media_is_read_by_pandas(run: Run, tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     import pandas as pd
 
     run.export(tmp_path / "data", "parquet", embed=False)
