@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import ClassVar
 
@@ -21,6 +22,23 @@ class Exit(IntEnum):
     STATE = 9
     STILL_LIVE = 75
     STOPPED = 130
+
+
+MEANING: Mapping[Exit, str] = {
+    Exit.DONE: "everything in scope is collected and verified",
+    Exit.SOME_FAILED: "finished, some rows failed or were cancelled",
+    Exit.USAGE: "usage, invalid manifest, or refused to spend; nothing was sent",
+    Exit.TOKEN: "the token is missing or rejected",
+    Exit.BALANCE: "no balance",
+    Exit.PROVIDER: "provider, network or model out of reach",
+    Exit.BUDGET: "the budget is reached, or the canary cost more than estimated",
+    Exit.IN_DOUBT: "rows in doubt remain",
+    Exit.FOLDER_IN_USE: "another run holds the folder",
+    Exit.STATE: "the state or the disk is not usable",
+    Exit.STILL_LIVE: "stopped while paid jobs are live: `collect` or `run` again is safe",
+    Exit.STOPPED: "stopped by you, nothing live",
+}
+"""The README's table of exit codes, in words that hooks are told as well."""
 
 
 class Refusal(Exception):

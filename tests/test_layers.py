@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "runfolder": "exits",
         "expand": "",
         "inputs": "job",
+        "notify": "budget exits outcome proxies",
         # the edges, one effect each
         "schema": "exits request",
         "manifest": "exits expand request schema",
@@ -67,9 +68,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "runner": "awake billing budget canary catalogue collector exits failed gathering history job manifest "
         "marks outcome pacing providers providers.contract request runfolder scheduler schema statefile token",
         "api": "billing datasets exits outcome rehearsal.rehearse report runner standing token",
-        "cli": "api audit billing budget canary cancelling datasets exits job lookup manifest outcome providers "
-        "providers.contract reconcile rehearsal rehearsal.rehearse report request runfolder runner scheduler schema "
-        "standing statefile story token",
+        "cli": "api audit billing budget canary cancelling datasets exits job lookup manifest notify outcome "
+        "providers providers.contract reconcile rehearsal rehearsal.rehearse report request runfolder runner scheduler "
+        "schema standing statefile story token",
         "__init__": "api billing exits outcome request runner",
         "__main__": "cli",
     }.items()
@@ -91,6 +92,7 @@ HOMES = {
         "schema/probe.py",
         "schema/media.py",
         "report/live.py",
+        "notify.py",
         "gathering.py",  # names the session it hands on, opens none
     ),
     "aiofiles": ("collector/",),
@@ -102,8 +104,8 @@ HOMES = {
     "numpy": ("rehearsal/",),
     "typer": ("cli/",),
     "rich": ("cli/",),
-    "signal": ("cli/", "rehearsal/server.py"),
-    "subprocess": ("awake.py",),
+    "signal": ("cli/", "notify.py", "rehearsal/server.py"),
+    "subprocess": ("awake.py", "notify.py"),
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer.main
 
 from batchgen.cli import app
-from batchgen.exits import Exit
+from batchgen.exits import MEANING, Exit
 from batchgen.job import TRANSITIONS, State
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
@@ -34,5 +34,5 @@ def test_the_command_table_lists_every_command_and_no_other() -> None:
     assert {row[0].strip("`") for row in table("Commands")} == set(typer.main.get_group(app).commands)
 
 
-def test_the_exit_code_table_lists_every_code_and_no_other() -> None:
-    assert {int(row[0]) for row in table("Exit codes")} == {int(code) for code in Exit}
+def test_the_exit_code_table_lists_every_code_with_its_meaning() -> None:
+    assert {int(row[0]): row[1] for row in table("Exit codes")} == {int(code): MEANING[code] for code in Exit}

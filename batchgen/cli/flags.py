@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -47,6 +48,30 @@ def _duration_s(text: str | float) -> float:
     if found is None:
         raise typer.BadParameter(f"{text!r} is not a duration; write for example 2h, 90m or 7200")
     return float(found[1]) * _DURATIONS_S[found[2]]
+
+
+def _notify_url(given: str | None) -> str | None:
+    """The URL of the flag or its variable, else of the file that BATCHGEN_NOTIFY_URL_FILE names. Never shown."""
+    from batchgen.notify import no_web_address
+
+    url, origin = given, "the URL"
+    if url is None and (file := os.environ.get("BATCHGEN_NOTIFY_URL_FILE", "").strip()):
+        origin = "what BATCHGEN_NOTIFY_URL_FILE holds"
+        try:
+            url = Path(file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise typer.BadParameter(f"BATCHGEN_NOTIFY_URL_FILE names a file that cannot be read ({error})") from None
+    if url is not None and (wrong := no_web_address(url)) is not None:
+        raise typer.BadParameter(f"{origin} {wrong}")
+    return url
+
+
+def _on_finish(command: str | None) -> str | None:
+    from batchgen.notify import no_command
+
+    if command is not None and (wrong := no_command(command)) is not None:
+        raise typer.BadParameter(f"{command!r} {wrong}")
+    return command
 
 
 Manifest = Annotated[
@@ -167,5 +192,24 @@ Canary = Annotated[
     int | None,
     typer.Option(
         metavar="N", min=1, envvar="BATCHGEN_CANARY", help="Send N rows first, and ask again with their cost."
+    ),
+]
+NotifyUrl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        callback=_notify_url,
+        envvar="BATCHGEN_NOTIFY_URL",
+        help="Post counts, cost and exit code there at the end; as a secret better in the variable, or in the file "
+        "that BATCHGEN_NOTIFY_URL_FILE names.",
+    ),
+]
+OnFinish = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CMD",
+        callback=_on_finish,
+        envvar="BATCHGEN_ON_FINISH",
+        help="Run this at the end, without a shell, with BATCHGEN_EXIT and more in its environment.",
     ),
 ]

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -14,8 +15,10 @@ import typer
 
 from batchgen.budget import usd
 from batchgen.cli import flags
+from batchgen.cli.atend import AtEnd
 from batchgen.cli.ends import carried, emit, end, refusals, say
 from batchgen.exits import Exit
+from batchgen.runfolder import RunFolder
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -55,9 +58,12 @@ def run(
     offline: flags.Offline = False,
     check_urls: flags.CheckUrls = False,
     prices: flags.Prices = None,
+    notify_url: flags.NotifyUrl = None,
+    on_finish: flags.OnFinish = None,
 ) -> None:
     """Validate, show the bill, ask, submit, poll and collect. Run it again, and it resumes."""
-    with refusals():
+    at_end = AtEnd("run", _folder(manifest, out), notify_url, on_finish)
+    with at_end, refusals():
         from batchgen.runner import Options, run
 
         options = Options(
@@ -87,7 +93,7 @@ def run(
         watch = _watch(quiet or verbose, _resume_command())
         with _invalid_manifests(as_json):
             report = carried(lambda: run(manifest, options, _consent(yes), watch))
-    _finish(report, as_json)
+    _finish(report, as_json, at_end)
 
 
 def rehearse(
@@ -103,9 +109,12 @@ def rehearse(
     ),
     latency: str = typer.Option("lognormal:2s", envvar="BATCHGEN_LATENCY", help="How long jobs take."),
     draw: str = typer.Option("full", envvar="BATCHGEN_DRAW", help="full pictures, or tiny ones for load tests."),
+    notify_url: flags.NotifyUrl = None,
+    on_finish: flags.OnFinish = None,
 ) -> None:
     """The same run against the embedded server: free, and in a folder of its own (OUT.rehearsal)."""
-    with refusals():
+    at_end = AtEnd("rehearse", _folder(manifest, out).rehearsal, notify_url, on_finish)
+    with at_end, refusals():
         from batchgen.rehearsal.rehearse import rehearse
         from batchgen.runner import Options
 
@@ -113,7 +122,7 @@ def rehearse(
         watch = _watch(quiet, _resume_command())
         with _invalid_manifests(as_json):
             report = carried(lambda: rehearse(manifest, options, watch, faults=faults, latency=latency, draw=draw))
-    _finish(report, as_json)
+    _finish(report, as_json, at_end)
 
 
 def plan(
@@ -182,9 +191,12 @@ def collect(
     api_base: flags.ApiBase = None,
     job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
     downloads: flags.Downloads = 16,
+    notify_url: flags.NotifyUrl = None,
+    on_finish: flags.OnFinish = None,
 ) -> None:
     """Poll and download what was paid for. Never submits anything."""
-    with refusals():
+    at_end = AtEnd("collect", RunFolder.at(out), notify_url, on_finish)
+    with at_end, refusals():
         from batchgen.runner import Options, collect
         from batchgen.token import find_token
 
@@ -199,7 +211,7 @@ def collect(
         )
         watch = _watch(quiet or verbose, _resume_command())
         report = carried(lambda: collect(out, options, verify, watch))
-    _finish(report, as_json)
+    _finish(report, as_json, at_end)
 
 
 def retry(
@@ -220,9 +232,12 @@ def retry(
     min_free: flags.MinFree = _MIN_FREE,
     inline_files: flags.InlineFiles = False,
     prices: flags.Prices = None,
+    notify_url: flags.NotifyUrl = None,
+    on_finish: flags.OnFinish = None,
 ) -> None:
     """Send failed and cancelled rows again, each as a new attempt."""
-    with refusals():
+    at_end = AtEnd("retry", RunFolder.at(out), notify_url, on_finish)
+    with at_end, refusals():
         from batchgen.runner import Options, retry
         from batchgen.token import find_token
 
@@ -242,7 +257,7 @@ def retry(
         )
         watch = _watch(quiet or verbose, _resume_command())
         report = carried(lambda: retry(out, options, _consent(yes), rerun, rejected, watch))
-    _finish(report, as_json)
+    _finish(report, as_json, at_end)
 
 
 @contextmanager
@@ -321,14 +336,16 @@ def _watch(quiet: bool, resume: str) -> Callable[[Scheduler], Coroutine[None, No
     return watch
 
 
-def _finish(report: Report, as_json: bool) -> NoReturn:
+def _finish(report: Report, as_json: bool, at_end: AtEnd) -> NoReturn:
     from batchgen.cli.show import report as lines
 
-    if as_json:
-        emit(report.as_json())
-    say(*lines(report))
-    assert report.exit is not None
-    end(report.exit)
+    at_end.report = report
+    with at_end:
+        if as_json:
+            emit(report.as_json())
+        say(*lines(report))
+        assert report.exit is not None
+        end(report.exit)
 
 
 def _on_trouble(reason: str, jobs: list[Job]) -> None:
@@ -384,5 +401,16 @@ def base_of(out: Path, given: str | None) -> str | None:
         reader.close()
 
 
+def _folder(manifest: Path, out: Path | None) -> RunFolder:
+    return RunFolder.at(out) if out is not None else RunFolder.beside(manifest)
+
+
 def _resume_command() -> str:
-    return "batchgen " + shlex.join(sys.argv[1:])
+    """The command line again, but for a URL that may be a secret."""
+    kept, url_given = [], False
+    for before, argument in pairwise(sys.argv):
+        if argument.startswith("--notify-url"):
+            url_given = True
+        elif before != "--notify-url":
+            kept.append(argument)
+    return "batchgen " + shlex.join(kept) + (" (and the --notify-url it was given)" if url_given else "")
