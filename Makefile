@@ -49,3 +49,8 @@ clean:
 .PHONY: crash
 crash: $(DEV)
 	$(BIN)/python -m tests.money.crash 200
+
+# Figures, a few minutes: what a row costs against a bare loop, on this machine.
+.PHONY: bench
+bench: $(DEV)
+	$(BIN)/python -m tests.bench.hotpath

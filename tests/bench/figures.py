@@ -1,0 +1,99 @@
+"""What a benchmark answers with: figures measured several times over, printed as a table or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One thing measured once or several times. *target* says what it is held against, in words."""
+
+    what: str
+    values: tuple[float, ...]
+    unit: str
+    target: str = ""
+
+    def __str__(self) -> str:
+        spread = f"{_short(min(self.values))} to {_short(max(self.values))}" if len(self.values) > 1 else ""
+        return f"{self.what:<58} {_short(median(self.values)):>9} {self.unit:<10} {spread:<20} {self.target}"
+
+    def as_json(self) -> dict[str, object]:
+        return asdict(self) | {"median": median(self.values)}
+
+
+def once(what: str, value: float, unit: str, target: str = "") -> Figure:
+    return Figure(what, (value,), unit, target)
+
+
+def show(figures: Iterable[Figure], as_json: bool) -> None:
+    """Each figure as it comes; as JSON all at once, with the machine."""
+    if as_json:
+        told = {"machine": machine(), "figures": [figure.as_json() for figure in figures]}
+        print(json.dumps(told, indent=1))
+        return
+    print(", ".join(f"{name} {value}" for name, value in machine().items()))
+    print(f"{'':<58} {'median':>9} {'':<10} {'spread':<20} target")
+    for figure in figures:
+        print(figure, flush=True)
+
+
+def machine() -> dict[str, object]:
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def parsed(doc: str | None, *more: Callable[[argparse.ArgumentParser], object]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true")
+    for add in more:
+        add(parser)
+    return parser.parse_args()
+
+
+@dataclass(frozen=True)
+class Used:
+    """What a process and its children took."""
+
+    cpu_s: float
+    wall_s: float
+    peak_mb: float
+    stdout: str
+
+
+def used_by(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> Used:
+    """Run *command* to its end and measure it. It must end with 0; what it says is shown only if it does not."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as told:
+        began = time.perf_counter()
+        process = subprocess.Popen(command, cwd=folder, env=dict(environ), stdout=out, stderr=told)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall_s = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            told.seek(0)
+            sys.exit(f"{' '.join(command)} ended with {process.returncode}\n{told.read().decode()}")
+        out.seek(0)
+        stdout = out.read().decode()
+    unit_bytes = 1 if sys.platform == "darwin" else 1024
+    cpu_s = usage.ru_utime + usage.ru_stime
+    return Used(cpu_s, wall_s, usage.ru_maxrss * unit_bytes / 2**20, stdout)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

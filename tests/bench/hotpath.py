@@ -1,0 +1,180 @@
+"""What a row costs: the real `run` against a bare aiohttp loop that does the same requests and writes the same files.
+
+    python -m tests.bench.hotpath [--rows 2000] [--picture-rows 200] [--times 3] [--folder DIR ...] [--json]
+
+Both in turn against one server process, as fast as it answers, for files of 1 KB and for real pictures of a megabyte.
+CPU is that of the client's process with its children; what a run of one row takes (start-up) is taken off, and what
+planning the rows takes is left in. Each folder given is measured, by default the temporary one and, where there is
+one, a memory file system: there it is the code alone that costs. Not a test: figures depend on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchgen.collector.verify import sha256_of, verify
+from batchgen.rehearsal.catalogue import Catalogue
+from batchgen.rehearsal.renderer import Order, drawn
+from tests.bench.figures import Figure, Used, parsed, show, used_by
+from tests.processes import MODEL, Batchgen, write_csv
+
+_AT_ONCE = 64
+_PICTURES = 6
+_MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one row took on average, in CPU milliseconds; *rows_per_s* from the first to the last."""
+
+    cpu_ms: float
+    rows_per_s: float
+
+
+@contextmanager
+def provider(*flags: str) -> Iterator[str]:
+    """The URL of a provider in a process of its own."""
+    command = [sys.executable, "-m", "tests.bench.provider", *flags]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        yield json.loads(process.stdout.readline())["url"]
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        process.stdout.close()
+
+
+def draw_pictures(folder: Path) -> Path:
+    """A few real pictures of about a megabyte, as the embedded server draws them."""
+    properties = Catalogue().models[MODEL].properties
+    folder.mkdir()
+    for seed in range(_PICTURES):
+        asked = {"text": "a dune at dusk", "image_size": "1024:1024 (1:1)", "seed": seed}
+        (folder / f"{seed}.png").write_bytes(drawn(Order(MODEL, asked, properties, 0, "image/png")))
+    return folder
+
+
+def bare(url: str, place: Path, rows: int) -> Row:
+    """The floor, measured in its own process."""
+    with tempfile.TemporaryDirectory(prefix="bare-", dir=place) as folder:
+        command = [sys.executable, "-m", "tests.bench.bare", url, str(rows), str(_AT_ONCE), folder]
+        told = json.loads(subprocess.check_output(command))
+    return Row(1000 * told["cpu_s"] / rows, rows / told["wall_s"])
+
+
+def run(url: str, place: Path, rows: int) -> tuple[Used, float]:
+    """A whole run of *rows*, and its rows a second from the first intent to the last row collected."""
+    with tempfile.TemporaryDirectory(prefix="run-", dir=place) as folder:
+        manifest = write_csv(Path(folder) / "m.csv", rows)
+        command = [sys.executable, "-m", "batchgen", "run", str(manifest), "--yes", "-j", str(_AT_ONCE)]
+        used = used_by(command, Path(folder), Batchgen(Path(folder), url).environment())
+        with closing(sqlite3.connect(Path(folder) / "out" / "m" / "state.db")) as state:
+            first, last, whole = state.execute(
+                "SELECT MIN(intent_at), MAX(collected_at), COUNT(*) FROM jobs WHERE state = 'collected'"
+            ).fetchone()
+    assert whole == rows
+    return used, rows / (last - first)
+
+
+def fsyncs_per_row(url: str, place: Path, rows: int) -> Figure | None:
+    """How often a run makes the disk write, counted by strace; None where there is none."""
+    if shutil.which("strace") is None:
+        return None
+    with tempfile.TemporaryDirectory(prefix="strace-", dir=place) as folder:
+        manifest, counts = write_csv(Path(folder) / "m.csv", rows), Path(folder) / "counts"
+        command = ["strace", "-f", "-c", "-e", "trace=fsync,fdatasync", "-o", str(counts), sys.executable, "-m"]
+        command += ["batchgen", "run", str(manifest), "--yes", "--quiet", "-j", str(_AT_ONCE)]
+        used_by(command, Path(folder), Batchgen(Path(folder), url).environment())
+        lines = (line.split() for line in counts.read_text().splitlines())
+        calls = sum(int(line[3]) for line in lines if line and line[-1] in ("fsync", "fdatasync"))
+    return Figure(f"fsyncs a row ({rows} rows of 1 KB, {_AT_ONCE} at once)", (calls / rows,), "fsyncs")
+
+
+def versus_bare(name: str, url: str, place: Path, rows: int, times: int, targets: tuple[str, str]) -> list[Figure]:
+    """Bare loop and run in turn, *times* over, on the same server."""
+    floors, ours = [], []
+    for _ in range(times):
+        floors.append(bare(url, place, rows))
+        start_up, _ = run(url, place, 1)
+        used, rows_per_s = run(url, place, rows)
+        ours.append(Row(1000 * (used.cpu_s - start_up.cpu_s) / (rows - 1), rows_per_s))
+    pairs = list(zip(floors, ours, strict=True))
+    return [
+        Figure(f"{name}: CPU a row, bare loop", tuple(floor.cpu_ms for floor in floors), "ms"),
+        Figure(f"{name}: CPU a row, run", tuple(our.cpu_ms for our in ours), "ms"),
+        Figure(f"{name}: CPU a row", tuple(our.cpu_ms / floor.cpu_ms for floor, our in pairs), "x bare", targets[0]),
+        Figure(f"{name}: rows a second, bare loop", tuple(floor.rows_per_s for floor in floors), "rows/s"),
+        Figure(f"{name}: rows a second, run", tuple(our.rows_per_s for our in ours), "rows/s"),
+        Figure(
+            f"{name}: rows a second",
+            tuple(our.rows_per_s / floor.rows_per_s for floor, our in pairs),
+            "x bare",
+            targets[1],
+        ),
+    ]
+
+
+def looked_at(name: str, pictures: Path) -> list[Figure]:
+    """What hashing and decoding the same files costs by itself."""
+    paths = sorted(pictures.iterdir())
+    hashing, both = [], []
+    for path in paths:
+        began = time.thread_time()
+        sha256_of(path)
+        hashing.append(1000 * (time.thread_time() - began))
+        began = time.thread_time()
+        verify(path)
+        both.append(1000 * (time.thread_time() - began))
+    decoding = tuple(whole - part for whole, part in zip(both, hashing, strict=True))
+    return [
+        Figure(f"{name}: of it hashing", tuple(hashing), "ms"),
+        Figure(f"{name}: of it decoding", decoding, "ms"),
+    ]
+
+
+def figures(arguments: argparse.Namespace) -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory(prefix="pictures-") as drawn_in:
+        pictures = draw_pictures(Path(drawn_in) / "pictures")
+        for place in arguments.folder or default_folders():
+            with provider("--bytes", "1000") as url:
+                targets = ("<= 1.5 in groups", ">= 0.65")
+                yield from versus_bare(f"{place}, 1 KB", url, place, arguments.rows, arguments.times, targets)
+                if place != _MEMORY and (counted := fsyncs_per_row(url, place, 300)) is not None:
+                    yield counted
+            with provider("--pictures", str(pictures)) as url:
+                targets = ("<= 1.3 + hashing, decoding", "")
+                name = f"{place}, 1 MB"
+                yield from versus_bare(name, url, place, arguments.picture_rows, arguments.times, targets)
+                yield from looked_at(name, pictures)
+
+
+def default_folders() -> list[Path]:
+    return [Path(tempfile.gettempdir()), *([_MEMORY] if _MEMORY.is_dir() else [])]
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--picture-rows", type=int, default=200)
+    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--folder", type=Path, action="append")
+
+
+def main() -> None:
+    arguments = parsed(__doc__, add_flags)
+    show(figures(arguments), arguments.json)
+
+
+if __name__ == "__main__":
+    main()
