@@ -13,6 +13,7 @@ from batchgen.catalogue import Catalogue
 from batchgen.exits import Refusal
 from batchgen.history import Measured
 from batchgen.pacing import CEILING, START, Measure, time_left_s
+from batchgen.pricing import Unpriced, account
 from batchgen.request import Problem
 from batchgen.schema import ModelSchema
 from batchgen.statefile import Judgement, Reader, Rows, Scope, Scratch, expiring_inputs, judge
@@ -36,7 +37,10 @@ class ModelBill:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The bill of a manifest against its run folder; nothing was sent or written for it."""
+    """The bill of a manifest against its run folder; nothing was sent or written for it.
+
+    *money* counts what was sent earlier at the prices that are known now; *unpriced* is what has none even so.
+    """
 
     manifest: Path
     out: Path
@@ -51,6 +55,7 @@ class Plan:
     expected_s: tuple[float, float] | None
     expiring: tuple[str, ...]
     local_files: int
+    unpriced: tuple[Unpriced, ...] = ()
     asks: tuple[str, ...] = ()
 
     @property
@@ -100,6 +105,7 @@ class Plan:
             },
             "cost": {
                 **cost_report(self.money, self.budget_micro),
+                "unpriced": self.money.unpriced,
                 "estimate": self.total_usd,
                 "balance": usd(self.balance_micro),
             },
@@ -174,13 +180,14 @@ def plan_of(
 ) -> Plan:
     """The bill of a judgement, whatever it came from."""
     seen = reader.highest_unit_prices()
+    told, unpriced = account(catalogue, reader)
     return Plan(
         manifest=path,
         out=out,
         judgement=judgement,
         problems=(),
         bill=tuple(_bill(model, rows, catalogue, seen, around.now) for model, rows in judgement.models.items()),
-        money=reader.money(),
+        money=told,
         budget_micro=reader.budget_micro() if around.budget_micro is None else around.budget_micro,
         balance_micro=around.balance_micro,
         free_bytes=shutil.disk_usage(_existing(out)).free,
@@ -188,6 +195,7 @@ def plan_of(
         expected_s=_expected_s(judgement, around),
         expiring=(),
         local_files=0,
+        unpriced=unpriced,
     )
 
 
@@ -289,6 +297,14 @@ def objections(plan: Plan, consents: Consents) -> list[str]:
             f"this looks like an edit: {gone} paid rows left the manifest (without an id, or renamed) while "
             f"{judgement.all.new} new ones came. Nothing was sent. --new-rows says that they are new, and pays; "
             "giving rows an `id` keeps them apart from their content" + live
+        )
+    if plan.to_send and plan.unpriced and plan.budget_micro is not None:
+        named = "; ".join(map(str, plan.unpriced))
+        reasons.append(
+            f"what is left of the budget of {dollars(usd(plan.budget_micro))} is not known: jobs were sent earlier at "
+            f"a price that nobody knows, {named}. Nothing was sent. Give the price with --prices FILE (a line "
+            f"`MODEL: USD for one output or second`), or read the costs that came since with `batchgen collect "
+            f"{plan.out}`" + live
         )
     if plan.to_send and plan.local_files and not consents.inline_files:
         reasons.append(

@@ -113,9 +113,12 @@ class Price:
 
 
 def may_reserve(committed: Money, price_micro: int | None, budget_micro: int | None) -> bool:
-    """Whether one more request at *price_micro* stays within the budget. An unknown price never does."""
+    """Whether one more request at *price_micro* stays within the budget. An unknown price never does, and while
+    something was sent at an unknown price nobody knows what is left of the budget."""
     if budget_micro is None:
         return True
+    if committed.unpriced:
+        return False
     return price_micro is not None and committed.committed + price_micro <= budget_micro
 
 

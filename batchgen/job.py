@@ -214,6 +214,14 @@ class CostKnown:
     cost_micro: int
 
 
+@dataclass(frozen=True, slots=True)
+class PriceKnown:
+    """What a job may cost that was sent, or may have been, while nobody knew its price: from here on that counts."""
+
+    at: float
+    estimate_micro: int
+
+
 Event: TypeAlias = (
     Intent
     | Accepted
@@ -229,6 +237,7 @@ Event: TypeAlias = (
     | Collected
     | FilesLost
     | CostKnown
+    | PriceKnown
 )
 
 TRANSITIONS: Mapping[tuple[State, type], State] = {
@@ -252,6 +261,12 @@ TRANSITIONS: Mapping[tuple[State, type], State] = {
     (State.COLLECTED, CostKnown): State.COLLECTED,
     (State.FAILED, CostKnown): State.FAILED,
     (State.CANCELLED, CostKnown): State.CANCELLED,
+    (State.IN_DOUBT, PriceKnown): State.IN_DOUBT,
+    (State.SUBMITTED, PriceKnown): State.SUBMITTED,
+    (State.READY, PriceKnown): State.READY,
+    (State.COLLECTED, PriceKnown): State.COLLECTED,
+    (State.FAILED, PriceKnown): State.FAILED,
+    (State.CANCELLED, PriceKnown): State.CANCELLED,
 }
 
 
@@ -262,12 +277,22 @@ class IllegalMove(Exception):
 def advance(job: Job, event: Event) -> Job:
     """*job* after *event*. Raises IllegalMove, and changes nothing, where `TRANSITIONS` has no such line."""
     state = TRANSITIONS.get((job.state, type(event)))
-    if state is None or (isinstance(event, CostKnown) and job.request_id is None):
+    if state is None or not _is_owed(job, event):
         raise IllegalMove(f"row {job.row_id}: {type(event).__name__} cannot follow {job.state}")
     learned = _learned(event)
     if isinstance(event, Succeeded) and job.ended_at is not None:  # asked again for links: the job ended back then
         learned["ended_at"] = job.ended_at
     return replace(job, state=state, **learned)
+
+
+def _is_owed(job: Job, event: Event) -> bool:
+    """Whether money may be told of *job*: a cost has an id it is asked by, and an estimate is made once."""
+    match event:
+        case CostKnown():
+            return job.request_id is not None
+        case PriceKnown():
+            return job.estimate_micro is None and job.billed is not Billed.NO
+    return True
 
 
 def _learned(event: Event) -> dict[str, Any]:
@@ -299,6 +324,8 @@ def _learned(event: Event) -> dict[str, Any]:
             return {"reason": reason, "outputs": (), "saved": (), "collected_at": None}
         case CostKnown(_, cost_micro):
             return {"cost_micro": cost_micro}
+        case PriceKnown(_, estimate_micro):
+            return {"estimate_micro": estimate_micro}
 
 
 def _measured(cost_micro: int | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -25,7 +25,7 @@ from batchgen.billing import (
     objections,
     plan_of,
 )
-from batchgen.budget import Price, micro
+from batchgen.budget import micro
 from batchgen.canary import CanaryResult
 from batchgen.catalogue import Catalogue
 from batchgen.collector import Collector, downloads_session, rowfolder
@@ -34,15 +34,17 @@ from batchgen.failed import write_failed_csv
 from batchgen.gathering import gather
 from batchgen.history import History, measured
 from batchgen.job import ContactLost, CostKnown, FilesLost, Job, State
-from batchgen.manifest import ManifestError, prices
+from batchgen.manifest import ManifestError
+from batchgen.manifest import prices as manifest_prices
 from batchgen.marks import rejected_rows
 from batchgen.outcome import Report, exit_code
 from batchgen.pacing import LearnedPolling
+from batchgen.pricing import look_up, price_what_was_sent, prices
 from batchgen.providers.runcomfy import RunComfy, api_base, is_loopback
 from batchgen.request import Problem
 from batchgen.runfolder import RunFolder
 from batchgen.scheduler import POLLING_LEARNED, Ending, Limits, Scheduler
-from batchgen.schema import ModelUnknown, did_you_mean
+from batchgen.schema import did_you_mean
 from batchgen.statefile import (
     FolderInUse,
     Judgement,
@@ -190,9 +192,9 @@ async def run(manifest: Path, options: Options, consent: Consent, watch: Watch |
             if options.token is None:
                 raise TokenMissing(NO_TOKEN)
         opened = await stack.enter_async_context(_open(folder, options, provider, read.catalogue))
-        await opened.keep_budget()
         reader = opened.state.reader
         _refuse(read.plan(reader), options, consent)
+        await opened.keep_budget()
         await opened.state.enrol(
             read.scratch,
             partial=read.scope.partial,
@@ -228,6 +230,7 @@ async def _read(
         session = await stack.enter_async_context(downloads_session(is_loopback(options.base), options.downloads))
     scratch, problems = await gather(manifest, catalogue, known, session)
     stack.callback(scratch.close)
+    await look_up(catalogue, known)
     problems += _unknown_rows(manifest, scratch, options.only)
     around = await _circumstances(options, asked)
     return _Read(manifest, folder, options.scope(manifest, folder), scratch, problems, catalogue, around)
@@ -244,7 +247,7 @@ def _unknown_rows(manifest: Path, scratch: Scratch, only: frozenset[str] | None)
 def _price_list(manifest: Path, options: Options) -> dict[str, Decimal]:
     """The prices of the options, else of the manifest. A manifest that cannot be read says so elsewhere."""
     try:
-        return prices(manifest) | dict(options.prices)
+        return manifest_prices(manifest) | dict(options.prices)
     except ManifestError:
         return dict(options.prices)
 
@@ -290,12 +293,11 @@ async def retry(
         if not jobs:
             why = "no row in scope has a rejected output" if rejected else "no row in scope failed or was cancelled"
             raise Refused(f"there is nothing to retry: {why}")
-        await opened.keep_budget()
-        for model in {job.model for job in jobs}:
-            await asyncio.to_thread(opened.catalogue.schema, model)
+        await look_up(opened.catalogue, opened.state.reader)
         around = await _circumstances(options, opened.provider)
         bill = plan_of(_retried(jobs), out, out, opened.state.reader, opened.catalogue, around)
         _refuse(replace(bill, local_files=sum(len(job.files) for job in jobs)), options, consent)
+        await opened.keep_budget()
         await opened.state.start_attempts(jobs)
         return await opened.carry(frozenset(job.row_id for job in jobs), watch)
 
@@ -347,12 +349,15 @@ class Opened:
     async def carry(self, only: frozenset[str] | None, watch: Watch | None, submitting: bool = True) -> Report:
         """Run the scheduler to its end and say what it came to."""
         started = time.time()
+        await look_up(self.catalogue, self.state.reader)
+        known = prices(self.catalogue, self.state.reader)
+        await price_what_was_sent(self.state, known, self.catalogue)
         scheduler = Scheduler(
             self.state,
             self.provider,
             self.collector,
             replace(self.options.limits, budget_micro=self.state.reader.budget_micro()),
-            await self._prices(),
+            known,
             self._polling(),
             time.time,
             only=only,
@@ -448,15 +453,6 @@ class Opened:
         polling = LearnedPolling(_LOOPBACK_POLLS_PER_MIN if is_loopback(self.options.base) else _POLLS_PER_MIN)
         polling.recall(json.loads(self.state.reader.meta(POLLING_LEARNED) or "{}"))
         return polling
-
-    async def _prices(self) -> dict[str, Price]:
-        seen = self.state.reader.highest_unit_prices()
-        prices = {}
-        for model in self.state.reader.models():
-            with suppress(ModelUnknown):
-                await asyncio.to_thread(self.catalogue.schema, model)
-            prices[model] = self.catalogue.price(model, seen.get(model))
-        return prices
 
     def _report(self, scheduler: Scheduler, ending: Ending, only: frozenset[str] | None) -> Report:
         counts = dict(self.state.tally.counts)

@@ -93,6 +93,11 @@ def test_a_request_may_reach_the_budget_and_not_pass_it(
     assert may_reserve(Money(charged=30, reserved=20, possibly=10), price_micro, budget_micro) is allowed
 
 
+def test_nothing_is_reserved_while_something_was_sent_at_an_unknown_price() -> None:
+    assert may_reserve(Money(charged=30, unpriced=1), 0, 10**9) is False
+    assert may_reserve(Money(charged=30, unpriced=1), None, None) is True
+
+
 def test_the_reserve_is_the_highest_price_for_the_units_asked() -> None:
     assert Price(20_000, 30_000).reserve_micro(3) == 90_000
     assert Price(None, None).reserve_micro(3) is None

@@ -28,6 +28,7 @@ from batchgen.job import (
     JobFailed,
     LinksExpired,
     Output,
+    PriceKnown,
     Refused,
     SavedFile,
     State,
@@ -54,6 +55,7 @@ EVENTS: dict[type, Event] = {
         Collected(22.0, (SAVED,)),
         FilesLost(23.0, "images-00.png is missing"),
         CostKnown(24.0, 60_000),
+        PriceKnown(24.0, 50_000),
     )
 }
 
@@ -66,22 +68,24 @@ LEGAL: dict[State, dict[type, State]] = {
         Refused: State.FAILED,
         ContactLost: State.IN_DOUBT,
     },
-    State.IN_DOUBT: {Adopted: State.SUBMITTED, GivenUp: State.FAILED},
+    State.IN_DOUBT: {Adopted: State.SUBMITTED, GivenUp: State.FAILED, PriceKnown: State.IN_DOUBT},
     State.SUBMITTED: {
         Succeeded: State.READY,
         JobFailed: State.FAILED,
         JobCancelled: State.CANCELLED,
         CostKnown: State.SUBMITTED,
+        PriceKnown: State.SUBMITTED,
     },
     State.READY: {
         Collected: State.COLLECTED,
         LinksExpired: State.SUBMITTED,
         JobFailed: State.FAILED,
         CostKnown: State.READY,
+        PriceKnown: State.READY,
     },
-    State.COLLECTED: {FilesLost: State.SUBMITTED, CostKnown: State.COLLECTED},
-    State.FAILED: {CostKnown: State.FAILED},
-    State.CANCELLED: {CostKnown: State.CANCELLED},
+    State.COLLECTED: {FilesLost: State.SUBMITTED, CostKnown: State.COLLECTED, PriceKnown: State.COLLECTED},
+    State.FAILED: {CostKnown: State.FAILED, PriceKnown: State.FAILED},
+    State.CANCELLED: {CostKnown: State.CANCELLED, PriceKnown: State.CANCELLED},
 }
 
 
@@ -127,6 +131,15 @@ def test_a_cost_belongs_only_to_a_job_with_an_id() -> None:
     refused = advance(job(State.PENDING), EVENTS[Refused])
     with pytest.raises(IllegalMove):
         advance(refused, EVENTS[CostKnown])
+
+
+def test_a_price_that_became_known_sets_the_reserve_once_and_never_of_a_refused_job() -> None:
+    priced = advance(job(State.SUBMITTED), EVENTS[PriceKnown])
+    assert (priced.estimate_micro, priced.cost_micro) == (50_000, None)
+    with pytest.raises(IllegalMove):
+        advance(priced, EVENTS[PriceKnown])
+    with pytest.raises(IllegalMove):
+        advance(advance(job(State.PENDING), EVENTS[Refused]), EVENTS[PriceKnown])
 
 
 def test_an_intent_sets_the_price_aside_and_forgets_why_the_row_had_waited() -> None:

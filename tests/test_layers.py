@@ -49,6 +49,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "providers": "budget job providers.contract proxies",
         "catalogue": "budget schema",
         "history": "job runfolder schema",
+        "pricing": "budget catalogue job schema statefile",
         "rehearsal": "",
         "rehearsal.rehearse": "billing exits outcome rehearsal runfolder runner statefile",
         "report": "audit budget exits job marks request runfolder statefile",
@@ -60,13 +61,13 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "story": "exits job runfolder statefile",
         "standing": "job outcome runfolder statefile",
         "gathering": "catalogue links manifest request schema statefile",
-        "billing": "budget catalogue exits history pacing request schema statefile",
+        "billing": "budget catalogue exits history pacing pricing request schema statefile",
         "scheduler": "alarm budget collector inputs job pacing providers.contract statefile",
         "reconcile": "exits job providers providers.contract request statefile",
         "cancelling": "job providers providers.contract statefile",
         "lookup": "catalogue providers schema token",
         "runner": "awake billing budget canary catalogue collector exits failed gathering history job manifest "
-        "marks outcome pacing providers providers.contract request runfolder scheduler schema statefile token",
+        "marks outcome pacing pricing providers providers.contract request runfolder scheduler schema statefile token",
         "api": "billing datasets exits outcome rehearsal.rehearse report runner standing token",
         "cli": "api audit billing budget canary cancelling datasets exits job lookup manifest notify outcome "
         "providers providers.contract reconcile rehearsal rehearsal.rehearse report request runfolder runner scheduler "

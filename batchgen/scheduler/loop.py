@@ -249,6 +249,10 @@ class Scheduler:
                 )
                 self._unpriced_models.add(job.model)
                 self._course.blame(Cause.BUDGET, reason)
+            case Afford.SPENT_UNKNOWN:
+                count = self.state.tally.money.unpriced
+                reason = f"{count} jobs were sent at a price nobody knows, so nobody knows what is left of the budget"
+                self._course.stopped(RunStopped(Cause.BUDGET, reason))
             case Afford.OVER_BUDGET:
                 self._course.stopped(RunStopped(Cause.BUDGET, f"row {job.row_id} would go over the budget"))
         return False

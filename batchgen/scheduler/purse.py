@@ -13,6 +13,7 @@ from batchgen.statefile import StateFile
 class Afford(Enum):
     YES = auto()
     PRICE_UNKNOWN = auto()
+    SPENT_UNKNOWN = auto()
     OVER_BUDGET = auto()
 
 
@@ -37,6 +38,8 @@ class Purse:
         price_micro = self.price_micro(job)
         if price_micro is None:
             return Afford.PRICE_UNKNOWN
+        if self._state.tally.money.unpriced:
+            return Afford.SPENT_UNKNOWN
         others_micro = sum(self._held.values()) - self._held.get(job.key, 0)
         if not may_reserve(self._state.tally.money, price_micro + others_micro, self._budget_micro):
             return Afford.OVER_BUDGET

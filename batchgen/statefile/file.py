@@ -77,7 +77,7 @@ class StateFile:
         self.tally.move(job, after)
         with suppress(OSError):  # whoever listens may be gone; the move is done all the same
             self.on_move(after, event)
-        if after.state in ENDED and job.key in self._queued:
+        if after.state in ENDED and job.state not in ENDED and job.key in self._queued:
             await self._start_queued(after)
         return after
 

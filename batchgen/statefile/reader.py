@@ -183,6 +183,15 @@ class Reader:
         )
         return found.fetchone() is not None
 
+    def unpriced(self) -> Iterator[Job]:
+        """Every attempt that counts as nothing because nobody knew its price, of all rows, in manifest order."""
+        sql = (
+            f"{_JOBS} WHERE jobs.state <> 'pending' AND jobs.billed IS NOT 'no' "
+            "AND jobs.cost_micro IS NULL AND jobs.estimate_micro IS NULL ORDER BY rows.position, rows.key, jobs.n"
+        )
+        for record in self.connection.execute(sql):
+            yield job_from_record(record)
+
     def highest_unit_prices(self) -> dict[str, int]:
         """The most that one output or second of each model was measured to cost, whenever that became known."""
         unit_micro = "(cost_micro + MAX(units, 1) - 1) / MAX(units, 1)"

@@ -27,7 +27,7 @@ from batchgen.catalogue import Catalogue
 from batchgen.collector import Collector, downloads_session
 from batchgen.exits import Exit
 from batchgen.gathering import gather
-from batchgen.job import CostKnown, Event, Intent, Job, JobFailed, State, Succeeded
+from batchgen.job import CostKnown, Event, Intent, Job, JobFailed, PriceKnown, State, Succeeded
 from batchgen.outcome import Report
 from batchgen.providers.contract import (
     Busy,
@@ -134,7 +134,10 @@ ANSWERS: Mapping[str, Callable[[], SubmitAnswer]] = {
 
 
 class Life:
-    """One folder with a budget, its provider, and all that was seen of its money."""
+    """One folder with a budget, its provider, and all that was seen of its money.
+
+    A run that is *careless* has neither a budget nor a price list: what it sends counts only once its price is known.
+    """
 
     def __init__(self, folder: Path, asks: list[Ask], budget_micro: int, file_url: str) -> None:
         self.asks = {f"dune {number}": ask for number, ask in enumerate(asks)}
@@ -154,9 +157,16 @@ class Life:
         )
         self.crashes = 0
         self.possibly = 0
-        self.most_over = 0
+        self.spent_before = 0
 
-    async def run(self, crash_after: int | None = None, releasing: bool = False, in_flight: int = 4) -> Report:
+    async def run(
+        self,
+        crash_after: int | None = None,
+        releasing: bool = False,
+        in_flight: int = 4,
+        careless: bool = False,
+        limit: int | None = None,
+    ) -> Report:
         """One command on the folder: released rows, late costs, and the run. The power may go after some moves."""
         moves = 0
         snapshot = self._folder / f"out-{self.crashes + 1}"
@@ -167,7 +177,8 @@ class Life:
             moves += 1
             if self.provider.is_off:
                 return
-            self._check(job, event, state.reader)
+            if not careless:
+                self._check(job, event, state.reader)
             if moves == crash_after and beside:
                 self._copy(snapshot)
                 self.provider.is_off = True
@@ -178,13 +189,14 @@ class Life:
 
         state = open_state(RunFolder.at(self.out), BASE, True, lambda reason, jobs: None, seen)
         try:
-            catalogue = Catalogue(BASE, None, {MODEL: Decimal("0.03")})
+            catalogue = Catalogue(BASE, None, None if careless else {MODEL: Decimal("0.03")})
             options = Options(
                 api_base=BASE,
                 rehearsal=True,
                 in_flight=in_flight,
                 min_free_bytes=0,
-                budget_usd=self.budget_micro / 1e6,
+                limit=limit,
+                budget_usd=None if careless else self.budget_micro / 1e6,
             )
             async with downloads_session(allow_private=True, limit=4) as session:
                 collector = Collector(state.folder, session, True, asyncio.get_running_loop().time)
@@ -221,10 +233,14 @@ class Life:
     def _check(self, job: Job, event: Event, reader: Reader) -> None:
         """Section "Money" of the README, at this very move."""
         if isinstance(event, Intent):
+            assert reader.money().unpriced == 0, "sent while nobody knew what is left of the budget"
             assert event.estimate_micro is not None
             assert event.estimate_micro >= self.provider.floors[job.input["text"]], "reserved below a cost seen before"
         money = reader.money()
-        assert money.committed <= self.budget_micro + self._surplus(reader)
+        if isinstance(event, PriceKnown):  # it was spent without a budget
+            self.spent_before = max(self.spent_before, money.committed)
+        before = 0 if isinstance(event, Intent) else self.spent_before
+        assert money.committed <= max(self.budget_micro, before) + self._surplus(reader)
         assert money.possibly >= self.possibly, "a doubtful attempt gave its money back"
         self.possibly = money.possibly
         cost_micro = event.cost_micro if isinstance(event, Succeeded | JobFailed | CostKnown) else None
@@ -293,20 +309,32 @@ RUNS = st.lists(
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(asks=st.lists(ASKS, min_size=1, max_size=8), runs=RUNS, budget_units=st.integers(0, 16))
+@given(
+    asks=st.lists(ASKS, min_size=1, max_size=8),
+    careless=st.one_of(st.none(), st.none(), st.tuples(st.one_of(st.none(), st.integers(1, 20)), st.integers(1, 6))),
+    runs=RUNS,
+    budget_units=st.integers(0, 16),
+)
 def test_charged_possibly_and_reserved_stay_within_the_budget_but_for_the_surplus_of_what_was_in_flight(
-    file_url: str, asks: list[Ask], runs: list[tuple[int | None, bool, int]], budget_units: int
+    file_url: str,
+    asks: list[Ask],
+    careless: tuple[int | None, int] | None,
+    runs: list[tuple[int | None, bool, int]],
+    budget_units: int,
 ) -> None:
     async def live() -> None:
         with tempfile.TemporaryDirectory() as folder:
             life = Life(Path(folder), asks, budget_units * LIST_MICRO, file_url)
+            if careless is not None:
+                await life.run(careless[0], in_flight=careless[1], careless=True)
             for crash_after, releasing, in_flight in runs:
                 await life.run(crash_after, releasing, in_flight)
             report = await life.run()
             account, surplus, pending, highest = life.money()
             assert life.really_paid <= account.committed + surplus
-            assert account.committed <= life.budget_micro + surplus
-            if all(ask.share <= 1.0 for ask in asks):
+            assert account.unpriced == 0
+            assert account.committed <= max(life.budget_micro, life.spent_before) + surplus
+            if careless is None and all(ask.share <= 1.0 for ask in asks):
                 assert surplus == 0
                 assert life.really_paid <= account.committed <= life.budget_micro
             if pending:  # and it does not stop before it must
@@ -330,6 +358,18 @@ async def test_the_money_of_a_released_row_is_never_free_again(tmp_path: Path, f
     life.budget_micro += 1
     assert (await life.run()).exit is Exit.IN_DOUBT  # the second POST's answer is lost as well
     assert life.money()[0] == Money(charged=3 * LIST_MICRO, possibly=LIST_MICRO, reserved=LIST_MICRO)
+
+
+async def test_what_was_sent_at_an_unknown_price_counts_before_the_next_row_is_sent_under_a_budget(
+    tmp_path: Path, file_url: str
+) -> None:
+    asks = [Ask(reads_without_cost=9), Ask(posts=("charged",)), Ask(reads_without_cost=9, is_failing=True)]
+    life = Life(tmp_path, [*asks, *[Ask()] * 3], 4 * LIST_MICRO, file_url)
+    await life.run(careless=True, limit=3)
+    assert life.money()[0] == Money(unpriced=3)
+    assert (await life.run(in_flight=1)).exit is Exit.BUDGET
+    assert life.money()[0] == Money(charged=3 * LIST_MICRO, reserved=LIST_MICRO)
+    assert life.really_paid == life.budget_micro
 
 
 async def test_rows_that_waited_for_a_connection_while_the_price_rose_are_weighed_again(

@@ -43,6 +43,7 @@ from batchgen.job import (
     JobFailed,
     LinksExpired,
     Output,
+    PriceKnown,
     Refused,
     SavedFile,
     State,
@@ -88,7 +89,19 @@ EVENTS: dict[type, st.SearchStrategy[Any]] = {
     Collected: st.builds(Collected, _times, _saved),
     FilesLost: st.builds(FilesLost, _times, _texts),
     CostKnown: st.builds(CostKnown, _times, _money),
+    PriceKnown: st.builds(PriceKnown, _times, _money),
 }
+
+
+def _not_owed(job: Job) -> set[type]:
+    """What cannot be told of a job's money, whatever its state."""
+    kinds: set[type] = set()
+    if job.request_id is None:
+        kinds.add(CostKnown)
+    if job.estimate_micro is not None or job.billed is Billed.NO:
+        kinds.add(PriceKnown)
+    return kinds
+
 
 ANY_EVENT = st.one_of(*EVENTS.values())
 
@@ -142,7 +155,7 @@ class StateFileMachine(RuleBasedStateMachine):
     @rule(row_id=st.sampled_from(ROWS), event=ANY_EVENT)
     def any_event(self, row_id: str, event: Event) -> None:
         job = self.latest(row_id)
-        if (job.state, type(event)) in TRANSITIONS and not (isinstance(event, CostKnown) and job.request_id is None):
+        if (job.state, type(event)) in TRANSITIONS and type(event) not in _not_owed(job):
             self._legal({row_id: event})
             return
         journal = self.folder.journal.read_bytes()
@@ -156,9 +169,7 @@ class StateFileMachine(RuleBasedStateMachine):
         events: dict[str, Event] = {}
         for row_id in sorted(row_ids):
             job = self.latest(row_id)
-            kinds = [kind for state, kind in TRANSITIONS if state is job.state]
-            if job.request_id is None:
-                kinds = [kind for kind in kinds if kind is not CostKnown]
+            kinds = [kind for state, kind in TRANSITIONS if state is job.state and kind not in _not_owed(job)]
             if kinds:
                 event: Event = data.draw(EVENTS[data.draw(st.sampled_from(kinds))])
                 events[row_id] = event

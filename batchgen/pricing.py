@@ -1,0 +1,84 @@
+"""The price of each model of a run folder, and what jobs count as that were sent while nobody knew it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from batchgen.budget import Money, Price, money
+from batchgen.catalogue import Catalogue
+from batchgen.job import Job, PriceKnown
+from batchgen.schema import ModelUnknown
+from batchgen.statefile import Reader, StateFile
+
+_NAMED = 5
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """Jobs of one model that were sent and whose price nobody knows: how many, and the rows of the first."""
+
+    model: str
+    jobs: int
+    row_ids: tuple[str, ...]
+
+    def __str__(self) -> str:
+        more = ", ..." if self.jobs > len(self.row_ids) else ""
+        return f"{self.jobs} of {self.model} ({', '.join(self.row_ids)}{more})"
+
+
+async def look_up(catalogue: Catalogue, reader: Reader) -> None:
+    """Make the schema of every model of the folder known, as far as anybody knows it."""
+    for model in reader.models():
+        with suppress(ModelUnknown):
+            await asyncio.to_thread(catalogue.schema, model)
+
+
+def prices(catalogue: Catalogue, reader: Reader) -> dict[str, Price]:
+    """The price of every model of the folder, its reserve raised to the most it was measured to cost."""
+    seen = reader.highest_unit_prices()
+    return {model: catalogue.price(model, seen.get(model)) for model in reader.models()}
+
+
+def account(catalogue: Catalogue, reader: Reader) -> tuple[Money, tuple[Unpriced, ...]]:
+    """The folder's money with every job at the price that is known now, and the jobs whose price still is not."""
+    told = reader.money()
+    if not told.unpriced:
+        return told, ()
+    known = prices(catalogue, reader)
+    unknown: dict[str, Unpriced] = {}
+    for job in reader.unpriced():
+        estimate_micro = _estimate_micro(job, known, catalogue)
+        if estimate_micro is not None:
+            told = told - money(job) + money(replace(job, estimate_micro=estimate_micro))
+            continue
+        before = unknown.get(job.model, Unpriced(job.model, 0, ()))
+        unknown[job.model] = Unpriced(job.model, before.jobs + 1, (*before.row_ids, job.row_id)[:_NAMED])
+    return told, tuple(unknown.values())
+
+
+async def price_what_was_sent(state: StateFile, known: Mapping[str, Price], catalogue: Catalogue) -> None:
+    """Count every job that was sent at an unknown price as what is known now, on disk when this returns."""
+    if not state.tally.money.unpriced:
+        return
+    found: Iterator[Job] = state.reader.unpriced()
+    while jobs := list(islice(found, _AT_ONCE)):
+        estimates = [(job, _estimate_micro(job, known, catalogue)) for job in jobs]
+        now = time.time()
+        await asyncio.gather(
+            *(state.record(job, PriceKnown(now, micro)) for job, micro in estimates if micro is not None)
+        )
+
+
+def _estimate_micro(job: Job, known: Mapping[str, Price], catalogue: Catalogue) -> int | None:
+    """What *job* may cost. Its units may be too few: they are from before the price, and so its unit, was known."""
+    price = known.get(job.model)
+    if price is None:
+        return None
+    units = job.units if catalogue.known(job.model) is None else catalogue.units(job.model, job.input)
+    return price.reserve_micro(max(job.units, units))
