@@ -73,10 +73,16 @@ async def retry_async(
     *,
     yes: bool = False,
     rerun: bool = False,
+    rejected: bool = False,
+    new_seed: bool = False,
     consent: Callable[[Plan], bool] | None = None,
 ) -> Report:
-    """Send failed and cancelled rows again (with *rerun* collected ones too), each as a new attempt."""
-    return await runner.retry(Path(out), _from_environment(options), consent or (lambda bill: yes), rerun)
+    """Send failed and cancelled rows again (with *rerun* collected ones too), each as a new attempt.
+
+    With *rejected* just those of which a person rejected an output; with *new_seed* each with a seed of its own.
+    """
+    agreed = consent or (lambda bill: yes)
+    return await runner.retry(Path(out), _from_environment(options), agreed, rerun, rejected, new_seed)
 
 
 def status(out: str | Path) -> Report:
@@ -128,10 +134,13 @@ def retry(
     *,
     yes: bool = False,
     rerun: bool = False,
+    rejected: bool = False,
+    new_seed: bool = False,
     consent: Callable[[Plan], bool] | None = None,
 ) -> Report:
     """See `retry_async`."""
-    return _wait(retry_async(out, options, yes=yes, rerun=rerun, consent=consent))
+    again = retry_async(out, options, yes=yes, rerun=rerun, rejected=rejected, new_seed=new_seed, consent=consent)
+    return _wait(again)
 
 
 def _from_environment(options: Options, needed: bool = True) -> Options:

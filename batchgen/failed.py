@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from batchgen.job import Job, State
@@ -15,13 +17,11 @@ from batchgen.statefile import Reader, read_only
 def write_failed_csv(folder: RunFolder) -> int:
     """Write the failed and cancelled rows of *folder* to its failed.csv, or remove it if there are none.
 
-    The reason stands in `note`; local input files are named by their absolute path. Returns how many rows.
+    The reason stands in `note`; local input files are named by their absolute path. A row stands as the manifest
+    asks for it, whatever seed its attempt had, so that running the file as it is changes no row. Returns how many.
     """
-    reader = Reader(read_only(folder.state))
-    try:
-        jobs = list(reader.jobs([State.FAILED, State.CANCELLED]))
-    finally:
-        reader.close()
+    with closing(Reader(read_only(folder.state))) as reader:
+        jobs = [_as_asked(job, reader) for job in reader.jobs([State.FAILED, State.CANCELLED])]
     if not jobs:
         folder.failed_csv.unlink(missing_ok=True)
         return 0
@@ -36,6 +36,14 @@ def write_failed_csv(folder: RunFolder) -> int:
         writer.writerow({"id": job.row_id, "model": job.model, **cells, **meta_cells, "note": job.reason or job.state})
     write_whole(folder.failed_csv, table.getvalue().encode("utf-8"))
     return len(jobs)
+
+
+def _as_asked(job: Job, reader: Reader) -> Job:
+    """*job* with the manifest's own input: that of the first attempt at the same request."""
+    if job.n == 1:
+        return job
+    first = next(attempt for attempt in reader.attempts(job.row_id) if attempt.fingerprint == job.fingerprint)
+    return replace(job, input=first.input, files=first.files)
 
 
 def _with_whole_paths(job: Job) -> dict[str, Any]:

@@ -66,8 +66,9 @@ class SavedFile:
 class Job:
     """One attempt at a row, as the state file holds it. Times are Unix seconds, money is micro-dollars.
 
-    *outputs_asked* is how many files the request may return; *units* is what its price is multiplied by
-    (outputs or seconds).
+    *input* is what is sent; *fingerprint* is of the request as the manifest asks for it: they differ in the seed
+    alone, where a retry gave a new one. *outputs_asked* is how many files the request may return; *units* is what its
+    price is multiplied by (outputs or seconds).
     """
 
     key: int

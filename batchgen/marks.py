@@ -61,15 +61,16 @@ def append_mark(folder: RunFolder, row_id: str, file: str, sha256: str, mark: Ma
 
 
 def rejected_rows(folder: RunFolder) -> set[str]:
-    """Rows of *folder* with a rejected output among the files they have now.
+    """Rows of *folder* with a rejected output among the files they have now, or had when their new attempt was begun.
 
     A mark holds for the bytes that were looked at: a row that was made anew since counts as not yet reviewed.
     """
     rejected = {output for output, mark in read_marks(folder).items() if mark == "rejected"}
     if not rejected:
         return set()
+    row_ids = {row_id for row_id, _, _ in rejected}
     with closing(Reader(read_only(folder.state))) as reader:
-        collected = reader.jobs([State.COLLECTED], only={row_id for row_id, _, _ in rejected})
-        return {
-            job.row_id for job in collected for file in job.saved if (job.row_id, file.name, file.sha256) in rejected
-        }
+        begun = [job.row_id for job in reader.jobs([State.PENDING], row_ids) if job.n > 1]
+        came_from = [job for row_id in begun for job in reader.attempts(row_id)[-2:-1]]
+        looked_at = [*reader.jobs([State.COLLECTED], row_ids), *came_from]
+    return {job.row_id for job in looked_at for file in job.saved if (job.row_id, file.name, file.sha256) in rejected}

@@ -45,6 +45,7 @@ from batchgen.request import Problem
 from batchgen.runfolder import RunFolder
 from batchgen.scheduler import POLLING_LEARNED, Ending, Limits, Scheduler
 from batchgen.schema import did_you_mean
+from batchgen.seeds import new_seeds
 from batchgen.statefile import (
     FolderInUse,
     Judgement,
@@ -281,12 +282,14 @@ async def retry(
     consent: Consent,
     rerun: bool = False,
     rejected: bool = False,
+    new_seed: bool = False,
     watch: Watch | None = None,
 ) -> Report:
     """New attempts for rows that failed or were cancelled; with *rerun* for collected ones as well.
 
-    With *rejected*, for just those collected rows of which a person rejected an output. Raises Refused if there is
-    nothing to retry or the bill is not agreed to.
+    With *rejected*, for just those collected rows of which a person rejected an output; with *new_seed*, each with a
+    seed that the row did not have yet. Attempts that an earlier retry began and did not send are sent as they are.
+    Raises Refused if there is nothing to retry or the bill is not agreed to, NoNewSeed for rows without a seed.
     """
     async with open_existing(out, options) as opened:
         jobs = opened.to_retry(rerun, rejected)
@@ -294,11 +297,14 @@ async def retry(
             why = "no row in scope has a rejected output" if rejected else "no row in scope failed or was cancelled"
             raise Refused(f"there is nothing to retry: {why}")
         await look_up(opened.catalogue, opened.state.reader)
+        ended = [job for job in jobs if job.state is not State.PENDING]
+        attempts = (opened.state.reader.attempts(job.row_id) for job in ended)
+        seeds = await asyncio.to_thread(new_seeds, attempts, opened.catalogue.schema) if new_seed else {}
         around = await _circumstances(options, opened.provider)
         bill = plan_of(_retried(jobs), out, out, opened.state.reader, opened.catalogue, around)
         _refuse(replace(bill, local_files=sum(len(job.files) for job in jobs)), options, consent)
         await opened.keep_budget()
-        await opened.state.start_attempts(jobs)
+        await opened.state.start_attempts(ended, seeds)
         return await opened.carry(frozenset(job.row_id for job in jobs), watch)
 
 
@@ -318,7 +324,9 @@ def _retried(jobs: list[Job]) -> Judgement:
     for model in sorted({job.model for job in jobs}):
         same = [job for job in jobs if job.model == model]
         outputs, units = sum(job.outputs_asked for job in same), sum(job.units for job in same)
-        models[model] = Rows(again=len(same), to_send=len(same), outputs=outputs, units=units)
+        waiting = sum(job.state is State.PENDING for job in same)
+        again = len(same) - waiting
+        models[model] = Rows(waiting=waiting, again=again, to_send=len(same), outputs=outputs, units=units)
     return Judgement(models)
 
 
@@ -410,13 +418,14 @@ class Opened:
             await self.state.record(job, ContactLost(time.time(), "the run ended while the POST was on the wire"))
 
     def to_retry(self, rerun: bool, rejected: bool) -> list[Job]:
-        """The rows in scope that a retry is for."""
+        """The rows in scope that a retry is for, those included that an earlier retry began and did not send."""
         only = self.options.only
+        states = [State.FAILED, State.CANCELLED, *([State.COLLECTED] if rerun else [])]
         if rejected:
             marked = frozenset(rejected_rows(self.folder))
-            return list(self.state.reader.jobs([State.COLLECTED], marked if only is None else marked & only))
-        states = [State.FAILED, State.CANCELLED, *([State.COLLECTED] if rerun else [])]
-        return list(self.state.reader.jobs(states, only))
+            only, states = marked if only is None else marked & only, [State.COLLECTED]
+        begun = [job for job in self.state.reader.each_pending(only) if job.n > 1]
+        return [*begun, *self.state.reader.jobs(states, only)]
 
     async def find_lost_files(self) -> list[str]:
         """Send collected rows whose files are lost or damaged back to be fetched again. Says what was found."""

@@ -25,6 +25,14 @@ class Story:
     attempts: tuple[Job, ...]
     events: tuple[dict[str, Any], ...]
 
+    def new_seed(self, n: int) -> Any:
+        """The seed that a retry gave to attempt *n*; None if it has the one of the attempt it came from."""
+        by_n = {job.n: job for job in self.attempts}  # a repair may have found the later ones alone
+        job, came_from = by_n[n], by_n.get(n - 1)
+        if came_from is None or came_from.fingerprint != job.fingerprint:
+            return None
+        return job.input.get("seed") if job.input.get("seed") != came_from.input.get("seed") else None
+
 
 def story(out: Path, row_id: str) -> Story:
     """What happened to one row. Raises NoSuchRow, and StateUnusable if *out* is not a run folder."""

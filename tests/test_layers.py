@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "canary": "budget job statefile",
         "providers.contract": "job",
         "outcome": "budget exits job providers.contract",
+        "seeds": "exits job request schema",
         # small edges
         "alarm": "",
         "awake": "",
@@ -67,7 +68,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "cancelling": "job providers providers.contract statefile",
         "lookup": "catalogue providers schema token",
         "runner": "awake billing budget canary catalogue collector exits failed gathering history job manifest "
-        "marks outcome pacing pricing providers providers.contract request runfolder scheduler schema statefile token",
+        "marks outcome pacing pricing providers providers.contract request runfolder scheduler schema seeds statefile "
+        "token",
         "api": "billing datasets exits outcome rehearsal.rehearse report runner standing token",
         "cli": "api audit billing budget canary cancelling datasets exits job lookup manifest notify outcome "
         "providers providers.contract reconcile rehearsal rehearsal.rehearse report request runfolder runner scheduler "
@@ -77,7 +79,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     }.items()
 }
 
-PURE = ("exits", "job", "request", "links", "pacing", "budget", "providers.contract", "outcome")
+PURE = ("exits", "job", "request", "links", "pacing", "budget", "providers.contract", "outcome", "seeds")
 CLOCKS_AND_CHANCE = frozenset({"time", "random", "os", "asyncio", "socket", "subprocess", "threading", "shutil"})
 
 # Import -> the only files, or folders, that may hold it.

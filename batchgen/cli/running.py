@@ -218,6 +218,9 @@ def retry(
     out: flags.OutFolder,
     rerun: bool = typer.Option(False, "--rerun", help="Pay again for collected rows, too."),
     rejected: bool = typer.Option(False, "--rejected", help="Just the rows with an output that you rejected."),
+    new_seed: bool = typer.Option(
+        False, "--new-seed", envvar="BATCHGEN_NEW_SEED", help="Give each new attempt a seed that its row did not have."
+    ),
     in_flight: flags.InFlight = None,
     submit_rate: flags.SubmitRate = None,
     budget: flags.Budget = None,
@@ -256,7 +259,7 @@ def retry(
             on_move=_on_move(events, verbose),
         )
         watch = _watch(quiet or verbose, _resume_command())
-        report = carried(lambda: retry(out, options, _consent(yes), rerun, rejected, watch))
+        report = carried(lambda: retry(out, options, _consent(yes), rerun, rejected, new_seed, watch))
     _finish(report, as_json, at_end)
 
 

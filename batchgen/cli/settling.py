@@ -220,6 +220,8 @@ def show(
     print(f"{row}: {last.state.value.replace('_', ' ')}, attempt {last.n}, {last.model}")
     for event in told.events:
         learned = [f"{name} {event[name]}" for name in ("request_id", "reason") if event.get(name) and name in event]
+        if event["event"] == "Intent" and (seed := told.new_seed(event["n"])) is not None:
+            learned.append(f"attempt {event['n'] - 1} again with the new seed {seed}")
         print(f"{_clock(event.get('at'))}  {event['n']}  {event['event']:<12}  {', '.join(learned)}".rstrip())
     for file in last.saved:
         pixels = f", {file.width}x{file.height}" if file.width else ""

@@ -208,7 +208,10 @@ def _write_sidecar(place: Path, job: Job, earlier: Sequence[Job], saved: Sequenc
 
 
 def sidecar(job: Job, earlier: Sequence[Job], saved: Sequence[SavedFile]) -> dict[str, Any]:
-    """What row.json says. Times are Unix seconds; `cost_usd` is measured, null until it is known."""
+    """What row.json says. Times are Unix seconds; `cost_usd` is measured, null until it is known.
+
+    `fingerprint` is that of the manifest's request. An attempt names the one it came from, and the seed it was sent.
+    """
     return {
         "row_id": job.row_id,
         "model": job.model,
@@ -219,6 +222,8 @@ def sidecar(job: Job, earlier: Sequence[Job], saved: Sequence[SavedFile]) -> dic
         "attempts": [
             {
                 "n": attempt.n,
+                "came_from": attempt.n - 1 or None,
+                "seed": attempt.input.get("seed"),
                 "request_id": attempt.request_id,
                 "state": "collected" if attempt.n == job.n else attempt.state,
                 "cost_usd": usd(attempt.cost_micro),

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 from batchgen.request import Problem, Row, folded
 
@@ -441,8 +442,12 @@ def start_queued(state: sqlite3.Connection, key: int | None = None) -> int:
     return start_attempts(state, keys)
 
 
-def start_attempts(state: sqlite3.Connection, keys: Iterable[int]) -> int:
-    """A new `pending` attempt for each of *keys*, with the changed request where one was kept."""
+def start_attempts(state: sqlite3.Connection, keys: Iterable[int], seeds: Mapping[int, Any] | None = None) -> int:
+    """A new `pending` attempt for each of *keys*, with the changed request where one was kept.
+
+    Without one it repeats the latest attempt, with the seed that *seeds* has for the key. The fingerprint stays that
+    of the manifest's request, so that another seed is no change of the row.
+    """
     started = 0
     for key in keys:
         request = state.execute("SELECT next_request FROM rows WHERE key = ?", (key,)).fetchone()[0]
@@ -450,6 +455,9 @@ def start_attempts(state: sqlite3.Connection, keys: Iterable[int]) -> int:
         values = (
             tuple(json.loads(request)[name.strip()] for name in _REQUEST_COLUMNS.split(",")) if request else old[1:]
         )
+        if seeds is not None and key in seeds and not request:
+            model, old_input, *rest = values
+            values = (model, _in_json(json.loads(old_input) | {"seed": seeds[key]}), *rest)
         state.execute("UPDATE jobs SET latest = 0 WHERE key = ? AND latest", (key,))
         state.execute(
             f"INSERT INTO jobs (key, n, state, position, priority, {_REQUEST_COLUMNS}) "

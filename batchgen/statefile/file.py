@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,10 +92,10 @@ class StateFile:
         await self._attached(scratch.path, work)
         self._recount()
 
-    async def start_attempts(self, jobs: Iterable[Job]) -> int:
-        """A new `pending` attempt for each of *jobs*, which have ended or were given up."""
+    async def start_attempts(self, jobs: Iterable[Job], seeds: Mapping[int, Any] | None = None) -> int:
+        """A new `pending` attempt for each of *jobs*, which have ended or were given up; *seeds* are by job key."""
         keys = [job.key for job in jobs]
-        started = await self._writer.change(lambda connection: enrolment.start_attempts(connection, keys))
+        started = await self._writer.change(lambda connection: enrolment.start_attempts(connection, keys, seeds))
         self._recount()
         return int(started)
 
