@@ -6,6 +6,7 @@ from batchgen.pacing.contact import EXPIRED_AFTER_S, Contact
 from batchgen.pacing.forecast import Measure, Range, time_left_s
 from batchgen.pacing.inflight import CEILING, START, AutoInFlight, FixedInFlight, InFlight
 from batchgen.pacing.polling import Crowd, Lag, LearnedPolling, PollPolicy, ProportionalPolling
+from batchgen.pacing.submitrate import SubmitRate
 
 __all__ = [
     "CEILING",
@@ -27,5 +28,6 @@ __all__ = [
     "ProportionalPolling",
     "Range",
     "SameCauseBreaker",
+    "SubmitRate",
     "time_left_s",
 ]

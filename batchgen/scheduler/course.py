@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from batchgen.alarm import Alarm
+from batchgen.job import Job
 from batchgen.pacing import Contact, ContactBreaker
 from batchgen.providers.contract import Cause, RunStopped
 
@@ -42,12 +43,17 @@ _GRAVITY = (Cause.DISK, Cause.TOKEN, Cause.BALANCE, Cause.PROVIDER, Cause.BUDGET
 
 
 class Course:
-    """What all steps of a run share: its clock and its chance, its ending, and what the provider's silence means."""
+    """What all steps of a run share: its clock and its chance, its ending, and what the provider's silence means.
+
+    *overdue* are the row ids of jobs that take longer than the limit, by their keys: a mark on the job, no state.
+    """
 
     def __init__(self, now: Callable[[], float], submitting: bool, seed: int | None) -> None:
         self.now = now
         self.ending = Ending()
         self.alarm = Alarm()
+        self.naps = Alarm()
+        self.overdue: dict[int, str] = {}
         self.contact = Contact()
         self.reach = ContactBreaker()
         self.submits = submitting
@@ -69,6 +75,7 @@ class Course:
         self.stop()
         self.leaving = True
         self.alarm.ring()
+        self.naps.ring()
 
     def leave_at_once(self) -> None:
         """A person wants to go: what can be taken up again later is not waited for."""
@@ -108,10 +115,23 @@ class Course:
         if self.reach.hopeless(now):
             raise RunStopped(Cause.PROVIDER, f"{reason}; check the network and the API base, then run again")
 
-    async def sleep(self, seconds: float) -> None:
-        """Return after *seconds*, or at once when the run leaves."""
+    async def sleep(self, seconds: float) -> bool:
+        """Return after *seconds*, or at once when the run leaves. Answers whether it goes on."""
         if not self.leaving:
             await self.alarm.sleep(seconds)
+        return not self.leaving
+
+    async def nap(self, seconds: float) -> bool:
+        """Between two questions about a job: as `sleep`, and over when everything is to be asked about at once."""
+        if not self.leaving:
+            await self.naps.sleep(seconds)
+        return not self.leaving
+
+    def mark_overdue(self, job: Job) -> None:
+        """*job* takes longer than the limit: it is carried on, and is no reason to wait any longer."""
+        if job.key not in self.overdue:
+            self.overdue[job.key] = job.row_id
+            self.wake()
 
     def wake(self) -> None:
         """Something changed that the loop may be waiting for."""

@@ -12,6 +12,9 @@ from batchgen.scheduler.course import Course
 from batchgen.scheduler.purse import Purse
 from batchgen.statefile import StateFile
 
+_LONG_WAIT_S = 60.0
+"""A file host that is given this much time until the next try has been tried and has refused for a while."""
+
 
 class Fetching:
     """Downloads of ready jobs, within a limit of their own. *waiting* are the keys of jobs that are not home yet."""
@@ -24,6 +27,7 @@ class Fetching:
         course: Course,
         purse: Purse,
         downloads: int,
+        job_timeout_s: float,
     ) -> None:
         self.waiting: set[int] = set()
         self._state = state
@@ -31,6 +35,7 @@ class Fetching:
         self._collector = collector
         self._course = course
         self._purse = purse
+        self._job_timeout_s = job_timeout_s
         self._places = SoonestFirst(downloads)
 
     async def fetch(self, job: Job) -> Job:
@@ -50,10 +55,17 @@ class Fetching:
                 case JobFailed():
                     return await self._state.record(job, outcome)
                 case TryLater(_, after_s, expired):
-                    await self._course.sleep(after_s)
+                    self._mark_overdue(job, after_s)
+                    if not await self._course.sleep(after_s):
+                        return job
                     if expired:
                         self.waiting.discard(job.key)
                         return await self._state.record(job, LinksExpired(self._course.now()))
+
+    def _mark_overdue(self, job: Job, next_try_in_s: float) -> None:
+        age_s = self._course.now() - (job.submitted_at or 0.0)
+        if age_s > self._job_timeout_s and next_try_in_s >= _LONG_WAIT_S:
+            self._course.mark_overdue(job)
 
     def _earlier(self, job: Job) -> list[Job]:
         if job.n == 1:

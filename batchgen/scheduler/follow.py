@@ -45,8 +45,7 @@ class Following:
     """Polls jobs, and knows which of the account's slots they take.
 
     *unheard* are jobs of an earlier run, or from before the machine slept, that have not been asked about yet.
-    *overdue* are row ids: a mark on the job, no state. *over* have ended, and their result is not known yet.
-    *ages* are the seconds after which jobs ended.
+    *over* have ended, and their result is not known yet. *ages* are the seconds after which jobs ended.
     """
 
     def __init__(
@@ -61,7 +60,6 @@ class Following:
     ) -> None:
         self.in_flight: set[int] = set()
         self.unheard: set[int] = set()
-        self.overdue: set[str] = set()
         self.over: set[int] = set()
         self.ages = Measure()
         self.all_sent = False
@@ -82,8 +80,7 @@ class Following:
         if soon:
             nap_s = min(nap_s, _LOOK_S)
         while True:
-            await self._course.sleep(nap_s)
-            if self._course.leaving:
+            if not await self._course.nap(nap_s):
                 return job
             event = await self._ask(job, asked)
             if event is not None:
@@ -105,12 +102,12 @@ class Following:
         self.free_slot(job)
         self.unheard.discard(job.key)
         self.over.discard(job.key)
-        if job.state is not State.SUBMITTED:
-            self.overdue.discard(job.row_id)
+        if job.state not in (State.SUBMITTED, State.READY):
+            self._course.overdue.pop(job.key, None)
 
     async def _ended(self, job: Job, event: Event) -> Job:
         self.over.discard(job.key)
-        self.overdue.discard(job.row_id)
+        self._course.overdue.pop(job.key, None)
         self._purse.seen(job, getattr(event, "cost_micro", None))
         return await self._state.record(job, event)
 
@@ -132,9 +129,8 @@ class Following:
         return self._course.now() - (job.submitted_at or 0.0)
 
     def _mark_overdue(self, job: Job) -> None:
-        if self._age_s(job) > self._job_timeout_s and job.row_id not in self.overdue:
-            self.overdue.add(job.row_id)
-            self._course.wake()
+        if self._age_s(job) > self._job_timeout_s:
+            self._course.mark_overdue(job)
 
     # ── what was answered ───────────────────────────────────────────────────────────────────────────────
 

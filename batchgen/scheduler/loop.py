@@ -10,12 +10,19 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from aiolimiter import AsyncLimiter
-
 from batchgen.budget import Price
 from batchgen.collector import Collector, DiskFull
 from batchgen.job import Job, State
-from batchgen.pacing import AutoInFlight, FixedInFlight, InFlight, PollPolicy, Range, SameCauseBreaker, time_left_s
+from batchgen.pacing import (
+    AutoInFlight,
+    FixedInFlight,
+    InFlight,
+    PollPolicy,
+    Range,
+    SameCauseBreaker,
+    SubmitRate,
+    time_left_s,
+)
 from batchgen.providers.contract import Cause, Provider, RunStopped
 from batchgen.scheduler.course import Course, Ending, Limits
 from batchgen.scheduler.fetch import Fetching
@@ -65,11 +72,13 @@ class Scheduler:
         self._following = Following(
             state, provider, self._course, self._purse, self._slots, polling, limits.job_timeout_s
         )
-        self._fetching = Fetching(state, provider, collector, self._course, self._purse, limits.downloads)
-        self._rate = AsyncLimiter(1, 60.0 / limits.submits_per_min) if limits.submits_per_min else None
+        self._fetching = Fetching(
+            state, provider, collector, self._course, self._purse, limits.downloads, limits.job_timeout_s
+        )
+        self._rate = SubmitRate(60.0 / limits.submits_per_min if limits.submits_per_min else 0.0)
         self._same_cause = SameCauseBreaker()
         self._unpriced_models: set[str] = set()
-        self._carried: set[int] = set()
+        self._carried: dict[int, Job] = {}
         self._sending: set[int] = set()
         self._attempts_to_come = state.attempts_to_come
         self._sent_rows = 0
@@ -87,7 +96,7 @@ class Scheduler:
                     self._start(job)
                 await self._feed()
                 self._following.all_sent = True
-                self._leave_if_only_overdue()
+                self._leave_if_nothing_moves()
             await self._keep_learned()
         except BaseException:  # cancelled, or something broke: what is on the wire is answered and saved first
             await self._submitting.settle()
@@ -122,7 +131,7 @@ class Scheduler:
     @property
     def overdue(self) -> set[str]:
         """Ids of rows whose jobs take longer than the limit; they are asked about again next time."""
-        return self._following.overdue
+        return set(self._course.overdue.values())
 
     @property
     def polls(self) -> int:
@@ -176,7 +185,7 @@ class Scheduler:
                 await self._course.wait_changed(hold_s)
             elif (job := self._next_row(now)) is not None:
                 if self._afford(job):
-                    await self._start_pending(job)
+                    self._start_pending(job, now)
             elif self._sending or (self._attempts_to_come and self._carried):  # rows that may still come back
                 await self._course.wait_changed(None)
             elif self._same_cause.trying:
@@ -187,12 +196,8 @@ class Scheduler:
             else:
                 return
 
-    async def _start_pending(self, job: Job) -> None:
-        if self._rate is not None:
-            await self._rate.acquire()
-        if not self._course.submits:
-            self._purse.let_go(job)
-            return
+    def _start_pending(self, job: Job, now: float) -> None:
+        self._rate.sent(now)
         self._following.in_flight.add(job.key)
         self._sending.add(job.key)
         self._same_cause.sent(job.model, job.key)
@@ -205,9 +210,9 @@ class Scheduler:
         if self._following.unheard and not self._course.contact.account_is_right:
             self.waiting_for = "the first answers about jobs of an earlier run"
             return _TICK_S
-        if self.in_flight >= self._slots.limit:
+        if self._slots_are_taken:
             return _TICK_S
-        if len(self._following.over) + len(self._fetching.waiting) > 2 * self.limits.downloads + self._slots.limit:
+        if self._downloads_are_behind:
             self.waiting_for = "downloads to catch up"
             return _TICK_S
         doubt, busy = self._submitting.doubt, self._submitting.busy
@@ -222,7 +227,16 @@ class Scheduler:
         if doubt.one_at_a_time and self._sending:
             self.waiting_for = "the answer to a single trial row"
             return _TICK_S
-        return None
+        return self._rate.wait_s(now) or None
+
+    @property
+    def _slots_are_taken(self) -> bool:
+        return self.in_flight >= self._slots.limit
+
+    @property
+    def _downloads_are_behind(self) -> bool:
+        not_home = len(self._following.over) + len(self._fetching.waiting)
+        return not_home > 2 * self.limits.downloads + self._slots.limit
 
     def _next_row(self, by: float) -> Job | None:
         """The first row that may be sent at the time *by*."""
@@ -230,7 +244,11 @@ class Scheduler:
             return None
         left_out = [*self._carried, *self._submitting.not_sendable]
         closed = [*self._submitting.closed_models, *self._unpriced_models, *self._same_cause.closed]
-        found = self.state.reader.next_pending(1, by, left_out, closed, self._only)
+        try:
+            found = self.state.reader.next_pending(1, by, left_out, closed, self._only)
+        except StateUnusable as unusable:
+            self._course.stopped(RunStopped(Cause.DISK, str(unusable)))
+            return None
         return found[0] if found else None
 
     def _again_at(self) -> float | None:
@@ -264,12 +282,12 @@ class Scheduler:
             self._following.unheard.add(job.key)
             if job.ended_at is None:
                 self._following.in_flight.add(job.key)
-        self._carried.add(job.key)
+        self._carried[job.key] = job
         self._tasks.create_task(self._carry(job))
 
     async def _carry(self, job: Job) -> None:
         try:
-            job = await self._to_its_end(job)
+            await self._to_its_end(job)
         except RunStopped as stopped:
             self._course.stopped(stopped)
         except DiskFull as full:
@@ -279,14 +297,13 @@ class Scheduler:
         except OSError as error:  # what the network does comes as an answer: this is the disk
             self._course.stopped(RunStopped(Cause.DISK, f"row {job.row_id}: {error}; mend that and run again"))
         finally:
-            self._carried.discard(job.key)
             self._sending.discard(job.key)
             self._fetching.waiting.discard(job.key)
-            self._following.forget(job)
+            self._following.forget(self._carried.pop(job.key))
             self._course.wake()
-            self._leave_if_only_overdue()
+            self._leave_if_nothing_moves()
 
-    async def _to_its_end(self, job: Job) -> Job:
+    async def _to_its_end(self, job: Job) -> None:
         """Step after step while each moves the job on."""
         steps = {
             State.PENDING: self._submitting.submit,
@@ -295,7 +312,7 @@ class Scheduler:
         }
         while (step := steps.get(job.state)) is not None:
             before = job
-            job = await step(job)
+            job = self._carried[job.key] = await step(job)
             self._sending.discard(job.key)
             if job.state is not State.SUBMITTED:
                 self._following.free_slot(job)
@@ -304,7 +321,6 @@ class Scheduler:
             if job.state is before.state:
                 self._sent_rows -= job.state is State.PENDING
                 break
-        return job
 
     def _judge(self, job: Job) -> None:
         """Tell the breaker of rows that end for one cause how *job* stands."""
@@ -346,20 +362,30 @@ class Scheduler:
                     self.state.beat()
                 beat_at = loop.time() + HEARTBEAT_S
             self._check_disk()
-            self._leave_if_only_overdue()
+            self._leave_if_nothing_moves()
             self._course.wake()
 
-    def _leave_if_only_overdue(self) -> None:
-        """When nothing but rows overdue is left, the wait ends; the jobs go on at the provider."""
-        if not self.overdue or len(self._carried) > len(self.overdue):
+    def _leave_if_nothing_moves(self) -> None:
+        """When nothing but rows overdue is left, or the rest waits for them, the wait ends; the jobs go on."""
+        if self._course.leaving or not self._carried or not self._carried.keys() <= self._course.overdue.keys():
             return
-        if not self._course.submits or self._again_at() is None:
-            self._course.leave()
+        if self._course.submits and self._again_at() is not None:
+            if not self._slots_are_taken and not self._downloads_are_behind:
+                return
+            self.ending.notes.append(
+                f"rows that wait were not sent: {len(self._carried)} rows overdue hold all slots or downloads; "
+                "run again, with a larger --in-flight if the provider takes more"
+            )
+        self._course.leave()
 
     def _check_disk(self) -> None:
         if not self._course.submits:
             return
-        free_bytes = shutil.disk_usage(self.state.folder.path).free
+        try:
+            free_bytes = shutil.disk_usage(self.state.folder.path).free
+        except OSError as error:
+            self._course.stopped(RunStopped(Cause.DISK, f"{error}; mend that and run again"))
+            return
         if free_bytes < self.limits.min_free_bytes:
             reason = f"only {free_bytes >> 20} MiB are free; make room and run again"
             self._course.stopped(RunStopped(Cause.DISK, reason))
@@ -371,8 +397,8 @@ class Scheduler:
         self.ending.notes.append(f"the machine slept for {slept_s / 60:.0f} min; every job was asked about again")
         await self._provider.drop_connections()
         self._course.contact.account_is_right = False
-        self._following.unheard |= self._carried & self._following.in_flight
-        self._course.alarm.ring()
+        self._following.unheard |= self._carried.keys() & self._following.in_flight
+        self._course.naps.ring()
 
     async def _keep_learned(self) -> None:
         """Leave what this run learned of the provider's pace for the folder's next."""

@@ -23,7 +23,7 @@ from batchgen.providers.contract import (
 )
 from batchgen.scheduler.course import Course
 from batchgen.scheduler.purse import Afford, Purse
-from batchgen.statefile import StateFile
+from batchgen.statefile import StateFile, StateUnusable
 
 
 class _NotNow(Exception):
@@ -163,7 +163,10 @@ class Submitting:
 
     def _row_of(self, request_id: str) -> str | None:
         """The row that has *request_id* already: a cache on the way may answer two POSTs alike."""
-        known = self._state.reader.job_of(request_id)
+        try:
+            known = self._state.reader.job_of(request_id)
+        except StateUnusable:  # an id that was paid for is written down whatever cannot be read
+            known = None
         return self._new_ids.get(request_id) if known is None else known.row_id
 
     def _taken(self, job: Job) -> None:

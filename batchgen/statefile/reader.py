@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,13 @@ class Reader:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
+
+    def _ask(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """Every line of the answer. Raises StateUnusable for what a run may meet while it is on."""
+        try:
+            return self.connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise StateUnusable(f"the state file cannot be read: {error}") from None
 
     def meta(self, name: str) -> str | None:
         found = self.connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
@@ -103,13 +110,14 @@ class Reader:
 
     def attempts(self, row_id: str) -> list[Job]:
         """Every attempt at one row, oldest first."""
-        found = self.connection.execute(f"{_JOBS} WHERE rows.row_id = ? ORDER BY jobs.n", (row_id,))
-        return [job_from_record(record) for record in found]
+        return [
+            job_from_record(record) for record in self._ask(f"{_JOBS} WHERE rows.row_id = ? ORDER BY jobs.n", [row_id])
+        ]
 
     def job_of(self, request_id: str) -> Job | None:
         """The attempt that holds *request_id*, of any row."""
-        found = self.connection.execute(f"{_JOBS} WHERE jobs.request_id = ?", (request_id,)).fetchone()
-        return None if found is None else job_from_record(found)
+        found = self._ask(f"{_JOBS} WHERE jobs.request_id = ? LIMIT 1", [request_id])
+        return job_from_record(found[0]) if found else None
 
     def next_pending(
         self,
@@ -133,7 +141,7 @@ class Reader:
             sql += " AND rows.row_id IN (SELECT value FROM json_each(?))"
             parameters.append(json.dumps([*only]))
         sql += " ORDER BY jobs.priority DESC, jobs.position LIMIT ?"
-        return [job_from_record(record) for record in self.connection.execute(sql, [*parameters, limit])]
+        return [job_from_record(record) for record in self._ask(sql, [*parameters, limit])]
 
     def next_again_at(self) -> float | None:
         """When the next deferred row may be sent."""
