@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from batchgen.outcome import Report
     from batchgen.request import Problem
     from batchgen.runner import InvalidManifest, Options
+    from batchgen.standing import Standing
 
 _HOMES = {
     "Exit": "exits",
@@ -41,6 +42,7 @@ _HOMES = {
     "Refusal": "exits",
     "Refused": "billing",
     "Report": "outcome",
+    "Standing": "standing",
 }
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "Refusal",
     "Refused",
     "Report",
+    "Standing",
     "collect",
     "collect_async",
     "plan",

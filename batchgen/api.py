@@ -26,6 +26,7 @@ from batchgen.billing import Plan
 from batchgen.outcome import Report
 from batchgen.rehearsal.rehearse import rehearse as rehearse_for_free
 from batchgen.runner import Options
+from batchgen.standing import Standing
 from batchgen.token import TokenMissing, find_token
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ async def retry_async(
     return await runner.retry(Path(out), _from_environment(options), agreed, rerun, rejected, new_seed)
 
 
-def status(out: str | Path) -> Report:
+def status(out: str | Path) -> Standing:
     """A run folder in figures, also while a run is on."""
     return standing.status(Path(out))
 

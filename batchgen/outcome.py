@@ -42,41 +42,27 @@ def exit_code(
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A run folder in figures. `exit` is None for a question, such as `status`, that runs nothing."""
+    """What a run came to, in figures."""
 
     out: Path
     rows: Mapping[State, int]
     in_doubt: Sequence[str]
     money: Money
     budget_micro: int | None
-    exit: Exit | None = None
+    exit: Exit
     reason: str = ""
     overdue: Sequence[str] = ()
     notes: Sequence[str] = field(default_factory=tuple)
-    rows_per_s: float = 0.0
-    running: str | None = None
-    """Who runs in the folder now: host and pid."""
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds until nothing is left, at the pace of the last minutes; None where nothing runs."""
-        if self.running is None:
-            return None
-        waiting = (State.PENDING, State.SUBMITTING, State.SUBMITTED, State.READY)
-        left = sum(self.rows[state] for state in waiting)
-        return left / self.rows_per_s if left and self.rows_per_s else None
 
     def as_json(self) -> dict[str, Any]:
         """The object of `--json`; money in USD."""
-        told: dict[str, Any] = {
+        return {
             "rows": {state.value: count for state, count in self.rows.items()},
             "in_doubt": list(self.in_doubt),
             "cost": cost_report(self.money, self.budget_micro),
+            "exit": int(self.exit),
+            "out": str(self.out),
+            "reason": self.reason,
+            "overdue": list(self.overdue),
+            "notes": list(self.notes),
         }
-        if self.exit is None:
-            told |= {"out": str(self.out), "running": self.running is not None}
-            told |= {"rows_per_s": self.rows_per_s, "left_s": self.left_s}
-        else:
-            told |= {"exit": int(self.exit), "out": str(self.out)}
-            told |= {"reason": self.reason, "overdue": list(self.overdue), "notes": list(self.notes)}
-        return told

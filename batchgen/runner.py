@@ -46,6 +46,7 @@ from batchgen.runfolder import RunFolder
 from batchgen.scheduler import POLLING_LEARNED, Ending, Limits, Scheduler
 from batchgen.schema import did_you_mean
 from batchgen.seeds import new_seeds
+from batchgen.standing import Watched
 from batchgen.statefile import (
     FolderInUse,
     Judgement,
@@ -371,14 +372,16 @@ class Opened:
             only=only,
             submitting=submitting,
         )
-        watching = asyncio.create_task(watch(scheduler)) if watch is not None else None
+        beside = [asyncio.create_task(Watched(scheduler).tell())]
+        if watch is not None:
+            beside.append(asyncio.create_task(watch(scheduler)))
         try:
             with kept_awake():
                 ending = await scheduler.run()
         finally:
-            if watching is not None:
-                watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
         await asyncio.to_thread(write_failed_csv, self.folder)
         await asyncio.to_thread(rowfolder.remove_empty_parts, self.folder)
         if not self.options.rehearsal:

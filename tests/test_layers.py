@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "providers.contract": "job",
         "outcome": "budget exits job providers.contract",
         "seeds": "exits job request schema",
+        "wording": "",
         # small edges
         "alarm": "",
         "awake": "",
@@ -60,7 +61,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "marks": "job runfolder statefile",
         "audit": "budget job runfolder statefile",
         "story": "exits job runfolder statefile",
-        "standing": "job outcome runfolder statefile",
+        "standing": "budget job runfolder scheduler statefile wording",
         "gathering": "catalogue links manifest request schema statefile",
         "billing": "budget catalogue exits history pacing pricing request schema statefile",
         "scheduler": "alarm budget collector inputs job pacing providers.contract statefile",
@@ -68,18 +69,18 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "cancelling": "job providers providers.contract statefile",
         "lookup": "catalogue providers schema token",
         "runner": "awake billing budget canary catalogue collector exits failed gathering history job manifest "
-        "marks outcome pacing pricing providers providers.contract request runfolder scheduler schema seeds statefile "
-        "token",
+        "marks outcome pacing pricing providers providers.contract request runfolder scheduler schema seeds standing "
+        "statefile token",
         "api": "billing datasets exits outcome rehearsal.rehearse report runner standing token",
         "cli": "api audit billing budget canary cancelling datasets exits job lookup manifest notify outcome "
         "providers providers.contract reconcile rehearsal rehearsal.rehearse report request runfolder runner scheduler "
-        "schema standing statefile story token",
-        "__init__": "api billing exits outcome request runner",
+        "schema standing statefile story token wording",
+        "__init__": "api billing exits outcome request runner standing",
         "__main__": "cli",
     }.items()
 }
 
-PURE = ("exits", "job", "request", "links", "pacing", "budget", "providers.contract", "outcome", "seeds")
+PURE = ("exits", "job", "request", "links", "pacing", "budget", "providers.contract", "outcome", "seeds", "wording")
 CLOCKS_AND_CHANCE = frozenset({"time", "random", "os", "asyncio", "socket", "subprocess", "threading", "shutil"})
 
 # Import -> the only files, or folders, that may hold it.

@@ -6,40 +6,84 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from batchgen.cli import flags
-from batchgen.cli.ends import carried, emit, end, refusals, say
+from batchgen.cli.ends import carried, emit, end, refusals, say, tell
 from batchgen.exits import Exit
+
+if TYPE_CHECKING:
+    from batchgen.standing import Standing
+
+_LAST = 10
+_LINE_S, _JSON_S = 10.0, 2.0
+_CALM = 4.0
 
 
 def status(
     out: flags.OutFolder,
     watch: Annotated[
-        bool, typer.Option("--watch", envvar="BATCHGEN_WATCH", help="Again every two seconds, until Ctrl-C.")
+        bool,
+        typer.Option(
+            "--watch", envvar="BATCHGEN_WATCH", help="Live, until Ctrl-C; a line every ten seconds in a pipe."
+        ),
     ] = False,
     as_json: flags.Json = False,
 ) -> None:
-    """How a run folder stands: rows by state and cost, also while a run is on."""
+    """How a run folder stands: rows by state, cost, pace and what is wrong, also while a run is on."""
     with refusals():
-        from batchgen.cli.show import report
+        from batchgen.cli import frame
         from batchgen.standing import status
 
+        if not watch:
+            _show_standing(status(out, last=_LAST), as_json)
+        elif not as_json and frame.can_draw(sys.stdout):
+            _keep_drawing(out)
+        else:
+            _keep_printing(out, as_json)
+
+
+def _show_standing(standing: Standing, as_json: bool) -> None:
+    from batchgen.cli.view import printed
+
+    if as_json:
+        emit(standing.as_json())
+    else:
+        printed(standing)
+
+
+def _keep_drawing(out: Path) -> None:
+    """The live view of a run that is on in another process, until Ctrl-C."""
+    from batchgen.cli import live
+    from batchgen.cli.frame import Frame
+    from batchgen.standing import status
+
+    frame = Frame(sys.stdout)
+    with suppress(KeyboardInterrupt), frame.open():
         while True:
-            told = status(out)
+            began = time.monotonic()
+            live.draw(frame, status(out, last=frame.height))
+            time.sleep(max(1.0, _CALM * (time.monotonic() - began)))  # a large folder is looked at less often
+
+
+def _keep_printing(out: Path, as_json: bool) -> None:
+    """How the folder stands, again and again, for a pipe or a file."""
+    from batchgen.cli import live
+    from batchgen.standing import status
+
+    with suppress(KeyboardInterrupt):
+        while True:
+            standing = status(out)
             if as_json:
-                emit(told.as_json())
+                emit(standing.as_json())
             else:
-                clear = "\x1b[H\x1b[2J" if watch and sys.stdout.isatty() else ""
-                print(clear + "\n".join(report(told)), flush=True)
-            if not watch:
-                return
-            time.sleep(2.0)
+                tell(f"{time.strftime('%H:%M:%S')} {live.line(standing)}")
+            time.sleep(_JSON_S if as_json else _LINE_S)
 
 
 def models(

@@ -6,13 +6,14 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, TypeVar
 
 import typer
 
 from batchgen.exits import Exit, Refusal
+from batchgen.wording import harmless
 
 T = TypeVar("T")
 
@@ -22,9 +23,22 @@ def end(code: Exit) -> NoReturn:
 
 
 def say(*lines: str) -> None:
-    """Everything that is not data goes to stderr."""
+    """Everything that is not data goes to stderr, as harmless text. Where nobody listens any more, it goes nowhere."""
+    for line in _single(lines):
+        with suppress(OSError, ValueError):  # the terminal or the pipe was closed
+            print(line, file=sys.stderr, flush=True)
+
+
+def tell(*lines: str) -> None:
+    """An answer for people, on stdout, as harmless text."""
+    for line in _single(lines):
+        print(line)
+    sys.stdout.flush()
+
+
+def _single(lines: Iterable[str]) -> Iterator[str]:
     for line in lines:
-        print(line, file=sys.stderr, flush=True)
+        yield from map(harmless, line.split("\n"))
 
 
 def emit(told: object) -> None:

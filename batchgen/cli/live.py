@@ -7,108 +7,72 @@ import sys
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from batchgen.budget import dollars, usd
-from batchgen.cli.show import duration, size
-from batchgen.job import ENDED, State
-from batchgen.scheduler import Scheduler
+from batchgen.cli.ends import say
+from batchgen.job import ENDED, CostKnown, Event, Job
+from batchgen.standing import Last, Standing, Watched
+from batchgen.wording import clock, rate, size
 
-_WINDOW_S = 120.0
+if TYPE_CHECKING:
+    from batchgen.cli.frame import Frame
 
-
-@dataclass(slots=True)
-class Pace:
-    """Rows that end per second over the last two minutes, and what that means for the rest."""
-
-    _seen: deque[tuple[float, int]] = field(default_factory=deque)
-
-    def note(self, now: float, ended: int) -> None:
-        self._seen.append((now, ended))
-        while self._seen[0][0] < now - _WINDOW_S:
-            self._seen.popleft()
-
-    @property
-    def rows_per_s(self) -> float:
-        (first_at, first), (last_at, last) = self._seen[0], self._seen[-1]
-        return (last - first) / (last_at - first_at) if last_at > first_at else 0.0
+_LINE_S = 10.0
+_DRAW_S = 1.0
+_KEPT = 100
 
 
-_SHOWN = (
-    (State.COLLECTED, "collected"),
-    (State.SUBMITTED, "at the provider"),
-    (State.READY, "downloading"),
-    (State.SUBMITTING, "being sent"),
-    (State.PENDING, "pending"),
-    (State.IN_DOUBT, "in doubt"),
-    (State.FAILED, "failed"),
-    (State.CANCELLED, "cancelled"),
-)
+@dataclass
+class Recent:
+    """The rows of a run that came to their end last, newest first; told of every move."""
+
+    rows: deque[Last] = field(default_factory=lambda: deque(maxlen=_KEPT))
+
+    def moved(self, job: Job, event: Event) -> None:
+        if job.state in ENDED and not isinstance(event, CostKnown):
+            self.rows.appendleft(Last.of(job))
 
 
-def counted(scheduler: Scheduler) -> str:
-    """Rows by state, in words."""
-    counts = scheduler.state.tally.counts
-    return ", ".join(f"{counts[state]:,} {name}" for state, name in _SHOWN if counts[state])
+def line(standing: Standing) -> str:
+    """A run in one line."""
+    from batchgen.cli.view import STATE_WORDS
 
-
-def progress(scheduler: Scheduler, pace: Pace) -> str:
-    """Rate, time left, money and bytes, in words."""
-    tally = scheduler.state.tally
-    rate = pace.rows_per_s
+    rows, now = standing.rows, standing.activity
+    counts = ", ".join(f"{rows[state]:,} {words}" for state, words in STATE_WORDS.items() if rows[state])
     parts = []
-    if rate > 0:
-        parts.append(f"{rate:.2f} rows/s" if rate < 10 else f"{rate:.0f} rows/s")
-    if scheduler.rows_left and (left_s := scheduler.left_s) is not None:
-        parts.append(f"{duration(left_s[0])} to {duration(left_s[1])} left")
-    spent = dollars(usd(tally.money.committed))
-    budget_micro = scheduler.limits.budget_micro
-    parts.append(spent if budget_micro is None else f"{spent} of {dollars(usd(budget_micro))}")
-    parts.append(size(scheduler.received_bytes))
-    return ", ".join(parts)
+    if now is not None and now.rows_per_s:
+        parts.append(rate(now.rows_per_s))
+    if now is not None and now.left_s is not None:
+        first, last = (clock(now.at + left_s, standing.at) for left_s in now.left_s)
+        parts.append(f"done {first} to {last}" if first != last else f"done {last}")
+    spent = dollars(usd(standing.money.committed))
+    parts.append(spent if standing.budget_micro is None else f"{spent} of {dollars(usd(standing.budget_micro))}")
+    if now is not None:
+        parts.append(size(now.received_bytes))
+    troubles = [] if now is None else now.troubles
+    return "; ".join([counts, ", ".join(parts), *troubles])
 
 
-def line(scheduler: Scheduler, pace: Pace) -> str:
-    """The run in one line."""
-    parts = [counted(scheduler), progress(scheduler, pace)]
-    if scheduler.waiting_for:
-        parts.append(f"waiting for {scheduler.waiting_for}")
-    return "; ".join(parts)
-
-
-async def lines(scheduler: Scheduler, every_s: float = 10.0) -> None:
-    """A line on stderr every *every_s* seconds."""
-    pace = Pace()
+async def lines(watched: Watched) -> None:
+    """A line on stderr every ten seconds."""
     while True:
-        pace.note(time.monotonic(), scheduler.state.tally.ended_here)
-        await asyncio.sleep(every_s)
-        pace.note(time.monotonic(), scheduler.state.tally.ended_here)
-        print(f"{time.strftime('%H:%M:%S')} {line(scheduler, pace)}", file=sys.stderr, flush=True)
+        await asyncio.sleep(_LINE_S)
+        say(f"{time.strftime('%H:%M:%S')} {line(watched.standing())}")
 
 
-async def view(scheduler: Scheduler) -> None:
-    """A few lines that are drawn anew four times a second, on a terminal."""
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
+async def view(watched: Watched) -> None:
+    """How the run stands, drawn anew every second, on a terminal."""
+    from batchgen.cli.frame import Frame
 
-    pace = Pace()
-    console = Console(stderr=True)
-
-    def drawn() -> Text:
-        pace.note(time.monotonic(), scheduler.state.tally.ended_here)
-        counts = scheduler.state.tally.counts
-        total, ended = max(sum(counts.values()), 1), sum(counts[state] for state in ENDED)
-        width = max(min(console.width - 30, 60), 10)
-        full = round(width * ended / total)
-        told = Text()
-        told.append("━" * full, "green").append("━" * (width - full), "bright_black")
-        told.append(f" {100 * ended / total:.0f}%", "bold").append(f"  {ended:,} of {total:,} rows\n")
-        told.append(f"{counted(scheduler)}\n{progress(scheduler, pace)}")
-        if scheduler.waiting_for:
-            told.append(f"\nwaiting for {scheduler.waiting_for}", "yellow")
-        return told
-
-    with Live(drawn(), console=console, transient=True, auto_refresh=False) as live:
+    frame = Frame(sys.stderr)
+    with frame.open():
         while True:
-            await asyncio.sleep(0.25)
-            live.update(drawn(), refresh=True)
+            draw(frame, watched.standing())
+            await asyncio.sleep(_DRAW_S)
+
+
+def draw(frame: Frame, standing: Standing) -> None:
+    from batchgen.cli.view import view as drawn
+
+    frame.draw(drawn(standing, frame.width, frame.height))

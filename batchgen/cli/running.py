@@ -17,6 +17,7 @@ from batchgen.budget import usd
 from batchgen.cli import flags
 from batchgen.cli.atend import AtEnd
 from batchgen.cli.ends import carried, emit, end, refusals, say
+from batchgen.cli.live import Recent
 from batchgen.exits import Exit
 from batchgen.runfolder import RunFolder
 
@@ -66,6 +67,7 @@ def run(
     with at_end, refusals():
         from batchgen.runner import Options, run
 
+        recent = Recent()
         options = Options(
             out=out,
             api_base=api_base,
@@ -88,9 +90,9 @@ def run(
             check_urls=check_urls,
             prices=_price_list(prices),
             on_trouble=_on_trouble,
-            on_move=_on_move(events, verbose),
+            on_move=_on_move(events, verbose, recent),
         )
-        watch = _watch(quiet or verbose, _resume_command())
+        watch = _watch(quiet or verbose, recent)
         with _invalid_manifests(as_json):
             report = carried(lambda: run(manifest, options, _consent(yes), watch))
     _finish(report, as_json, at_end)
@@ -118,8 +120,17 @@ def rehearse(
         from batchgen.rehearsal.rehearse import rehearse
         from batchgen.runner import Options
 
-        options = Options(out=out, in_flight=in_flight, limit=limit, only=_ids(only), rehearsal=True, inline_files=True)
-        watch = _watch(quiet, _resume_command())
+        recent = Recent()
+        options = Options(
+            out=out,
+            in_flight=in_flight,
+            limit=limit,
+            only=_ids(only),
+            rehearsal=True,
+            inline_files=True,
+            on_move=_on_move(False, False, recent),
+        )
+        watch = _watch(quiet, recent)
         with _invalid_manifests(as_json):
             report = carried(lambda: rehearse(manifest, options, watch, faults=faults, latency=latency, draw=draw))
     _finish(report, as_json, at_end)
@@ -200,6 +211,7 @@ def collect(
         from batchgen.runner import Options, collect
         from batchgen.token import find_token
 
+        recent = Recent()
         options = Options(
             api_base=base_of(out, api_base),
             token=find_token(),
@@ -207,9 +219,9 @@ def collect(
             job_timeout_s=job_timeout,
             downloads=downloads,
             on_trouble=_on_trouble,
-            on_move=_on_move(events, verbose),
+            on_move=_on_move(events, verbose, recent),
         )
-        watch = _watch(quiet or verbose, _resume_command())
+        watch = _watch(quiet or verbose, recent)
         report = carried(lambda: collect(out, options, verify, watch))
     _finish(report, as_json, at_end)
 
@@ -244,6 +256,7 @@ def retry(
         from batchgen.runner import Options, retry
         from batchgen.token import find_token
 
+        recent = Recent()
         options = Options(
             api_base=base_of(out, api_base),
             token=find_token(),
@@ -256,9 +269,9 @@ def retry(
             inline_files=inline_files,
             prices=_price_list(prices),
             on_trouble=_on_trouble,
-            on_move=_on_move(events, verbose),
+            on_move=_on_move(events, verbose, recent),
         )
-        watch = _watch(quiet or verbose, _resume_command())
+        watch = _watch(quiet or verbose, recent)
         report = carried(lambda: retry(out, options, _consent(yes), rerun, rejected, new_seed, watch))
     _finish(report, as_json, at_end)
 
@@ -319,22 +332,24 @@ def _price_list(file: Path | None) -> dict[str, Decimal]:
     return price_list(file)
 
 
-def _watch(quiet: bool, resume: str) -> Callable[[Scheduler], Coroutine[None, None, None]]:
+def _watch(quiet: bool, recent: Recent) -> Callable[[Scheduler], Coroutine[None, None, None]]:
     """Progress for people, and the Ctrl-C ladder."""
 
     async def watch(scheduler: Scheduler) -> None:
         import asyncio
 
-        from batchgen.cli import live
+        from batchgen.cli import frame, live
         from batchgen.cli.signals import ladder
+        from batchgen.standing import Watched
 
-        with ladder(scheduler, resume):
-            if quiet:
-                await asyncio.Event().wait()
-            elif sys.stderr.isatty():
-                await live.view(scheduler)
-            else:
-                await live.lines(scheduler)
+        with ladder(scheduler, _resume_command()):
+            try:
+                if not quiet:
+                    show = live.view if frame.can_draw(sys.stderr) else live.lines
+                    await show(Watched(scheduler, recent.rows))
+            except Exception as error:  # noqa: BLE001 - a fault in what is shown must not take the ladder away
+                say(f"progress is no longer shown: {error!r}; the run goes on")
+            await asyncio.Event().wait()
 
     return watch
 
@@ -359,21 +374,20 @@ def _on_trouble(reason: str, jobs: list[Job]) -> None:
             say(f"{job.row_id} {job.request_id}")
 
 
-def _on_move(events: bool, verbose: bool) -> Callable[[Job, Event], None] | None:
-    """How events are told while they happen: as data, in words, or not."""
-    if not events and not verbose:
-        return None
+def _on_move(events: bool, verbose: bool, recent: Recent) -> Callable[[Job, Event], None]:
+    """How events are told while they happen: as data, in words, or in the live view alone."""
 
-    def tell(job: Job, event: Event) -> None:
+    def told(job: Job, event: Event) -> None:
         name = type(event).__name__
         if events:
-            told = {"at": event.at, "row": job.row_id, "n": job.n, "event": name, "state": job.state}
-            emit(told | {"request_id": job.request_id, "reason": job.reason, "cost_usd": usd(job.cost_micro)})
+            line = {"at": event.at, "row": job.row_id, "n": job.n, "event": name, "state": job.state}
+            emit(line | {"request_id": job.request_id, "reason": job.reason, "cost_usd": usd(job.cost_micro)})
         if verbose:
             words = [job.row_id, name, job.state.value, job.request_id or "", job.reason or ""]
             say(f"{time.strftime('%H:%M:%S')} {' '.join(word for word in words if word)}")
+        recent.moved(job, event)
 
-    return tell
+    return told
 
 
 def _ids(only: list[str] | None) -> frozenset[str] | None:

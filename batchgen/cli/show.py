@@ -11,6 +11,7 @@ from batchgen.budget import Money, dollars, usd
 from batchgen.exits import Exit
 from batchgen.job import State
 from batchgen.outcome import Report
+from batchgen.wording import duration, size
 
 if TYPE_CHECKING:
     from batchgen.audit import Audit, Entry
@@ -18,22 +19,6 @@ if TYPE_CHECKING:
     from batchgen.request import Problem
 
 _MOST_PROBLEMS = 50
-
-
-def duration(seconds: float) -> str:
-    minutes, rest_s = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest_s:02d} s" if minutes else f"{rest_s} s"
-
-
-def size(count_bytes: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count_bytes < 1000:
-            return f"{count_bytes:.0f} {unit}" if unit == "B" else f"{count_bytes:.1f} {unit}"
-        count_bytes /= 1000
-    return f"{count_bytes:.1f} TB"
 
 
 def table(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
@@ -202,17 +187,13 @@ _WHAT_NEXT = {
 
 
 def report(told: Report) -> list[str]:
-    """How a run ended, or how a folder stands."""
+    """How a run ended."""
     counts = [(state.value.replace("_", " "), told.rows[state]) for state in State if told.rows[state]]
     total = sum(count for _, count in counts)
     lines = table(
         [("rows", "count"), *((name, f"{count:,}") for name, count in counts), ("all", f"{total:,}")], frozenset({1})
     )
     lines += ["", money(told.money, told.budget_micro)]
-    if told.exit is None:
-        lines.append("no run is on" if told.running is None else f"a run is on ({told.running})")
-    if told.left_s is not None:
-        lines.append(f"pace: {told.rows_per_s:.2f} rows/s, about {duration(told.left_s)} left")
     lines += [f"note: {note}" for note in told.notes]
     if told.in_doubt:
         lines.append(
@@ -223,14 +204,12 @@ def report(told: Report) -> list[str]:
         lines.append(f"overdue: {_named(told.overdue)}; `batchgen collect {told.out}` asks for them again")
     if told.rows[State.FAILED] or told.rows[State.CANCELLED]:
         lines.append(f"failed rows are in {told.out / 'failed.csv'}; `batchgen retry {told.out}` sends them again")
-    if told.exit is not None:
-        lines.append(_finish(told, total))
+    lines.append(_finish(told, total))
     lines.append(f"files: {told.out / 'rows'}")
     return lines
 
 
 def _finish(told: Report, total: int) -> str:
-    assert told.exit is not None
     if told.exit is Exit.DONE and told.rows[State.PENDING]:
         home, unsent = told.rows[State.COLLECTED], told.rows[State.PENDING]
         return f"done: {home:,} rows collected and verified; {unsent:,} were never sent, `run` sends them"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from batchgen.cli.ends import say
 from batchgen.scheduler import Scheduler
 
 
@@ -24,16 +24,16 @@ class Ladder:
         self._presses += 1
         if self._presses == 1:
             self._scheduler.stop()
-            _say(
+            say(
                 f"stopping: nothing more is sent, {self._scheduler.in_flight} jobs in flight are waited for and "
                 "collected. Again: save and leave now, they can be collected later"
             )
         elif self._presses == 2:
             self._scheduler.leave()
-            _say(f"leaving as soon as {self._scheduler.posts_on_the_wire} POSTs on the wire are answered")
-            _say(f"to go on: {self._resume}")
+            say(f"leaving as soon as {self._scheduler.posts_on_the_wire} POSTs on the wire are answered")
+            say(f"to go on: {self._resume}")
         elif self._abandoning is None:
-            _say("leaving now: rows whose answers are not waited for are in doubt, and named below")
+            say("leaving now: rows whose answers are not waited for are in doubt, and named below")
             self._abandoning = asyncio.create_task(self._scheduler.abandon())
 
 
@@ -49,7 +49,3 @@ def ladder(scheduler: Scheduler, resume: str) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -23,6 +23,10 @@ class InFlight(Protocol):
     def hides_lag(self) -> bool:
         """Whether jobs wait in the provider's queue, so that a slot is taken anew the moment it comes free."""
 
+    @property
+    def queued(self) -> int:
+        """Jobs that wait in the provider's queue, as far as the answers tell."""
+
     def accepted(self, key: int) -> bool:
         """A job was accepted. Answers whether to look at it at once: does it run, or does it wait?"""
 
@@ -52,6 +56,10 @@ class FixedInFlight:
     @property
     def hides_lag(self) -> bool:
         return self._queue.newest_waits
+
+    @property
+    def queued(self) -> int:
+        return self._queue.queued
 
     def accepted(self, key: int) -> bool:
         self._queue.accepted(key)
@@ -112,6 +120,10 @@ class AutoInFlight:
     @property
     def hides_lag(self) -> bool:
         return self._queue.newest_waits
+
+    @property
+    def queued(self) -> int:
+        return self._queue.queued
 
     @property
     def learned(self) -> int | None:
@@ -185,6 +197,11 @@ class _Queue:
     @property
     def surely_started(self) -> int:
         return self.started - len(self._overtaken)
+
+    @property
+    def queued(self) -> int:
+        """First in, first out: while one was seen to wait, so do all that were accepted after the last that runs."""
+        return self.live - self.started if self._waits else 0
 
     def accepted(self, key: int) -> None:
         self._accepted += 1

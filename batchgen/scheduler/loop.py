@@ -142,6 +142,16 @@ class Scheduler:
         return len(self._following.in_flight)
 
     @property
+    def queued(self) -> int:
+        """Jobs in flight that wait in the provider's queue, as far as its answers tell."""
+        return min(self._slots.queued, self.in_flight)
+
+    @property
+    def slots(self) -> int:
+        """The most jobs that may be in flight now."""
+        return self._slots.limit
+
+    @property
     def models_missing(self) -> bool:
         """Whether rows could not be sent because the provider does not know their model."""
         return bool(self._submitting.closed_models)

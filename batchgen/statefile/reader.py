@@ -92,15 +92,16 @@ class Reader:
         for record in self.connection.execute(f"{sql} ORDER BY rows.position, rows.key", parameters):
             yield job_from_record(record)
 
-    def ended_since(self, since: float) -> tuple[int, float]:
-        """How many rows came to their end after *since* (Unix seconds), and when the first of them was sent."""
-        found = self.connection.execute(
-            "SELECT COUNT(*), COALESCE(MIN(intent_at), 0) FROM jobs WHERE latest "
-            "AND COALESCE(collected_at, ended_at) > ? AND state IN ('collected', 'failed', 'cancelled')",
-            (since,),
-        )
-        count, first_sent_at = found.fetchone()
-        return int(count), float(first_sent_at)
+    def last_ended(self, most: int) -> list[Job]:
+        """The rows that came to their end last, newest first."""
+        sql = f"{_JOBS} WHERE jobs.latest AND jobs.state IN ('collected', 'failed', 'cancelled')"
+        found = self.connection.execute(f"{sql} ORDER BY jobs.seq DESC LIMIT ?", (most,))
+        return [job_from_record(record) for record in found]
+
+    def saved_bytes(self) -> int:
+        """What all files of the row folders come to."""
+        sql = "SELECT COALESCE(SUM(json_extract(file.value, '$.bytes')), 0) FROM jobs, json_each(jobs.saved) AS file"
+        return int(self.connection.execute(f"{sql} WHERE jobs.latest AND jobs.saved IS NOT NULL").fetchone()[0])
 
     def sent(self) -> Iterator[Job]:
         """Every attempt that was ever sent, of all rows, in manifest order."""

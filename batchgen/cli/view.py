@@ -1,0 +1,288 @@
+"""How a run folder stands, as lines for a terminal of any width: the same for a run, for `status` and its `--watch`.
+
+Colours are those that a person chose for their terminal, and nothing is said by colour alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
+
+from batchgen.budget import dollars, usd
+from batchgen.job import State
+from batchgen.standing import Last, Standing
+from batchgen.wording import clock, counted, duration, harmless, rate, size
+
+_LABEL = 10
+_NARROWEST = 30
+_WIDEST_BAR = 100
+_ROOM_FOR_NAMES, _ROOM_FOR_PROMPTS = 30, 20
+_SEPARATOR = " · "
+
+STATE_WORDS = {
+    State.COLLECTED: "collected",
+    State.FAILED: "failed",
+    State.CANCELLED: "cancelled",
+    State.IN_DOUBT: "in doubt",
+    State.READY: "downloading",
+    State.SUBMITTING: "being sent",
+    State.SUBMITTED: "at the provider",
+    State.PENDING: "pending",
+}
+_STYLES = {State.FAILED: "red", State.CANCELLED: "red", State.IN_DOUBT: "yellow"}
+_MARKS = {State.COLLECTED: ("✓", "green"), State.FAILED: ("✗", "red"), State.CANCELLED: ("✗", "red")}
+_ASCII = str.maketrans({"━": "=", "╌": "-", "✓": "+", "✗": "x", "·": "|", "…": "."})
+
+Part = tuple[str, str]
+"""Words, and the style that they are drawn in."""
+
+
+def view(standing: Standing, width: int, height: int) -> list[Text]:
+    """At most *height* lines, none wider than *width*; the last finished rows take what the rest leaves."""
+    width = max(width, _NARROWEST)
+    lines = [_head(standing, width), _bar(standing, width), Text("")]
+    for label, parts in _figures(standing):
+        lines += _parts(label, parts, width)
+    troubles = [line for trouble in _troubles(standing) for line in _wrapped(trouble, width)]
+    if troubles:
+        lines += [Text(""), *troubles]
+    room = height - len(lines) - 1
+    if standing.last and room > 0:
+        lines += [Text(""), *_last(standing, width, room)]
+    return lines[:height]
+
+
+def printed(standing: Standing) -> None:
+    """Print how a folder stands, once; as plain text where stdout is no terminal."""
+    console = Console(highlight=False, emoji=False, markup=False, soft_wrap=True)
+    lines = view(standing, console.width if sys.stdout.isatty() else 100, height=1_000)
+    for line in lines if speaks_utf8(sys.stdout.encoding) else in_ascii(lines):
+        line.rstrip()
+        console.print(line)
+
+
+def in_ascii(lines: Iterable[Text]) -> list[Text]:
+    """*lines* for a terminal that has no other signs."""
+    plain = []
+    for line in lines:
+        copy = line.copy()
+        copy.plain = line.plain.translate(_ASCII)
+        plain.append(copy)
+    return plain
+
+
+# ── the head, the bar and the figures ───────────────────────────────────────────────────────────────────
+
+
+def _head(standing: Standing, width: int) -> Text:
+    name = harmless(standing.out.name)
+    told = ["rehearsal, free"] if standing.rehearsal else []
+    now = standing.activity
+    if now is not None:
+        told.append(f"running for {duration(round(standing.at - now.since))}")
+    else:
+        told.append("no run is on" if standing.holder is None else "a run is on")
+    right = _SEPARATOR.join(told)
+    name = _fit(name, max(width - cell_len(right) - 2, 8))
+    gap = " " * max(width - cell_len(name) - cell_len(right), 1)
+    return Text.assemble((name, "bold"), gap, (_fit(right, width - cell_len(name) - 1), "dim"))
+
+
+def _bar(standing: Standing, width: int) -> Text:
+    rows, total = standing.rows, max(standing.total, 1)
+    share = f" {_percent(standing.ended, standing.total)}"
+    length = min(width, _WIDEST_BAR) - 5
+    home = round(length * rows[State.COLLECTED] / total)
+    lost = round(length * (rows[State.FAILED] + rows[State.CANCELLED]) / total)
+    lost = min(max(lost, 1 if rows[State.FAILED] + rows[State.CANCELLED] else 0), length - home)
+    rest = "╌" * (length - home - lost)
+    return Text.assemble(("━" * home, "green"), ("━" * lost, "red"), (rest, "dim"), (f"{share:>5}", "bold"))
+
+
+def _percent(ended: int, total: int) -> str:
+    """Rounded down: 100% is said when all is done."""
+    return f"{100 * ended // max(total, 1)}%"
+
+
+def _figures(standing: Standing) -> Iterator[tuple[str, list[Part]]]:
+    rows, now = standing.rows, standing.activity
+    done = f"{rows[State.COLLECTED]:,} of {standing.total:,} collected"
+    others = [state for state in STATE_WORDS if rows[state] and state is not State.COLLECTED]
+    yield (
+        "rows",
+        [(done, "bold"), *((f"{rows[state]:,} {STATE_WORDS[state]}", _STYLES.get(state, "")) for state in others)],
+    )
+    if now is not None:
+        yield (
+            "provider",
+            [
+                (f"{now.in_flight - now.queued:,} running", ""),
+                (f"{now.queued:,} queued", ""),
+                (f"at most {now.limit:,} at once", "dim"),
+            ],
+        )
+        yield "pace", [(rate(now.rows_per_s), "") if now.rows_per_s else ("nothing has ended yet", "dim")]
+        yield "finish", _finish(standing)
+    yield "money", _money(standing)
+    if now is not None:
+        yield "files", [(f"{size(now.received_bytes)} received", "")]
+    elif standing.files_bytes:
+        yield "files", [(f"{size(standing.files_bytes)} in {_near(standing.out / 'rows')}", "")]
+
+
+def _finish(standing: Standing) -> list[Part]:
+    """The range as clock times and as what is left, as it was reckoned when the run last spoke."""
+    now = standing.activity
+    assert now is not None
+    if now.left_s is None:
+        return [("not known before a few rows have ended", "dim")]
+    first, last = (now.at + left_s for left_s in now.left_s)
+    left = [max(at - standing.at, 0.0) for at in (first, last)]
+    seconds = left[1] < 600
+    earliest, latest = (clock(at, standing.at, seconds) for at in (first, last))
+    when = f"about {latest}" if earliest == latest else f"between {earliest} and {latest}"
+    return [(when, ""), (f"{duration(round(left[0]))} to {duration(round(left[1]))} left", "")]
+
+
+def _money(standing: Standing) -> list[Part]:
+    account, budget_micro = standing.money, standing.budget_micro
+    parts = [(f"{dollars(usd(account.charged))} charged", "bold"), (f"{dollars(usd(account.reserved))} reserved", "")]
+    if account.possibly:
+        parts.append((f"{dollars(usd(account.possibly))} possibly charged", "yellow"))
+    if account.unpriced:
+        parts.append((f"{counted(account.unpriced, 'job')} of unknown price", "yellow"))
+    if budget_micro is not None:
+        left = max(budget_micro - account.committed, 0)
+        parts.append((f"{dollars(usd(left))} left of {dollars(usd(budget_micro))}", "" if left else "yellow"))
+    if standing.rehearsal:
+        parts.append(("play money", "dim"))
+    return parts
+
+
+# ── what is wrong ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _troubles(standing: Standing) -> Iterator[str]:
+    now = standing.activity
+    if now is not None:
+        yield from now.troubles
+        if now.overdue:
+            yield f"overdue: {_named(now.overdue)}; asked about until the end, never sent again"
+    out = _near(standing.out)
+    if standing.holder is None:
+        yield from _left_to_do(standing, out)
+    if standing.in_doubt:
+        count = counted(len(standing.in_doubt), "row")
+        yield f"{count} in doubt ({_named(standing.in_doubt)}): perhaps paid for; `batchgen reconcile {out}` settles it"
+
+
+def _left_to_do(standing: Standing, out: str) -> Iterator[str]:
+    rows = standing.rows
+    live = sum(rows[state] for state in (State.SUBMITTING, State.SUBMITTED, State.READY))
+    if live:
+        yield f"{counted(live, 'paid job')} not brought in: the same `batchgen run`, or `batchgen collect {out}`, does"
+    if lost := rows[State.FAILED] + rows[State.CANCELLED]:
+        yield f"{counted(lost, 'row')} did not work out: see {out}/failed.csv; `batchgen retry {out}` sends again"
+
+
+def _named(row_ids: Sequence[str], most: int = 3) -> str:
+    rest = len(row_ids) - most
+    return ", ".join(row_ids[:most]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def _near(path: Path) -> str:
+    """*path* from the working directory, where it lies below that."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+# ── the last finished rows ──────────────────────────────────────────────────────────────────────────────
+
+
+def _last(standing: Standing, width: int, room: int) -> Iterator[Text]:
+    """One line a row: when, id, seconds, cost, and what came of it; where there is room, the prompt."""
+    rows = standing.last[:room]
+    id_width = min(max(cell_len(harmless(row.row_id)) for row in rows), max(width // 4, 12))
+    for row in rows:
+        mark, style = _MARKS[row.state]
+        line = Text.assemble(
+            (mark, style),
+            (f" {clock(row.at, standing.at, seconds=True)}  ", "dim"),
+            _fit(harmless(row.row_id), id_width, pad=True),
+            f"  {_seconds(row.took_s):>7}  {dollars(usd(row.cost_micro)):>7}  ",
+        )
+        rest = width - line.cell_len
+        if row.state is not State.COLLECTED:
+            line.append(_fit(harmless(row.reason), rest), style)
+        elif rest < _ROOM_FOR_NAMES:
+            line.append(_fit(f"{counted(len(row.files), 'file')}, {size(row.bytes)}", rest))
+        elif rest < _ROOM_FOR_NAMES + _ROOM_FOR_PROMPTS:
+            line.append(_fit(_brought(row), rest))
+        else:
+            line.append(_fit(_brought(row), _ROOM_FOR_NAMES, pad=True))
+            line.append(f"  {_fit(harmless(row.prompt), rest - _ROOM_FOR_NAMES - 2)}", "dim")
+        line.truncate(width)
+        line.rstrip()
+        yield line
+
+
+def _seconds(took_s: float | None) -> str:
+    if took_s is None:
+        return ""
+    return f"{took_s:.1f} s" if took_s < 10 else f"{took_s:,.0f} s"
+
+
+def _brought(row: Last) -> str:
+    more = f" +{len(row.files) - 1}" if len(row.files) > 1 else ""
+    return harmless(f"{row.files[0]}{more}, {size(row.bytes)}") if row.files else ""
+
+
+# ── fitting ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _fit(text: str, width: int, pad: bool = False) -> str:
+    """*text* in at most *width* cells, cut with a sign; with *pad* in exactly as many."""
+    width = max(width, 0)
+    text = text[: width * 4]
+    if cell_len(text) > width:
+        return set_cell_size(text, width - 1) + "…" if width else ""
+    return set_cell_size(text, width) if pad else text
+
+
+def _parts(label: str, parts: Sequence[Part], width: int) -> list[Text]:
+    """*parts* side by side behind *label*, as many lines as they need; a part that is too long is cut."""
+    lines = [Text(label.ljust(_LABEL), "dim")]
+    for words, style in parts:
+        words = _fit(harmless(words), width - _LABEL)
+        first = lines[-1].cell_len <= _LABEL
+        if not first and lines[-1].cell_len + len(_SEPARATOR) + cell_len(words) > width:
+            lines.append(Text(" " * _LABEL))
+            first = True
+        lines[-1].append("" if first else _SEPARATOR, "dim").append(words, style or "not dim")
+    return lines
+
+
+def _wrapped(trouble: str, width: int, most: int = 4) -> list[Text]:
+    """*trouble* behind a mark, at most *most* lines of it."""
+    lines = [Text.assemble(("! ", "bold yellow"))]
+    for word in harmless(trouble).split(" "):
+        word = _fit(word, width - 2)
+        if lines[-1].cell_len + cell_len(word) > width:
+            if len(lines) == most:
+                lines[-1] = Text(_fit(lines[-1].plain + " …", width))
+                return lines
+            lines[-1].rstrip()
+            lines.append(Text("  "))
+        lines[-1].append(f"{word} ")
+    lines[-1].rstrip()
+    return lines
+
+
+def speaks_utf8(encoding: str | None) -> bool:
+    return (encoding or "").lower().replace("-", "") == "utf8" or os.name == "nt"
