@@ -32,10 +32,13 @@ class _NotNow(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Post:
-    """One POST under way. Once *intent_begun*, its answer is waited for whatever happens."""
+    """One POST under way. Once *intent_begun*, its answer is waited for whatever happens; once *released*, its bytes
+    may be on the wire.
+    """
 
     job: Job
     intent_begun: bool = False
+    released: bool = False
     task: asyncio.Task[Job] | None = None
 
 
@@ -86,7 +89,7 @@ class Submitting:
             if post.task is not None:
                 post.task.cancel()
         await asyncio.gather(*(post.task for post in posts if post.task), return_exceptions=True)
-        return [post.job.row_id for post in posts if post.job.request_id is None]
+        return [post.job.row_id for post in posts if post.job.state in (State.SUBMITTING, State.IN_DOUBT)]
 
     async def settle(self) -> None:
         """Return when every POST under way is answered and saved."""
@@ -100,8 +103,9 @@ class Submitting:
             if self._is_closed(post.job) or self._purse.hold(post.job) is not Afford.YES:
                 raise _NotNow
             post.intent_begun = True
-            post.job = await self._state.record(post.job, Intent(self._course.now(), price_micro))
+            await self._record(post, Intent(self._course.now(), price_micro))
             self._purse.let_go(post.job)
+            post.released = True
 
         try:
             body = await asyncio.to_thread(body_of, post.job) if post.job.files else dict(post.job.input)
@@ -114,12 +118,26 @@ class Submitting:
             return post.job
         except asyncio.CancelledError:
             if post.job.state is State.SUBMITTING:
-                lost = ContactLost(self._course.now(), "the run was told to leave before the answer came")
-                post.job = await self._state.record(post.job, lost)
+                await self._record(post, self._left_behind(post))
             raise
         finally:
             self._purse.let_go(post.job)
         return await self._answered(post, answer)
+
+    async def _record(self, post: _Post, event: Event) -> None:
+        """Take *event* to disk. Cancelled or not, `post.job` is then what the disk says."""
+        recording = asyncio.ensure_future(self._state.record(post.job, event))
+        try:
+            await asyncio.shield(recording)
+        finally:
+            post.job = await recording
+
+    def _left_behind(self, post: _Post) -> Event:
+        """What it means for a row with an intent that the run leaves now."""
+        now = self._course.now()
+        if post.released:
+            return ContactLost(now, "the run was told to leave before the answer came")
+        return Deferred(now, "the run was told to leave before it was sent", now)
 
     def _is_closed(self, job: Job) -> bool:
         """Whether submitting was stopped, paused after doubt, or closed for the model."""
@@ -138,7 +156,7 @@ class Submitting:
         now, roll = self._course.now(), self._course.roll()
         if isinstance(answer, Taken):
             self._new_ids[answer.request_id] = post.job.row_id
-        post.job = await self._state.record(post.job, self._meaning(answer, now, roll))
+        await self._record(post, self._meaning(answer, now, roll))
         if isinstance(answer, Taken):
             self._new_ids.pop(answer.request_id)
         match answer:

@@ -11,6 +11,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -66,6 +67,8 @@ class Writer:
         self._reserve = reserve
         self._on_trouble = on_trouble
         self._queue: queue.SimpleQueue[Record | Change | None] = queue.SimpleQueue()
+        self._to_take_back: list[Record] = []
+        self._owed_lines: list[str] = []
         self._leaving = threading.Event()
         self._impatient = threading.Event()
         self._thread = threading.Thread(target=self._write_until_closed, name="batchgen-state")
@@ -109,6 +112,7 @@ class Writer:
             if change is not None:
                 self._apply(change)
             if self._leaving.is_set() and self._queue.empty():
+                self._settle_debts()
                 return
 
     def _next_group(self, kept: list[Record]) -> tuple[list[Record], Change | None]:
@@ -131,6 +135,7 @@ class Writer:
         """Make *group* durable and wake its waiters. Returns what must be tried again."""
         if not group:
             return []
+        self._take_back()
         try:
             lines = self._commit(group)
         except sqlite3.OperationalError as error:
@@ -138,10 +143,11 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - one record that cannot be written must not take others with it
             return self._one_by_one(group, error)
         try:
-            self._journal.append(lines)
+            self._journal.append([*self._owed_lines, *lines])
         except OSError as error:
             self._half_written(group, lines, f"the journal cannot be written: {error}")
         else:
+            self._owed_lines.clear()
             _wake(group)
         return []
 
@@ -187,28 +193,54 @@ class Writer:
         not look as if it were in doubt.
         """
         left_out = [record for record in group if record.may_fail]
-        self._take_back(left_out)
+        self._to_take_back += left_out
+        self._take_back()
         _fail(left_out, reason)
         waiting = [record for record in group if not record.may_fail]
-        owed = [line for record, line in zip(group, lines, strict=True) if not record.may_fail]
+        self._owed_lines += [line for record, line in zip(group, lines, strict=True) if not record.may_fail]
         self._tell(reason, waiting)
         while waiting and not self._impatient.wait(_AGAIN_S):
             try:
-                self._journal.append(owed)
+                self._pay_lines()
             except OSError:
                 continue
             _wake(waiting)
             return
         _fail(waiting, reason)
 
-    def _take_back(self, left_out: list[Record]) -> None:
+    def _take_back(self) -> None:
+        """Return rows to where they were before a move that only SQLite took; tried again until there is room.
+
+        The reserve is given up for it. A row that cannot be taken back at all is found in doubt at the next start,
+        or further than the run believes: both are safe.
+        """
+        if self._to_take_back and not self._took_back():
+            self._reserve.unlink(missing_ok=True)
+            self._took_back()
+
+    def _took_back(self) -> bool:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            for record in left_out:
+            for record in self._to_take_back:
                 self._connection.execute(UPDATE_JOB, update_values(record.after, record.before, self._seq))
             self._connection.execute("COMMIT")
-        except sqlite3.Error:  # these rows are found in doubt, or further than the run believes: both are safe
+        except sqlite3.Error:
             _roll_back(self._connection)
+            return False
+        self._to_take_back.clear()
+        return True
+
+    def _pay_lines(self) -> None:
+        """Write the journal lines of answers that SQLite holds already. Raises OSError."""
+        if self._owed_lines:
+            self._journal.append(self._owed_lines)
+            self._owed_lines.clear()
+
+    def _settle_debts(self) -> None:
+        """The last try, once everything else that took room has been given up."""
+        self._take_back()
+        with suppress(OSError):  # the next start completes the journal from the state
+            self._pay_lines()
 
     def _apply(self, change: Change) -> None:
         try:

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.money.disks import fill, make_room, small_disk
 from tests.money.harness import Scene, counted, until
 from tests.processes import Ended, Server, serving
-
-
-@contextmanager
-def _small_disk(folder: Path) -> Iterator[Path]:
-    """A disk of 3 MB."""
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "small", str(folder)], capture_output=True, text=True
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def _make_room(disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
 
 
 def _scene_on(disk: Path, folder: Path, server: Server, rows: int, in_flight: int) -> Scene:
@@ -52,13 +32,13 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mo
 
 
 def test_a_disk_filled_by_pictures_stops_the_run_and_costs_nothing_twice(tmp_path: Path) -> None:
-    with _small_disk(tmp_path / "disk") as disk, serving(draw="bytes:200KB") as server:
+    with small_disk(tmp_path / "disk") as disk, serving(draw="bytes:200KB") as server:
         scene = _scene_on(disk, tmp_path, server, rows=30, in_flight=5)
         ended = _told_to_leave_if_it_waits(scene)
         assert ended.exit == 9, ended.stderr
         _check_whole(scene)
         assert scene.paid < scene.rows, "submitting did not stop"
-        _make_room(disk)
+        make_room(disk)
         _adopt_printed(scene, ended.stderr)
         settlement = scene.settle(scene.finish())
         settlement.check()
@@ -66,13 +46,13 @@ def test_a_disk_filled_by_pictures_stops_the_run_and_costs_nothing_twice(tmp_pat
 
 
 def test_an_id_that_the_disk_does_not_take_is_printed_and_written_once_there_is_room(tmp_path: Path) -> None:
-    with _small_disk(tmp_path / "disk") as disk, serving("submit.slow=100%:2s") as server:
+    with small_disk(tmp_path / "disk") as disk, serving("submit.slow=100%:2s") as server:
         scene = _scene_on(disk, tmp_path, server, rows=12, in_flight=4)
         process = scene.start()
         assert process.stderr is not None
         until(lambda: counted(server, "submit.accepted") >= 4)
         ballast = disk / "ballast"
-        _fill(ballast)
+        fill(ballast)
         ids = {job["request_id"] for job in server.charged}
         for line in process.stderr:
             if line.split()[-1:] and line.split()[-1] in ids:
@@ -88,11 +68,29 @@ def test_an_id_that_the_disk_does_not_take_is_printed_and_written_once_there_is_
         assert settlement.charged == settlement.kept == scene.rows
 
 
-def _fill(ballast: Path) -> None:
-    with ballast.open("wb", buffering=0) as stream, suppress(OSError):
-        while True:
-            stream.write(bytes(4096))
-    assert shutil.disk_usage(ballast.parent).free == 0
+def test_a_journal_that_takes_nothing_more_leaves_no_row_in_doubt(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "1m") as disk, serving("submit.slow=100%:1s") as server:
+        scene = Scene(tmp_path / ("home" * 50), server, "dune", rows=30, flags=("--in-flight", 4))
+        scene.out.mkdir(parents=True)
+        (scene.out / "journal.jsonl").symlink_to(disk / "journal.jsonl")
+        process = scene.start()
+        until(lambda: counted(server, "submit") >= 4)
+        fill(disk / "ballast")
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.split()[-1:] and line.split()[-1] in {job["request_id"] for job in server.charged}:
+                break
+        assert process.poll() is None, "it ended with an id that is not in the journal"
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+        process.communicate(timeout=60)
+        assert process.returncode == 9
+        assert counted(server, "submit") == counted(server, "submit.accepted") < scene.rows
+        (disk / "ballast").unlink()
+        settlement = scene.settle(scene.finish())
+        settlement.check()
+        assert settlement.charged == settlement.kept == scene.rows
 
 
 def _told_to_leave_if_it_waits(scene: Scene) -> Ended:

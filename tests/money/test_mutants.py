@@ -38,7 +38,7 @@ MUTANTS = [
     Mutant(
         "the journal is skipped",
         "statefile/writer.py",
-        "self._journal.append(lines)",
+        "self._journal.append([*self._owed_lines, *lines])",
         "pass",
         checks.the_intent_is_on_disk_twice_when_the_post_arrives,
     ),
@@ -59,9 +59,9 @@ MUTANTS = [
     Mutant(
         "the id is recorded after the first poll",
         "scheduler/submit.py",
-        "post.job = await self._state.record(post.job, self._meaning(",
+        "await self._record(post, self._meaning(",
         'await self._provider.status(getattr(answer, "request_id", ""))\n'
-        "        post.job = await self._state.record(post.job, self._meaning(",
+        "        await self._record(post, self._meaning(",
         checks.the_id_is_on_disk_twice_at_its_first_use,
     ),
     Mutant(

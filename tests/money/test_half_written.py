@@ -1,0 +1,76 @@
+"""A group of records that the state file took and the journal did not, as on a disk that fills up in between."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from batchgen.job import Accepted, Intent, State
+from batchgen.runfolder import RunFolder
+from batchgen.statefile import StateFile, StateUnusable
+from batchgen.statefile.journal import Journal, replay
+from tests.money.disks import fill, small_disk
+from tests.money.here import opened, ran, serving_here
+
+
+class FullJournal(Journal):
+    """A journal that takes nothing, on a disk that something else fills just then."""
+
+    def __init__(self, ballast: Path) -> None:
+        super().__init__(Path("/dev/full"))
+        self._ballast = ballast
+
+    def append(self, lines: Iterable[str]) -> None:
+        fill(self._ballast)
+        super().append(lines)
+
+
+async def test_a_row_whose_intent_the_journal_did_not_take_is_pending_even_on_a_disk_that_is_full(
+    tmp_path: Path,
+) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        with closing(await _state_of(disk, rows=2)) as state, _full_journal(state, disk):
+            with pytest.raises(StateUnusable, match="the journal cannot be written"):
+                await state.record(next(iter(state.reader.jobs([State.PENDING]))), Intent(1.0, None))
+        assert _states(disk) == ["pending", "pending"]
+
+
+async def test_an_answer_that_the_journal_did_not_take_is_written_there_before_what_follows(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        with closing(await _state_of(disk, rows=2)) as state:
+            pending = list(state.reader.jobs([State.PENDING]))
+            first, second = [await state.record(job, Intent(1.0, None)) for job in pending]
+            state.stop_waiting()
+            with _full_journal(state, disk), pytest.raises(StateUnusable, match="the journal cannot be written"):
+                await state.record(first, Accepted(2.0, "first"))
+            await state.record(second, Accepted(3.0, "second"))
+        ids = [line["request_id"] for line in replay(RunFolder.at(disk / "out").journal) if "request_id" in line]
+        assert ids == ["first", "second"]
+
+
+@contextmanager
+def _full_journal(state: StateFile, disk: Path) -> Iterator[None]:
+    """While open, the journal takes nothing and the disk is full."""
+    writer = state._writer
+    journal, writer._journal = writer._journal, FullJournal(disk / "ballast")
+    try:
+        yield
+    finally:
+        writer._journal.close()
+        writer._journal = journal
+        (disk / "ballast").unlink()
+
+
+async def _state_of(disk: Path, rows: int) -> StateFile:
+    async with serving_here() as server:
+        await ran(disk, server.url, rows=rows, limit=0)
+        return opened(RunFolder.at(disk / "out"), server.url)
+
+
+def _states(disk: Path) -> list[str]:
+    with closing(sqlite3.connect(f"file:{disk}/out/state.db?mode=ro", uri=True)) as connection:
+        return [state for (state,) in connection.execute("SELECT state FROM jobs ORDER BY key")]
