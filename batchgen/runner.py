@@ -458,7 +458,7 @@ class Opened:
         """A budget that is given now stays the folder's until another is given."""
         given = micro(self.options.budget_usd)
         if given is not None:
-            await self.state.set_meta(budget_micro=str(given))
+            await self.state.set_budget(given)
 
     def _polling(self) -> LearnedPolling:
         """When to ask, from what earlier runs of the folder learned. This machine's own server need not be spared."""

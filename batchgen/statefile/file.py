@@ -17,7 +17,7 @@ from batchgen.job import ENDED, Event, Job, State, advance
 from batchgen.runfolder import RunFolder, refuse_network_file_system, sync_folder
 from batchgen.statefile import enrolment
 from batchgen.statefile.enrolment import Scratch
-from batchgen.statefile.journal import Journal, line_of_head, line_of_whole
+from batchgen.statefile.journal import Journal, line_of_budget, line_of_head, line_of_whole
 from batchgen.statefile.lock import Lock
 from batchgen.statefile.reader import Reader, read_only
 from batchgen.statefile.tables import JOB_COLUMNS, StateUnusable, bring_forward, create, job_from_record
@@ -103,6 +103,14 @@ class StateFile:
         await self._writer.change(
             lambda connection: connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
         )
+
+    async def set_budget(self, budget_micro: int) -> None:
+        """The folder's budget from here on. Raises StateUnusable if it cannot be kept: then nothing may be sent."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('budget_micro', ?)", (str(budget_micro),))
+
+        await self._writer.change(work, lambda seq: line_of_budget(seq, budget_micro))
 
     @property
     def reserve_is_used(self) -> bool:
@@ -276,9 +284,11 @@ def _refuse_other_base(connection: sqlite3.Connection, folder: RunFolder, base: 
         )
 
 
-def _head_line(connection: sqlite3.Connection) -> str:
+def _head_lines(connection: sqlite3.Connection) -> list[str]:
+    """How a journal begins: with what the state knows of the whole folder."""
     meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-    return line_of_head(meta["base"], meta["rehearsal"] == "yes")
+    head = [line_of_head(meta["base"], meta["rehearsal"] == "yes")]
+    return [*head, line_of_budget(0, int(meta["budget_micro"]))] if "budget_micro" in meta else head
 
 
 def _open_journal(folder: RunFolder, connection: sqlite3.Connection) -> tuple[Journal, int]:
@@ -292,7 +302,7 @@ def _open_journal(folder: RunFolder, connection: sqlite3.Connection) -> tuple[Jo
     try:
         journal.drop_torn_line()
         if journal.is_empty:
-            journal.append([_head_line(connection)])
+            journal.append(_head_lines(connection))
         last = journal.last_seq()
         if last > seq:
             raise StateUnusable(

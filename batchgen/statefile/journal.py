@@ -1,15 +1,15 @@
 """`journal.jsonl`: the append-only second copy of every intent, id and outcome.
 
-The first line names the API base. Every other line is what an event changed: `seq`, `at`, `row`, `n`, `event`,
-`state` and the fields that were learned; the first of an attempt also holds the whole request. Replaying all lines
-in order gives every attempt as it last was.
+The first line names the API base; a line `Budget` is a budget that was given. Every other line is what an event
+changed: `seq`, `at`, `row`, `n`, `event`, `state` and the fields that were learned; the first of an attempt also holds
+the whole request. Replaying all lines in order gives every attempt as it last was.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,11 @@ def line_of(seq: int, before: Job, after: Job, event: Event) -> str:
 def line_of_head(base: str, rehearsal: bool) -> str:
     """The first line: whom the folder belongs to."""
     return _encode({"seq": 0, "event": "Opened", "base": base, "rehearsal": rehearsal})
+
+
+def line_of_budget(seq: int, budget_micro: int) -> str:
+    """The folder's budget from here on. It is no move of a row, so it takes the number of the move before it."""
+    return _encode({"seq": seq, "event": "Budget", "budget_micro": budget_micro})
 
 
 def line_of_whole(seq: int, job: Job) -> str:
@@ -127,15 +132,3 @@ def _read_exactly(descriptor: int, count: int) -> bytes:
         parts.append(part)
         count -= len(part)
     return b"".join(parts)
-
-
-def replay(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a journal, in order. A torn last line is left out; another bad one raises ValueError."""
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{path}:{number} is not a journal line: {error}") from None

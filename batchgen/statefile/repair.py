@@ -130,6 +130,8 @@ def _read_journal(folder: RunFolder, found: _Found) -> None:
         elif line.get("event") == "Opened":
             found.meta.setdefault("base", line["base"])
             found.meta.setdefault("rehearsal", "yes" if line["rehearsal"] else "no")
+        elif line.get("event") == "Budget":
+            found.meta["budget_micro"] = str(line["budget_micro"])
         else:
             attempts.setdefault((line["row"], line["n"]), {}).update(line)
     for told in attempts.values():

@@ -45,10 +45,14 @@ class Record:
 
 @dataclass(slots=True)
 class Change:
-    """Work on the tables that is a transaction of its own, such as enrolling a manifest."""
+    """Work on the tables that is a transaction of its own, such as enrolling a manifest.
+
+    *line_of* makes the journal line of it, from the number of the last move; None where the journal need not know.
+    """
 
     work: Callable[[sqlite3.Connection], Any]
     done: asyncio.Future[Any]
+    line_of: Callable[[int], str] | None = None
 
 
 OnTrouble: TypeAlias = Callable[[str, list[Job]], None]
@@ -82,10 +86,15 @@ class Writer:
         self._queue.put(Record(before, after, event, done))
         await done
 
-    async def change(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
-        """Run *work* in the writer's thread as one transaction, and return what it returned."""
+    async def change(
+        self, work: Callable[[sqlite3.Connection], Any], line_of: Callable[[int], str] | None = None
+    ) -> Any:
+        """Run *work* in the writer's thread as one transaction, and return what it returned.
+
+        Raises StateUnusable if the disk does not take it, or its journal line.
+        """
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.put(Change(work, done))
+        self._queue.put(Change(work, done, line_of))
         return await done
 
     def stop_waiting(self) -> None:
@@ -247,6 +256,11 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             result = change.work(self._connection)
             self._connection.execute("COMMIT")
+            if change.line_of is not None:
+                self._journal.append([*self._owed_lines, change.line_of(self._seq)])
+                self._owed_lines.clear()
+        except OSError as error:
+            _settle(change.done, error=StateUnusable(f"the journal cannot be written: {error}"))
         except sqlite3.OperationalError as error:
             _roll_back(self._connection)
             _settle(change.done, error=StateUnusable(f"the state file cannot be written: {error}"))

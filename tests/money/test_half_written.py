@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -12,7 +13,7 @@ import pytest
 from batchgen.job import Accepted, Intent, State
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import StateFile, StateUnusable
-from batchgen.statefile.journal import Journal, replay
+from batchgen.statefile.journal import Journal
 from tests.money.disks import fill, small_disk
 from tests.money.here import opened, ran, serving_here
 
@@ -33,9 +34,12 @@ async def test_a_row_whose_intent_the_journal_did_not_take_is_pending_even_on_a_
     tmp_path: Path,
 ) -> None:
     with small_disk(tmp_path / "disk") as disk:
-        with closing(await _state_of(disk, rows=2)) as state, _full_journal(state, disk):
-            with pytest.raises(StateUnusable, match="the journal cannot be written"):
-                await state.record(next(iter(state.reader.jobs([State.PENDING]))), Intent(1.0, None))
+        with (
+            closing(await _state_of(disk, rows=2)) as state,
+            _full_journal(state, disk),
+            pytest.raises(StateUnusable, match="the journal cannot be written"),
+        ):
+            await state.record(next(iter(state.reader.jobs([State.PENDING]))), Intent(1.0, None))
         assert _states(disk) == ["pending", "pending"]
 
 
@@ -48,7 +52,8 @@ async def test_an_answer_that_the_journal_did_not_take_is_written_there_before_w
             with _full_journal(state, disk), pytest.raises(StateUnusable, match="the journal cannot be written"):
                 await state.record(first, Accepted(2.0, "first"))
             await state.record(second, Accepted(3.0, "second"))
-        ids = [line["request_id"] for line in replay(RunFolder.at(disk / "out").journal) if "request_id" in line]
+        told = [json.loads(line) for line in (disk / "out" / "journal.jsonl").read_text("utf-8").splitlines()]
+        ids = [line["request_id"] for line in told if "request_id" in line]
         assert ids == ["first", "second"]
 
 

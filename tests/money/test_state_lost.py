@@ -126,6 +126,19 @@ async def test_a_journal_that_is_torn_behind_or_gone_is_made_whole_and_one_that_
         assert server.posts == 4
 
 
+async def test_a_budget_outlives_the_state_and_the_journal(tmp_path: Path) -> None:
+    async with serving_here() as server:
+        folder = RunFolder.at(tmp_path / "out")
+        assert (await ran(tmp_path, server.url, rows=4, budget_usd=0.1, limit=1)).exit == 0
+        folder.journal.unlink()
+        assert (await ran(tmp_path, server.url, limit=1)).exit == 0
+        _deleted(folder.path)
+        repair(folder, server.url)
+        stopped = await ran(tmp_path, server.url)
+        assert stopped.exit == 6, stopped
+        assert server.posts == 3
+
+
 def _last_words(journal: Path) -> dict[str, tuple[str, str]]:
     return _last_words_of(journal.read_text("utf-8"))
 
