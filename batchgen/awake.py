@@ -14,7 +14,10 @@ _WHY = "batchgen is waiting for paid jobs"
 
 @contextmanager
 def kept_awake() -> Iterator[None]:
-    """Hold a sleep inhibitor: systemd's on Linux, caffeinate on macOS, the power request on Windows."""
+    """Hold a sleep inhibitor: systemd's on Linux, caffeinate on macOS, the power request on Windows.
+
+    It ends with this process, even if that is killed. Where the system refuses, the run goes on without.
+    """
     if sys.platform == "win32":
         yield from _windows()
         return
@@ -31,8 +34,7 @@ def _command() -> list[str] | None:
     """A command that inhibits sleep for as long as this process lives."""
     if sys.platform == "darwin" and (tool := shutil.which("caffeinate")):
         return [tool, "-i", "-w", str(os.getpid())]
-    tail = shutil.which("tail")
-    if (tool := shutil.which("systemd-inhibit")) and tail and os.path.isdir("/run/systemd/system"):
+    if (tool := shutil.which("systemd-inhibit")) and (tail := shutil.which("tail")):
         watching = [tail, "-f", f"--pid={os.getpid()}", os.devnull]
         return [tool, "--what=sleep:idle", f"--why={_WHY}", "--who=batchgen", "--mode=block", *watching]
     return None
