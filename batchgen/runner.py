@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TypeAlias
 
-from batchgen import canary
+from batchgen import __version__, canary, logs
 from batchgen.awake import kept_awake
 from batchgen.billing import (
     Circumstances,
@@ -33,7 +33,7 @@ from batchgen.exits import Exit, Refusal
 from batchgen.failed import write_failed_csv
 from batchgen.gathering import gather
 from batchgen.history import History, measured
-from batchgen.job import ContactLost, CostKnown, FilesLost, Job, State
+from batchgen.job import ContactLost, CostKnown, Event, FilesLost, Job, State
 from batchgen.manifest import ManifestError
 from batchgen.manifest import prices as manifest_prices
 from batchgen.marks import rejected_rows
@@ -372,6 +372,7 @@ class Opened:
             only=only,
             submitting=submitting,
         )
+        logs.tell("start", out=str(self.folder.path), base=self.options.base, version=__version__, sends=submitting)
         beside = [asyncio.create_task(Watched(scheduler).tell())]
         if watch is not None:
             beside.append(asyncio.create_task(watch(scheduler)))
@@ -476,6 +477,9 @@ class Opened:
             model_missing=scheduler.models_missing,
             unsent=scheduler.rows_unsent,
         )
+        logs.tell(
+            "end", exit=int(code), reason=ending.reason, **{state.value: count for state, count in counts.items()}
+        )
         budget_micro = self.state.reader.budget_micro()
         return Report(
             self.folder.path,
@@ -495,11 +499,23 @@ def _live(counts: dict[State, int]) -> dict[State, int]:
     return {state: counts[state] for state in (State.IN_DOUBT, State.SUBMITTING, State.SUBMITTED, State.READY)}
 
 
+def _logged(on_move: OnMove | None) -> OnMove:
+    """Tells the log of every move, then whoever else listens."""
+
+    def tell(job: Job, event: Event) -> None:
+        words = {"row": job.row_id, "n": job.n, "state": job.state.value, "request_id": job.request_id}
+        logs.tell(type(event).__name__, **words, reason=job.reason)
+        if on_move is not None:
+            on_move(job, event)
+
+    return tell
+
+
 @asynccontextmanager
 async def _open(folder: RunFolder, options: Options, provider: RunComfy, catalogue: Catalogue) -> AsyncIterator[Opened]:
     """Open *folder* for writing, and close everything in reverse."""
     async with AsyncExitStack() as stack:
-        state = open_state(folder, options.base, options.rehearsal, options.on_trouble, options.on_move)
+        state = open_state(folder, options.base, options.rehearsal, options.on_trouble, _logged(options.on_move))
         stack.callback(state.close)
         allow_private = is_loopback(options.base)
         session = downloads_session(allow_private, options.downloads * 2)

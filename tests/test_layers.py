@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "request": "",
         "links": "",
         "proxies": "",
+        "redaction": "",
         "pacing": "",
         "budget": "job",
         "canary": "budget job statefile",
@@ -40,6 +41,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "awake": "",
         "token": "exits",
         "runfolder": "exits",
+        "logs": "exits redaction",
         "expand": "",
         "inputs": "job",
         "notify": "budget exits outcome proxies",
@@ -47,8 +49,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "schema": "exits request",
         "manifest": "exits expand request schema",
         "statefile": "budget exits job request runfolder",
-        "collector": "budget job links proxies request runfolder",
-        "providers": "budget job providers.contract proxies",
+        "collector": "budget job links logs proxies redaction request runfolder",
+        "providers": "budget job logs providers.contract proxies redaction",
         "catalogue": "budget schema",
         "history": "job runfolder schema",
         "pricing": "budget catalogue job schema statefile",
@@ -64,23 +66,35 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "standing": "budget job runfolder scheduler statefile wording",
         "gathering": "catalogue links manifest request schema statefile",
         "billing": "budget catalogue exits history pacing pricing request schema statefile",
-        "scheduler": "alarm budget collector inputs job pacing providers.contract statefile",
+        "scheduler": "alarm budget collector inputs job logs pacing providers.contract statefile",
         "reconcile": "exits job providers providers.contract request statefile",
         "cancelling": "job providers providers.contract statefile",
         "lookup": "catalogue providers schema token",
-        "runner": "awake billing budget canary catalogue collector exits failed gathering history job manifest "
+        "runner": "awake billing budget canary catalogue collector exits failed gathering history job logs manifest "
         "marks outcome pacing pricing providers providers.contract request runfolder scheduler schema seeds standing "
         "statefile token",
         "api": "billing datasets exits outcome rehearsal.rehearse report runner standing token",
-        "cli": "api audit billing budget canary cancelling datasets exits job lookup manifest notify outcome "
-        "providers providers.contract reconcile rehearsal rehearsal.rehearse report request runfolder runner scheduler "
-        "schema standing statefile story token wording",
+        "cli": "api audit billing budget canary cancelling datasets exits job logs lookup manifest notify "
+        "outcome providers providers.contract reconcile rehearsal rehearsal.rehearse report request runfolder runner "
+        "scheduler schema standing statefile story token wording",
         "__init__": "api billing exits outcome request runner standing",
         "__main__": "cli",
     }.items()
 }
 
-PURE = ("exits", "job", "request", "links", "pacing", "budget", "providers.contract", "outcome", "seeds", "wording")
+PURE = (
+    "exits",
+    "job",
+    "request",
+    "links",
+    "redaction",
+    "pacing",
+    "budget",
+    "providers.contract",
+    "outcome",
+    "seeds",
+    "wording",
+)
 CLOCKS_AND_CHANCE = frozenset({"time", "random", "os", "asyncio", "socket", "subprocess", "threading", "shutil"})
 
 # Import -> the only files, or folders, that may hold it.
@@ -110,6 +124,7 @@ HOMES = {
     "rich": ("cli/",),
     "signal": ("cli/", "notify.py", "rehearsal/server.py"),
     "subprocess": ("awake.py", "notify.py"),
+    "logging": ("logs.py",),
 }
 
 

@@ -132,7 +132,15 @@ Events = Annotated[
 ]
 Verbose = Annotated[
     bool,
-    typer.Option("--verbose", "-v", envvar="BATCHGEN_VERBOSE", help="A line on stderr for every event of every row."),
+    typer.Option("--verbose", "-v", envvar="BATCHGEN_VERBOSE", help="Show on stderr what --log writes, in words."),
+]
+Log = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        envvar="BATCHGEN_LOG",
+        help="Add a JSON line to FILE for every event, every exchange that went wrong and every pause.",
+    ),
 ]
 ApiBase = Annotated[
     str | None,

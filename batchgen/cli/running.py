@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -19,6 +18,7 @@ from batchgen.cli.atend import AtEnd
 from batchgen.cli.ends import carried, emit, end, refusals, say
 from batchgen.cli.live import Recent
 from batchgen.exits import Exit
+from batchgen.logs import written
 from batchgen.runfolder import RunFolder
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def run(
     events: flags.Events = False,
     quiet: flags.Quiet = False,
     verbose: flags.Verbose = False,
+    log: flags.Log = None,
     api_base: flags.ApiBase = None,
     job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
     min_free: flags.MinFree = _MIN_FREE,
@@ -64,7 +65,7 @@ def run(
 ) -> None:
     """Validate, show the bill, ask, submit, poll and collect. Run it again, and it resumes."""
     at_end = AtEnd("run", _folder(manifest, out), notify_url, on_finish)
-    with at_end, refusals():
+    with at_end, refusals(), written(log, verbose):
         from batchgen.runner import Options, run
 
         recent = Recent()
@@ -90,7 +91,7 @@ def run(
             check_urls=check_urls,
             prices=_price_list(prices),
             on_trouble=_on_trouble,
-            on_move=_on_move(events, verbose, recent),
+            on_move=_on_move(events, recent),
         )
         watch = _watch(quiet or verbose, recent)
         with _invalid_manifests(as_json):
@@ -105,7 +106,10 @@ def rehearse(
     limit: flags.Limit = None,
     only: flags.Only = None,
     as_json: flags.Json = False,
+    events: flags.Events = False,
     quiet: flags.Quiet = False,
+    verbose: flags.Verbose = False,
+    log: flags.Log = None,
     faults: str = typer.Option(
         "", metavar="PLAN", envvar="BATCHGEN_FAULTS", help="Faults the server makes on purpose."
     ),
@@ -116,7 +120,7 @@ def rehearse(
 ) -> None:
     """The same run against the embedded server: free, and in a folder of its own (OUT.rehearsal)."""
     at_end = AtEnd("rehearse", _folder(manifest, out).rehearsal, notify_url, on_finish)
-    with at_end, refusals():
+    with at_end, refusals(), written(log, verbose):
         from batchgen.rehearsal.rehearse import rehearse
         from batchgen.runner import Options
 
@@ -128,9 +132,9 @@ def rehearse(
             only=_ids(only),
             rehearsal=True,
             inline_files=True,
-            on_move=_on_move(False, False, recent),
+            on_move=_on_move(events, recent),
         )
-        watch = _watch(quiet, recent)
+        watch = _watch(quiet or verbose, recent)
         with _invalid_manifests(as_json):
             report = carried(lambda: rehearse(manifest, options, watch, faults=faults, latency=latency, draw=draw))
     _finish(report, as_json, at_end)
@@ -199,6 +203,7 @@ def collect(
     events: flags.Events = False,
     quiet: flags.Quiet = False,
     verbose: flags.Verbose = False,
+    log: flags.Log = None,
     api_base: flags.ApiBase = None,
     job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
     downloads: flags.Downloads = 16,
@@ -207,7 +212,7 @@ def collect(
 ) -> None:
     """Poll and download what was paid for. Never submits anything."""
     at_end = AtEnd("collect", RunFolder.at(out), notify_url, on_finish)
-    with at_end, refusals():
+    with at_end, refusals(), written(log, verbose):
         from batchgen.runner import Options, collect
         from batchgen.token import find_token
 
@@ -219,7 +224,7 @@ def collect(
             job_timeout_s=job_timeout,
             downloads=downloads,
             on_trouble=_on_trouble,
-            on_move=_on_move(events, verbose, recent),
+            on_move=_on_move(events, recent),
         )
         watch = _watch(quiet or verbose, recent)
         report = carried(lambda: collect(out, options, verify, watch))
@@ -242,6 +247,7 @@ def retry(
     events: flags.Events = False,
     quiet: flags.Quiet = False,
     verbose: flags.Verbose = False,
+    log: flags.Log = None,
     api_base: flags.ApiBase = None,
     job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
     min_free: flags.MinFree = _MIN_FREE,
@@ -252,7 +258,7 @@ def retry(
 ) -> None:
     """Send failed and cancelled rows again, each as a new attempt."""
     at_end = AtEnd("retry", RunFolder.at(out), notify_url, on_finish)
-    with at_end, refusals():
+    with at_end, refusals(), written(log, verbose):
         from batchgen.runner import Options, retry
         from batchgen.token import find_token
 
@@ -269,7 +275,7 @@ def retry(
             inline_files=inline_files,
             prices=_price_list(prices),
             on_trouble=_on_trouble,
-            on_move=_on_move(events, verbose, recent),
+            on_move=_on_move(events, recent),
         )
         watch = _watch(quiet or verbose, recent)
         report = carried(lambda: retry(out, options, _consent(yes), rerun, rejected, new_seed, watch))
@@ -374,17 +380,13 @@ def _on_trouble(reason: str, jobs: list[Job]) -> None:
             say(f"{job.row_id} {job.request_id}")
 
 
-def _on_move(events: bool, verbose: bool, recent: Recent) -> Callable[[Job, Event], None]:
-    """How events are told while they happen: as data, in words, or in the live view alone."""
+def _on_move(events: bool, recent: Recent) -> Callable[[Job, Event], None]:
+    """How events are told while they happen: as data and in the live view, or there alone."""
 
     def told(job: Job, event: Event) -> None:
-        name = type(event).__name__
         if events:
-            line = {"at": event.at, "row": job.row_id, "n": job.n, "event": name, "state": job.state}
+            line = {"at": event.at, "row": job.row_id, "n": job.n, "event": type(event).__name__, "state": job.state}
             emit(line | {"request_id": job.request_id, "reason": job.reason, "cost_usd": usd(job.cost_micro)})
-        if verbose:
-            words = [job.row_id, name, job.state.value, job.request_id or "", job.reason or ""]
-            say(f"{time.strftime('%H:%M:%S')} {' '.join(word for word in words if word)}")
         recent.moved(job, event)
 
     return told

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import aiohttp
 
+from batchgen import logs
 from batchgen.collector import rowfolder
 from batchgen.collector.download import (
     MAX_BYTES,
@@ -137,6 +138,8 @@ class Collector:
 
     def _not_whole(self, job: Job, stem: str, got: Download) -> JobFailed | TryLater:
         trouble = self._trouble.setdefault((job.key, stem), _Trouble())
+        if not isinstance(got, Whole):
+            logs.warn("download", answer=type(got).__name__, file=stem, reason=got.reason)
         match got:
             case Dead(reason):
                 trouble.dead_links += 1
@@ -165,6 +168,7 @@ class Collector:
     def _undecodable(self, job: Job, part: Path, stem: str, reason: str) -> JobFailed | TryLater:
         trouble = self._trouble.setdefault((job.key, stem), _Trouble())
         sha256 = sha256_of(part)
+        logs.warn("verify", answer="Undecodable", file=stem, reason=reason, bytes=part.stat().st_size, sha256=sha256)
         if sha256 == trouble.undecodable_sha256:
             kept = rowfolder.set_aside(self.folder, job, part)
             return self._failed(f"{stem}: {reason}; the same bytes came twice and are kept in {kept.name}")

@@ -21,6 +21,7 @@ from yarl import URL
 
 from batchgen import __version__
 from batchgen.proxies import proxy_for
+from batchgen.redaction import redacted
 
 MAX_BYTES = 4 * 1024**3
 _CHUNK_BYTES = 1024 * 1024
@@ -117,7 +118,7 @@ async def download(
     except (aiohttp.ClientError, OSError) as error:
         if is_disk_full(error):
             raise DiskFull(f"no room for {part.name}: {error}") from None
-        return Broken(str(error) or type(error).__name__)
+        return Broken(redacted(str(error)) or type(error).__name__)
 
 
 async def _follow(

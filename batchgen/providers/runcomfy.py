@@ -11,9 +11,10 @@ import ipaddress
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
+from batchgen import logs
 from batchgen.budget import micro
 from batchgen.job import Output
 from batchgen.providers.contract import (
@@ -39,6 +40,7 @@ from batchgen.providers.contract import (
     Waiting,
 )
 from batchgen.providers.wire import Answer, AnswerLost, NothingSent, Wire
+from batchgen.redaction import hide, redacted
 
 DEFAULT_BASE = "https://model-api.runcomfy.net"
 BALANCE_BASE = "https://api.runcomfy.net"
@@ -50,7 +52,9 @@ _DOCUMENTED = frozenset({_BAD_ID, _NO_BALANCE, _BAD_ACCOUNT, _NOT_READY, _NOT_YO
 _QUEUED = frozenset({"in_queue", "queued", "pending", "waiting"})
 _RUNNING = frozenset({"in_progress", "processing", "running", "starting"})
 _DONE = frozenset({"completed", "succeeded", "failed", "cancelled", "canceled"})
+_NOT_READY_YET = "not ready"
 _MAX_REASON = 300
+_READ_FOR_REASON = 4_000
 
 
 def api_base(given: str | None) -> str:
@@ -72,6 +76,7 @@ class RunComfy:
     """One account at RunComfy (or at a server that speaks its protocol). See `contract.Provider`."""
 
     def __init__(self, base: str, token: str) -> None:
+        hide(token)
         self.base = base
         self._wire = Wire(base, token)
 
@@ -79,24 +84,24 @@ class RunComfy:
         try:
             answer = await self._wire.post(f"/v1/models/{quote(model)}", body, before_sending)
         except NothingSent as error:
-            return NotSent(f"no connection to {self.base}: {error}")
+            return _told("submit", NotSent(f"no connection to {self.base}: {error}"))
         except AnswerLost as error:
-            return Lost(f"the answer to the POST was lost: {error}")
-        return read_submit(answer)
+            return _told("submit", Lost(f"the answer to the POST was lost: {error}"))
+        return _told("submit", read_submit(answer))
 
     async def status(self, request_id: str) -> StatusAnswer:
         try:
             answer = await self._wire.get(f"/v1/requests/{quote(request_id, safe='')}/status")
         except AnswerLost as error:
-            return NoNews(str(error), contact=False)
-        return read_status(answer)
+            return _told("status", NoNews(str(error), contact=False))
+        return _told("status", read_status(answer))
 
     async def result(self, request_id: str) -> ResultAnswer:
         try:
             answer = await self._result(request_id)
         except AnswerLost as error:
-            return NoNews(str(error), contact=False)
-        return read_result(answer)
+            return _told("result", NoNews(str(error), contact=False))
+        return _told("result", read_result(answer))
 
     async def echoed_input(self, request_id: str) -> Mapping[str, Any] | None:
         try:
@@ -160,6 +165,19 @@ class RunComfy:
         return await self._wire.get(path, params={"include_cost": "true"})
 
 
+_NOT_WELL = NotSent | Busy | ModelMissing | AccountBlocked | Rejected | Lost | Unknown | NoNews
+_AnswerT = TypeVar("_AnswerT", bound=SubmitAnswer | StatusAnswer | ResultAnswer)
+
+
+def _told(exchange: str, answer: _AnswerT) -> _AnswerT:
+    """*answer*, and a line in the log if the exchange went other than well."""
+    if isinstance(answer, _NOT_WELL):
+        logs.warn(exchange, answer=type(answer).__name__, reason=answer.reason)
+    elif isinstance(answer, Waiting) and answer.word not in _QUEUED | _RUNNING | {_NOT_READY_YET}:
+        logs.warn(exchange, answer="no news", reason=f"the unknown word {answer.word!r}")
+    return answer
+
+
 # ── the answer tables ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -196,7 +214,7 @@ def read_status(answer: Answer) -> StatusAnswer:
 def read_result(answer: Answer) -> ResultAnswer:
     """Success is the result's word, never the status's; only `output` is read for files."""
     if answer.status == 400 and _error_code(answer) == _NOT_READY:
-        return Waiting(None, "not ready")
+        return Waiting(None, _NOT_READY_YET)
     if (refusal := _refused(answer)) is not None:
         return refusal
     word = _word(answer.body)
@@ -299,8 +317,8 @@ def _reason(answer: Answer) -> str:
             if answer.body.get(name):
                 return _error_text(answer.body[name]) or ""
     if answer.body is not None:
-        return json.dumps(answer.body)[:_MAX_REASON]
-    return "no JSON in the answer" if answer.text.lstrip().startswith("<") or not answer.text else answer.text
+        return redacted(json.dumps(answer.body)[:_READ_FOR_REASON])[:_MAX_REASON]
+    return "no JSON in the answer" if answer.text.lstrip().startswith("<") or not answer.text else redacted(answer.text)
 
 
 def _error_text(error: Any) -> str | None:
@@ -308,7 +326,7 @@ def _error_text(error: Any) -> str | None:
     if error in (None, "", [], {}):
         return None
     text = error if isinstance(error, str) else json.dumps(error, ensure_ascii=False)
-    return _writable(" ".join(text.split())[:_MAX_REASON])
+    return _writable(redacted(" ".join(text.split())[:_READ_FOR_REASON])[:_MAX_REASON])
 
 
 def _writable(text: str) -> str:

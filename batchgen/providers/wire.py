@@ -12,6 +12,7 @@ import aiohttp
 
 from batchgen import __version__
 from batchgen.proxies import proxy_for
+from batchgen.redaction import redacted
 
 MAX_POSTS_ON_THE_WIRE = 32
 _READ_S = 150.0
@@ -157,4 +158,4 @@ async def _read(response: aiohttp.ClientResponse) -> Answer:
 
 
 def _sentence(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    return redacted(str(error)) or type(error).__name__

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from batchgen import logs
 from batchgen.budget import Price
 from batchgen.collector import Collector, DiskFull
 from batchgen.job import Job, State
@@ -322,6 +323,7 @@ class Scheduler:
         }
         while (step := steps.get(job.state)) is not None:
             before = job
+            logs.bind(row=job.row_id, n=job.n, request_id=job.request_id)
             job = self._carried[job.key] = await step(job)
             self._sending.discard(job.key)
             if job.state is not State.SUBMITTED:
