@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-from tests.providers.rawserver import RawServer, Reply, reply
+from tests.providers.rawserver import RawServer, Reply, Seen, listening, reply
 
 ID = "3f0e4c1a-0000-4000-8000-000000000001"
 ACCEPTED = reply(200, {"request_id": ID})
@@ -30,23 +27,8 @@ class AnsweringServer(RawServer):
     arrived_at: list[float] = field(default_factory=list)
     third_post: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while (seen := await self._read(reader)) is not None:
-                self.seen.append(seen)
-                answer = await self._post_answer() if seen.method == "POST" else _get_answer(seen.target)
-                writer.write(answer.content)
-                await writer.drain()
-                if answer.then == "reset":
-                    linger = struct.pack("ii", 1, 0)
-                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                    writer.transport.abort()
-                if answer.then != "keep":
-                    return
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
+    async def answer_to(self, seen: Seen) -> Reply:
+        return await self._post_answer() if seen.method == "POST" else _get_answer(seen.target)
 
     async def _post_answer(self) -> Reply:
         self.open_posts += 1
@@ -56,7 +38,7 @@ class AnsweringServer(RawServer):
         await asyncio.sleep(self.takes_s)
         self.open_posts -= 1
         self.open_after.append(self.open_posts)
-        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        return self.next_reply()
 
 
 def _get_answer(target: str) -> Reply:
@@ -67,15 +49,6 @@ def _get_answer(target: str) -> Reply:
     return reply(404, {"error_code": 404001})
 
 
-@asynccontextmanager
-async def answering(*replies: Reply, takes_s: float = 0.0) -> AsyncIterator[AnsweringServer]:
+def answering(*replies: Reply, takes_s: float = 0.0) -> AbstractAsyncContextManager[AnsweringServer]:
     """A server on a free port of loopback that answers POSTs with *replies* in turn."""
-    raw = AnsweringServer(list(replies), takes_s=takes_s)
-    server = await asyncio.start_server(raw.serve, "127.0.0.1", 0)
-    raw.base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
-        yield raw
-    finally:
-        server.close()
-        await server.wait_closed()
-        await asyncio.sleep(0)  # let the connections end
+    return listening(AnsweringServer(list(replies), takes_s=takes_s))

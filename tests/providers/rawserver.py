@@ -7,9 +7,9 @@ import json
 import socket
 import struct
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 REASONS = {200: "OK", 202: "Accepted", 302: "Found", 404: "Not Found", 500: "Internal Server Error"}
 
@@ -69,7 +69,7 @@ class RawServer:
         try:
             while (seen := await self._read(reader)) is not None:
                 self.seen.append(seen)
-                answer = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+                answer = await self.answer_to(seen)
                 writer.write(answer.content)
                 await writer.drain()
                 if answer.then == "reset":
@@ -82,6 +82,12 @@ class RawServer:
             pass
         finally:
             writer.close()
+
+    async def answer_to(self, seen: Seen) -> Reply:
+        return self.next_reply()
+
+    def next_reply(self) -> Reply:
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
     async def _read(self, reader: asyncio.StreamReader) -> Seen | None:
         first = await reader.read(1)
@@ -98,10 +104,12 @@ class RawServer:
         return Seen(method, target, headers, body)
 
 
+R = TypeVar("R", bound=RawServer)
+
+
 @asynccontextmanager
-async def raw_server(*replies: Reply) -> AsyncIterator[RawServer]:
-    """A raw server on a free port of loopback."""
-    raw = RawServer(list(replies))
+async def listening(raw: R) -> AsyncIterator[R]:
+    """*raw* on a free port of loopback."""
     server = await asyncio.start_server(raw.serve, "127.0.0.1", 0)
     raw.base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
@@ -110,6 +118,11 @@ async def raw_server(*replies: Reply) -> AsyncIterator[RawServer]:
         server.close()
         await server.wait_closed()
         await asyncio.sleep(0)  # let the connections end
+
+
+def raw_server(*replies: Reply) -> AbstractAsyncContextManager[RawServer]:
+    """A raw server that answers with *replies* in turn."""
+    return listening(RawServer(list(replies)))
 
 
 def closed_port() -> int:
