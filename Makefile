@@ -13,11 +13,11 @@ DEV := $(VENV)/dev-ready
 
 $(READY): pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint .ci/constraints.txt --editable .
 	@touch $@
 
 $(DEV): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt \
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint .ci/constraints.txt \
 	  datasets hypothesis looptime mypy pandas-stubs playwright pyarrow pytest pytest-asyncio pytest-timeout ruff \
 	  types-aiofiles types-jsonschema types-PyYAML webdataset
 	@touch $@

@@ -91,7 +91,7 @@ def _front_matter(data: DataSet, settings: Settings, made: Format) -> list[str]:
     total = data.ledger.total
     features = made.features(data)
     files = [{"split": split, "path": made.files.format(split=split)} for split in data.splits]
-    config: dict[str, Any] = {"config_name": "default", "data_files": files}
+    config: dict[str, Any] = {"config_name": "default", "data_files": files, **made.reading}
     told: dict[str, Any] = {
         "license": None,
         "pretty_name": data.dest.name,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from batchgen.datasets.dataset import DataSet
 from batchgen.datasets.features import Feature, table_features
@@ -22,7 +23,8 @@ class Format(NamedTuple):
     """*write* brings every item of a data set to its place, and passes over what stands there whole.
 
     *files* is the pattern of one split's files; *kinds* are the media it holds; *copies* says whether it holds the
-    media themselves; *extra* is the package it cannot do without.
+    media themselves; *extra* is the package it cannot do without; *reading* is what Hugging Face's reader of it is
+    told besides the columns.
     """
 
     write: Callable[[DataSet], None]
@@ -31,7 +33,11 @@ class Format(NamedTuple):
     kinds: frozenset[str] = _ALL
     copies: bool = True
     extra: str | None = None
+    reading: Mapping[str, Any] = MappingProxyType({})
 
+
+_AS_IT_STANDS = MappingProxyType({"keep_default_na": False, "na_values": [""]})
+"""Else a caption that reads `None` or `NA` would be taken for an empty cell."""
 
 FORMATS: Mapping[str, Format] = {
     "imagefolder": Format(write_folder, "{split}/**", folder_features, frozenset({"image"})),
@@ -40,7 +46,7 @@ FORMATS: Mapping[str, Format] = {
     "webdataset": Format(write_webdataset, "{split}/*.tar", webdataset_features),
     "parquet": Format(write_parquet, "{split}/*.parquet", parquet_features, extra="pyarrow"),
     "jsonl": Format(write_jsonl, "{split}.jsonl", copies=False),
-    "csv": Format(write_csv, "{split}.csv", csv_features, copies=False),
+    "csv": Format(write_csv, "{split}.csv", csv_features, copies=False, reading=_AS_IT_STANDS),
 }
 
 

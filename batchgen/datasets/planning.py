@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from tarfile import BLOCKSIZE
 from typing import BinaryIO
 
 from batchgen.datasets.captions import Caption
@@ -20,9 +21,6 @@ from batchgen.job import Job, State
 from batchgen.marks import Marked
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import Reader
-
-_OVERHEAD_BYTES = 3_000
-"""What a sample takes in a shard beside its media and its line: headers and padding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,8 @@ def plan_round(folder: RunFolder, reader: Reader, marks: Marked, ledger: Ledger,
                 continue
             _finish(record, plan)
             seen.take(record, number)
-            planned.add(Item(number, filling.shard(record, source), record, source))
+            shard = filling.shard(record["split"], _sample_bytes(plan.empty | record, source))
+            planned.add(Item(number, shard, record, source))
             number += 1
     if planned.items:
         planned.finish()
@@ -117,6 +116,15 @@ def _tell(stream: BinaryIO, record: Record, why: LeftOut) -> None:
     stream.write(as_json(told).encode() + b"\n")
 
 
+def _sample_bytes(line: Record, source: Source | None) -> int:
+    """What an output takes in a tar shard: a header for each of its files, and each filled up to whole blocks."""
+    texts = (as_json(line), line["caption"])
+    sizes = [line["bytes"], *(len(text.encode("utf-8", "surrogatepass")) for text in texts)]
+    if source is not None:
+        sizes.append(source.bytes)
+    return sum(BLOCKSIZE - (-size // BLOCKSIZE) * BLOCKSIZE for size in sizes)
+
+
 class _Shards:
     """Fills shards one after the other; a round never adds to a shard of an earlier one."""
 
@@ -125,9 +133,7 @@ class _Shards:
         self._limit_bytes = limit_bytes
         self._filled: dict[str, int] = {}
 
-    def shard(self, record: Record, source: Source | None) -> int:
-        split = record["split"]
-        needed = record["bytes"] + (source.bytes if source else 0) + len(record["prompt"]) * 3 + _OVERHEAD_BYTES
+    def shard(self, split: str, needed: int) -> int:
         filled = self._filled.get(split, 0)
         shard = self._current.setdefault(split, 0)
         if filled and filled + needed > self._limit_bytes:

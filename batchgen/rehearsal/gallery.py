@@ -47,33 +47,32 @@ class Gallery:
     """Outputs by (job, index).
 
     `full` draws with Pillow in as many threads as there are processors; the cheap ways (`tiny`, `bytes:1MB`) make
-    every output anew whenever it is asked for, as PNG whatever the model, which costs less than keeping it.
+    every picture anew whenever it is asked for, as PNG, which costs less than keeping it. Videos and sounds are drawn.
     """
 
     def __init__(self, draw: str, catalogue: Catalogue, folder: Path) -> None:
         self.folder = folder
         self._catalogue = catalogue
-        self._cheap: Callable[[bytes], bytes] | None = None
+        self._cheap_png: Callable[[bytes], bytes] | None = None
         if draw != "full":
-            self._cheap = tiny_png if draw == "tiny" else sized(draw).png
+            self._cheap_png = tiny_png if draw == "tiny" else sized(draw).png
         self._drawn: dict[tuple[str, int], asyncio.Future[Drawn]] = {}
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="draw")
 
     def media_type(self, job: Job) -> str:
         """Known before the output is drawn, as links end with its suffix."""
-        media = self._catalogue.models[job.model_id].media
-        if self._cheap is not None:
+        model = self._catalogue.models[job.model_id]
+        if self._cheap(job) is not None:
             return "image/png"
-        if media == "image":
-            model = self._catalogue.models[job.model_id]
+        if model.media == "image":
             default = model.properties.get("output_format", {}).get("default")
             return IMAGE_TYPES.get(str(submitted_input(job).get("output_format", default)), "image/png")
-        return {"video": "video/mp4", "audio": "audio/wav"}[media]
+        return {"video": "video/mp4", "audio": "audio/wav"}[model.media]
 
     def known(self, job: Job, index: int) -> Drawn | None:
         """The output if it can be had without drawing: made cheaply, or drawn before."""
-        if self._cheap is not None:
-            content = self._cheap(f"{job.request_id} {index}".encode())
+        if cheap := self._cheap(job):
+            content = cheap(f"{job.request_id} {index}".encode())
             return Drawn(content, len(content), "image/png", f'"{job.request_id}-{index}"')
         future = self._drawn.get((job.request_id, index))
         return future.result() if future is not None and future.done() else None
@@ -93,9 +92,12 @@ class Gallery:
 
     def hurry(self, job: Job) -> None:
         """Start on what will be fetched soon: somebody was just given the links."""
-        if self._cheap is None:
+        if self._cheap(job) is None:
             for index in range(job.made):
                 self.start(job, index)
+
+    def _cheap(self, job: Job) -> Callable[[bytes], bytes] | None:
+        return self._cheap_png if self._catalogue.models[job.model_id].media == "image" else None
 
     def _draw(self, job: Job, index: int, path: Path) -> Drawn:
         from batchgen.rehearsal.renderer import Order, drawn  # Pillow only where something is drawn

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from batchgen.datasets import Settings, Told, export
+from tests.datasets.readers import Truth
 from tests.processes import Batchgen, Server, serving
 
 EDIT = "bytedance/seedream-4-0/edit-sequential"
@@ -26,33 +26,25 @@ HOSTILE = (
     "<script>alert(1)</script> | pipe ``` ![x](y) {{ 7*7 }}",
     "=1+1",
     "x" * 10_000,
+    "NA",
+    "null",
+    " 007 ",
 )
 
 
 @dataclass
 class Run:
-    """A run folder, the command and the server it was made with."""
+    """A run folder, and the command it was made with."""
 
     out: Path
     command: Batchgen
-    server: Server
 
     def export(self, dest: Path, to: str, **settings: Any) -> Told:
         return export(self.out, dest, Settings(to, **settings))
 
-    def sidecars(self) -> dict[str, dict[str, Any]]:
-        """Every row.json, by row id."""
-        found = (json.loads(path.read_text("utf-8")) for path in sorted(self.out.glob("rows/*/row.json")))
-        return {told["row_id"]: told for told in found}
-
     @cached_property
-    def outputs(self) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
-        """Every output by its hash: its row.json, and its entry there."""
-        return {file["sha256"]: (told, file) for told in self.sidecars().values() for file in told["files"]}
-
-    def bytes_of(self, sha256: str) -> bytes:
-        told, file = self.outputs[sha256]
-        return Path(self.out, "rows", told["row_id"], file["name"]).read_bytes()
+    def truth(self) -> Truth:
+        return Truth(self.out)
 
 
 @pytest.fixture(scope="session")
@@ -64,37 +56,31 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 
 @pytest.fixture(scope="session")
-def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Real videos among pictures: the small drawings of load tests are all pictures. Nobody may change it."""
-    folder = tmp_path_factory.mktemp("mixed")
-    with serving(latency="fixed:20ms", draw="full") as server:
-        yield made(folder, server, [*pictures(3), *videos(folder, 2)])
-
-
-@pytest.fixture(scope="session")
-def hugging_face(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The `datasets` package, with a cache of its own, told to ask nobody; if it did ask, nobody would answer."""
-    os.environ |= {
-        "HF_HUB_OFFLINE": "1",
-        "HF_DATASETS_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_ENDPOINT": "http://127.0.0.1:9",
-        "HF_HOME": str(tmp_path_factory.mktemp("hf")),
-    }
-    import datasets
-
-    datasets.disable_progress_bars()
-    return datasets
+def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A rehearsal of 300 rows: 92 edits with two outputs each, 200 pictures, 8 videos. Nobody may change it."""
+    folder = tmp_path_factory.mktemp("rehearsed")
+    manifest = written(folder, [*edits(folder, 92, 500), *pictures(200), *videos(folder, 8)])
+    command = Batchgen(folder, token=None)
+    flags = ("--latency", "fixed:20ms", "--draw", "tiny", "--quiet", "--in-flight", "40")
+    ended = command("rehearse", manifest, *flags, timeout_s=300)
+    assert ended.exit == 0, ended.stderr
+    return Run(folder / "out" / "rows.rehearsal", command)
 
 
 def made(folder: Path, server: Server, rows: list[dict[str, Any]]) -> Run:
     """The run folder of *rows*, all collected."""
     command = Batchgen(folder, server.url)
-    manifest = folder / "rows.jsonl"
-    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    manifest = written(folder, rows)
     ended = command("run", manifest, "--yes", "--quiet", "--in-flight", "40")
     assert ended.exit == 0, ended.stderr
-    return Run(folder / "out" / "rows", command, server)
+    return Run(folder / "out" / "rows", command)
+
+
+def written(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    """*rows* as a manifest."""
+    manifest = folder / "rows.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return manifest
 
 
 def edits(folder: Path, count: int, first: int = 0) -> list[dict[str, Any]]:

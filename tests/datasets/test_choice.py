@@ -140,7 +140,7 @@ def test_marks_choose_and_the_last_word_counts(run: Run, tmp_path: Path) -> None
     marked(run, out, "edit-003", 0, "none")
     with (out / "marks.jsonl").open("a") as stream:
         stream.write('{"row": "edit-004", "file": "images-00.png", "sha256": "0", "mark": "accepted"}\n{"row": "edi')
-    told = Run(out, run.command, run.server).export(tmp_path / "data", "jsonl", where="review == 'accepted'")
+    told = Run(out, run.command).export(tmp_path / "data", "jsonl", where="review == 'accepted'")
     lines = [json.loads(line) for line in (tmp_path / "data/train.jsonl").read_text().splitlines()]
     assert [(line["row_id"], line["output"]) for line in lines] == [("edit-000", 0), ("edit-001", 1)]
     assert told.left_out == {"where": 82}
@@ -148,7 +148,7 @@ def test_marks_choose_and_the_last_word_counts(run: Run, tmp_path: Path) -> None
 
 def marked(run: Run, out: Path, row_id: str, index: int, mark: str) -> None:
     """Mark an output as the page does."""
-    file = run.sidecars()[row_id]["files"][index]
+    file = run.truth.sidecars()[row_id]["files"][index]
     with (out / "marks.jsonl").open("a") as stream:
         told = {"at": 1.0, "row": row_id, "file": file["name"], "sha256": file["sha256"], "mark": mark}
         stream.write(json.dumps(told) + "\n")
@@ -163,7 +163,7 @@ def test_the_same_bytes_come_in_once_and_the_decision_is_on_record(run: Run, tmp
     out = tmp_path / "out"
     shutil.copytree(run.out, out)
     twin(out, "picture-002", "picture-001")
-    told = Run(out, run.command, run.server).export(tmp_path / "data", "imagefolder")
+    told = Run(out, run.command).export(tmp_path / "data", "imagefolder")
     assert told.left_out == {"duplicate": 1}
     (line,) = map(json.loads, (tmp_path / "data/.batchgen/left-out.jsonl").read_text().splitlines())
     assert (line["row_id"], line["reason"]) == ("picture-002", "duplicate")
@@ -190,7 +190,7 @@ def test_a_lost_file_is_left_out_and_a_damaged_one_stops_the_export(run: Run, tm
     damaged = out / "rows/picture-002/images-00.png"
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:-1] + b"?")
-    here = Run(out, run.command, run.server)
+    here = Run(out, run.command)
     with pytest.raises(Refusal, match="is not as it was when it was verified"):
         here.export(tmp_path / "data", "imagefolder")
     damaged.write_bytes(whole)
@@ -214,7 +214,7 @@ def test_an_edit_whose_source_has_changed_is_left_out(run: Run, tmp_path: Path) 
 def test_edits_that_come_to_a_data_set_without_any_are_left_out_by_name(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(run.out, out)
-    here = Run(out, run.command, run.server)
+    here = Run(out, run.command)
     set_state(out, EDIT, "submitted")
     assert here.export(tmp_path / "data", "imagefolder").new == 24
     line = json.loads((tmp_path / "data/train/metadata.jsonl").read_text().splitlines()[0])

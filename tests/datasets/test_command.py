@@ -52,12 +52,12 @@ def test_what_cannot_be_understood_leaves_nothing_behind(run: Run, tmp_path: Pat
     assert not (tmp_path / "data").exists()
 
 
-def test_a_destination_keeps_its_settings_and_its_run(run: Run, mixed: Run, tmp_path: Path) -> None:
+def test_a_destination_keeps_its_settings_and_its_run(run: Run, rehearsed: Run, tmp_path: Path) -> None:
     run.export(tmp_path / "data", "jsonl", split="train=0.9,val=0.1")
     with pytest.raises(NotAnExport, match=re.escape("--split train=0.9,val=0.1, not train=1")):
         run.export(tmp_path / "data", "jsonl")
     with pytest.raises(NotAnExport, match="another run"):
-        mixed.export(tmp_path / "data", "jsonl", split="train=0.9,val=0.1")
+        rehearsed.export(tmp_path / "data", "jsonl", split="train=0.9,val=0.1")
 
 
 def test_other_peoples_files_and_the_run_folder_are_left_alone(run: Run, tmp_path: Path) -> None:
