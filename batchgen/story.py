@@ -45,7 +45,7 @@ def story(out: Path, row_id: str) -> Story:
     finally:
         reader.close()
     if not attempts:
-        raise NoSuchRow(f"{folder.path} has no row {row_id!r}")
+        raise NoSuchRow(f"{folder.path} has no row {row_id!r}; rows are called as in the manifest, and in rows/")
     return Story(attempts, tuple(_events(folder.journal, row_id)))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from batchgen import __version__
-from batchgen.cli import asking, exporting, reporting, running, settling
+from batchgen.cli import asking, ends, exporting, reporting, running, settling, story
 
 app = typer.Typer(
     name="batchgen",
@@ -28,7 +28,7 @@ for verb in (
     settling.reconcile,
     settling.cancel,
     settling.repair,
-    settling.show,
+    story.show,
     reporting.report,
     reporting.watch,
     asking.audit,
@@ -55,7 +55,12 @@ _TAKES_MANY = frozenset({"--only", "--adopt", "--release", "--give-up"})
 def main() -> None:
     """The `batchgen` command."""
     sys.argv[1:] = spread(sys.argv[1:])
-    app()
+    with ends.streams():
+        try:
+            with ends.refusals():
+                app()
+        except typer.Exit as ended:
+            sys.exit(ended.exit_code)
 
 
 def spread(arguments: list[str]) -> list[str]:

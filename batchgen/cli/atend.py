@@ -46,7 +46,7 @@ class AtEnd:
 
 
 def _code(error: BaseException) -> Exit:
-    """What the process will end with; a crash ends it with 1."""
+    """What the process will end with."""
     if isinstance(error, typer.Exit):
         return Exit(error.exit_code)
-    return Exit.STOPPED if isinstance(error, KeyboardInterrupt) else Exit.SOME_FAILED
+    return Exit.STOPPED if isinstance(error, KeyboardInterrupt) else Exit.STATE

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
+import signal
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, TypeVar
@@ -13,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 import typer
 
 from batchgen.exits import Exit, Refusal
+from batchgen.redaction import redacted
 from batchgen.wording import harmless
 
 T = TypeVar("T")
@@ -51,20 +56,99 @@ def carried(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     return asyncio.run(work())
 
 
+def confirmed(question: str) -> bool:
+    """Ask on the terminal. Ctrl-C and Ctrl-D are a no."""
+    return bool(_prompted(lambda: typer.confirm(question, err=True)))
+
+
+def answered(question: str) -> str | None:
+    """What a person types on the terminal, "" for nothing; None for Ctrl-C and Ctrl-D."""
+    typed = _prompted(lambda: typer.prompt(question, default="", show_default=False, err=True))
+    return None if typed is None else str(typed).strip()
+
+
+def _prompted(prompt: Callable[[], T]) -> T | None:
+    """What *prompt* answers; None for Ctrl-C, which the event loop around it would have wait, and for Ctrl-D."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return None if _pressed_already() else prompt()
+    except typer.Abort:
+        say("")
+        return None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _pressed_already() -> bool:
+    """Whether Ctrl-C came just before the prompt: the event loop has noted it, and ends the command later."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 @contextmanager
 def refusals() -> Iterator[None]:
-    """End the command with a sentence and its exit code for everything that a command may refuse."""
+    """End the command with a sentence and its exit code for everything that a command may refuse, and for what
+    nobody expected.
+    """
     try:
         yield
     except Refusal as refusal:
         say(f"batchgen: {refusal}")
         end(refusal.exit)
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
         end(Exit.DONE)
     except OSError as error:
-        say(f"batchgen: {error}")
+        what = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
+        say(f"batchgen: {what}; mend that and run the same command again, it goes on where it was")
         end(Exit.STATE)
     except KeyboardInterrupt:
         say("batchgen: stopped; nothing was under way")
         end(Exit.STOPPED)
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except Exception as error:  # noqa: BLE001 - 1 would say that the run has finished
+        _say_unexpected(error)
+        end(Exit.STATE)
+
+
+def _say_unexpected(error: Exception) -> None:
+    """Say that the fault is ours and that the run can go on. The traceback goes to a file, with -v to the screen."""
+    told = redacted("".join(traceback.format_exception(error)))
+    say(f"batchgen: a fault of its own: {type(error).__name__}: {redacted(str(error))[:300]}")
+    if {"-v", "--verbose"} & set(sys.argv) or os.environ.get("BATCHGEN_VERBOSE"):
+        say(*told.splitlines())
+        where = "the traceback is above"
+    else:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", prefix="batchgen-", suffix=".txt", delete=False
+        ) as file:
+            file.write(told)
+        where = f"the traceback is in {file.name}"
+    say(f"what was answered is saved and nothing is sent twice: the same command goes on where it was; {where}")
+
+
+@contextmanager
+def streams() -> Iterator[None]:
+    """While open, standard streams that are closed, or cannot show a sign, or go away do not end the command."""
+    for number in range(3):  # a file that took the number of a closed stream would get what is said there
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    nobody = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it is open for as long as the process is
+    sys.stdout, sys.stderr = sys.stdout or nobody, sys.stderr or nobody
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _forget_stdout()
+
+
+def _forget_stdout() -> None:
+    """Let what is still to be written go nowhere, or Python would complain of it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -15,7 +15,7 @@ import typer
 from batchgen.budget import usd
 from batchgen.cli import flags
 from batchgen.cli.atend import AtEnd
-from batchgen.cli.ends import carried, emit, end, refusals, say
+from batchgen.cli.ends import carried, confirmed, emit, end, refusals, say
 from batchgen.cli.live import Recent
 from batchgen.exits import Exit
 from batchgen.logs import written
@@ -313,7 +313,7 @@ def _consent(yes: bool) -> Callable[[Plan], bool]:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             say("not a terminal, so nobody can be asked: --yes agrees to this bill")
             return False
-        return typer.confirm("Send them?", err=True)
+        return confirmed("Send them?")
 
     return agreed
 
@@ -325,7 +325,7 @@ def _after_canary(yes: bool) -> Callable[[CanaryResult], bool]:
         say(f"canary: {result}")
         if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
             return result.promising
-        return typer.confirm("Send the rest?", err=True)
+        return confirmed("Send the rest?")
 
     return goes_on
 
@@ -366,9 +366,9 @@ def _finish(report: Report, as_json: bool, at_end: AtEnd) -> NoReturn:
     at_end.report = report
     with at_end:
         if as_json:
-            emit(report.as_json())
+            with suppress(OSError):  # whoever was to read it is gone; the exit code still says how it ended
+                emit(report.as_json())
         say(*lines(report))
-        assert report.exit is not None
         end(report.exit)
 
 
@@ -384,10 +384,10 @@ def _on_move(events: bool, recent: Recent) -> Callable[[Job, Event], None]:
     """How events are told while they happen: as data and in the live view, or there alone."""
 
     def told(job: Job, event: Event) -> None:
+        recent.moved(job, event)
         if events:
             line = {"at": event.at, "row": job.row_id, "n": job.n, "event": type(event).__name__, "state": job.state}
             emit(line | {"request_id": job.request_id, "reason": job.reason, "cost_usd": usd(job.cost_micro)})
-        recent.moved(job, event)
 
     return told
 

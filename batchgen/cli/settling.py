@@ -1,4 +1,4 @@
-"""The commands for what went wrong: reconcile, cancel, repair, show."""
+"""The commands for what went wrong: reconcile, cancel, repair."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from batchgen.cli import flags
-from batchgen.cli.ends import carried, emit, end, refusals, say
+from batchgen.cli.ends import answered, carried, confirmed, emit, end, refusals, say
 from batchgen.exits import Exit
+from batchgen.wording import counted, prompt_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,14 +79,14 @@ async def _settle(
     for pair in adopt:
         row_id, _, request_id = pair.rpartition("=")
         if not row_id or not request_id:
-            raise reconcile.NotSettled(f"{pair!r} is not ROW=ID")
+            raise reconcile.NotSettled(f"{pair!r} is not ROW=ID; write for example --adopt dune-004=REQUEST_ID")
         find_token()  # the id is checked with the provider
         await reconcile.adopt(state, opened.provider, row_id, request_id)
         say(f"{row_id}: adopted {request_id}; `batchgen collect {opened.folder.path}` brings it in")
     to_release = doubtful if release_all else [reconcile.in_doubt(state, row_id) for row_id in release]
     if to_release and _may_release(to_release):
         await reconcile.release(state, to_release)
-        say(f"{len(to_release)} rows will be sent again by the next run")
+        say(f"{counted(len(to_release), 'row')} will be sent again by the next run")
     closed = [reconcile.in_doubt(state, row_id) for row_id in give_up]
     await reconcile.give_up(state, closed)
     return list(state.reader.jobs([State.IN_DOUBT]))
@@ -93,31 +94,49 @@ async def _settle(
 
 def _may_release(jobs: Sequence[Job]) -> bool:
     """The flag is a person's word; on a terminal the possible double charge is shown and asked for."""
-    say(f"sending {len(jobs)} rows again may pay twice for them: up to {_cost(jobs)} more", *_doubt_lines(jobs))
-    return not (sys.stdin.isatty() and sys.stderr.isatty()) or typer.confirm("Send them again?", err=True)
+    rows = counted(len(jobs), "row")
+    say(f"sending {rows} again may pay twice for what was accepted: up to {_cost(jobs)} more", *_doubt_lines(jobs))
+    return not (sys.stdin.isatty() and sys.stderr.isatty()) or confirmed("Send again?")
 
 
 async def _ask(opened: Opened, doubtful: Sequence[Job]) -> None:
-    """Go through the rows in doubt one by one with a person."""
+    """Go through the rows in doubt one by one with a person, until they have enough."""
+    say(
+        f"{counted(len(doubtful), 'row')} in doubt. The provider's web page lists what was generated.",
+        "For each row paste its request_id, or type `release` to send it again, `give up` to close it,",
+        "or nothing to leave it in doubt. Ctrl-C leaves the rest in doubt.",
+    )
+    for number, job in enumerate(doubtful, 1):
+        say(
+            "", f"{number} of {len(doubtful)}: {job.row_id}, sent {_clock(job.intent_at)}, may have cost {_cost([job])}"
+        )
+        say(f"  {job.reason}", f"  {prompt_of(job.input)[:200] or str(dict(job.input))[:200]}")
+        while (word := answered("request_id, release, give up, or Enter")) is not None:
+            if await _settled(opened, job, word):
+                break
+        else:
+            return
+
+
+async def _settled(opened: Opened, job: Job, word: str) -> bool:
+    """Do what a person said about one row. False if that could not be done, and why was said."""
     from batchgen import reconcile
 
-    say(
-        "The provider's web page lists what was generated. For each row: paste its request_id, or type",
-        "`release` to send it again, `give up` to close it, or nothing to leave it in doubt.",
-    )
-    for job in doubtful:
-        say("", *_doubt_lines([job]), f"  {str(job.input)[:200]}")
-        word = typer.prompt(job.row_id, default="", show_default=False, err=True).strip()
-        try:
-            if word == "release":
-                if _may_release([job]):
-                    await reconcile.release(opened.state, [job])
-            elif word in ("give up", "give-up"):
-                await reconcile.give_up(opened.state, [job])
-            elif word:
-                await reconcile.adopt(opened.state, opened.provider, job.row_id, word)
-        except reconcile.NotSettled as error:
-            say(str(error))
+    try:
+        if word == "release":
+            if _may_release([job]):
+                await reconcile.release(opened.state, [job])
+                say("it will be sent again by the next run")
+        elif word in ("give up", "give-up"):
+            await reconcile.give_up(opened.state, [job])
+            say("closed; what it may have cost stays counted")
+        elif word:
+            await reconcile.adopt(opened.state, opened.provider, job.row_id, word)
+            say(f"adopted; `batchgen collect {opened.folder.path}` brings it in")
+    except reconcile.NotSettled as refused:
+        say(f"{refused}")
+        return False
+    return True
 
 
 def _doubt(job: Job) -> dict[str, Any]:
@@ -201,28 +220,3 @@ def repair(out: flags.OutFolder, as_json: flags.Json = False, api_base: flags.Ap
         f"repaired: {repaired.attempts} attempts at {repaired.rows} rows; the old state is in {folder.set_aside}",
         "`batchgen run MANIFEST` goes on; rows that were never sent come from the manifest again",
     )
-
-
-def show(
-    out: flags.OutFolder,
-    row: Annotated[str, typer.Argument(metavar="ROW", help="A row id.")],
-    as_json: flags.Json = False,
-) -> None:
-    """One row's story in time order."""
-    with refusals():
-        from batchgen.story import story
-
-        told = story(out, row)
-    if as_json:
-        emit({"row": row, "state": told.attempts[-1].state, "events": list(told.events)})
-        return
-    last = told.attempts[-1]
-    print(f"{row}: {last.state.value.replace('_', ' ')}, attempt {last.n}, {last.model}")
-    for event in told.events:
-        learned = [f"{name} {event[name]}" for name in ("request_id", "reason") if event.get(name) and name in event]
-        if event["event"] == "Intent" and (seed := told.new_seed(event["n"])) is not None:
-            learned.append(f"attempt {event['n'] - 1} again with the new seed {seed}")
-        print(f"{_clock(event.get('at'))}  {event['n']}  {event['event']:<12}  {', '.join(learned)}".rstrip())
-    for file in last.saved:
-        pixels = f", {file.width}x{file.height}" if file.width else ""
-        print(f"    {file.name}  {file.bytes:,} bytes{pixels}")

@@ -39,11 +39,16 @@ class Ladder:
 
 @contextmanager
 def ladder(scheduler: Scheduler, resume: str) -> Iterator[None]:
-    """While open, SIGINT and SIGTERM step down the ladder. *resume* is the command that goes on."""
+    """While open, SIGINT and SIGTERM step down the ladder. *resume* is the command that goes on.
+
+    A terminal that is closed, or a connection to it that is lost, does not end the run.
+    """
     loop = asyncio.get_running_loop()
     steps = Ladder(scheduler, resume)
     handled = [signal.SIGINT, signal.SIGTERM]
     before = {number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(steps.press)) for number in handled}
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: None)
     try:
         yield
     finally:
