@@ -70,8 +70,7 @@ class Catalogue:
     def units(self, model: str, request_input: Mapping[str, Any]) -> int:
         """What the price is multiplied by: outputs, or seconds of the longest duration that may be billed."""
         schema = self._known[model]
-        outputs = schema.outputs_asked(request_input)
-        return outputs * schema.seconds_asked(request_input) if schema.price_unit == "second" else outputs
+        return schema.units(request_input, schema.outputs_asked(request_input))
 
     def _look_up(self, model: str) -> ModelSchema:
         cached = self._cache.get(self._base, model)

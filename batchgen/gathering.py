@@ -56,24 +56,25 @@ def _take(
     """Put one chunk into *scratch*: (rows whose media are to be checked, problems, whether there is more)."""
     rows: list[Row] = []
     problems: list[Problem] = []
+    asked: list[tuple[Row, Asked]] = []
     taken = 0
     before: Problem | None = None
     try:
         for one in islice(found, _CHUNK_ROWS):
             taken += 1
             if isinstance(one, Problem):
-                problems.append(one)
+                problems += [*scratch.add_all(asked), one]
+                asked.clear()
                 if one.severity == "error" and not _same_row(one, before):
                     problems += _used_twice(one, scratch)
                 before = one
                 continue
-            if (problem := scratch.add(one, _asked(one, catalogue))) is not None:
-                problems.append(problem)
+            asked.append((one, _asked(one, catalogue)))
             if not known.knows(one.row_id, one.fingerprint):
                 rows.append(one)
     except ManifestError as error:
-        return rows, [*problems, *error.problems], False
-    return rows, problems, taken == _CHUNK_ROWS
+        return rows, [*problems, *scratch.add_all(asked), *error.problems], False
+    return rows, problems + scratch.add_all(asked), taken == _CHUNK_ROWS
 
 
 def _same_row(one: Problem, before: Problem | None) -> bool:
@@ -92,8 +93,8 @@ def _used_twice(one: Problem, scratch: Scratch) -> list[Problem]:
 
 def _asked(row: Row, catalogue: Catalogue) -> Asked:
     schema = catalogue.schema(row.model)
-    outputs, units = schema.outputs_asked(row.input), catalogue.units(row.model, row.input)
-    return Asked(outputs, units, _first_expiry(row, schema))
+    outputs = schema.outputs_asked(row.input)
+    return Asked(outputs, schema.units(row.input, outputs), _first_expiry(row, schema))
 
 
 def _first_expiry(row: Row, schema: ModelSchema) -> float | None:

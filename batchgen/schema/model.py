@@ -170,6 +170,10 @@ class ModelSchema:
         """How many seconds of film or sound may be charged for: its duration, else the default or the maximum."""
         return self._count("duration", request_input) if "duration" in self.fields else 1
 
+    def units(self, request_input: Mapping[str, Any], outputs: int) -> int:
+        """What the price is multiplied by: the *outputs* asked for, or their seconds where it is one of a second."""
+        return outputs * self.seconds_asked(request_input) if self.price_unit == "second" else outputs
+
     def _count(self, name: str, request_input: Mapping[str, Any]) -> int:
         count = _whole(request_input.get(name))
         return self._compiled.counts_left_out[name] if count is None else count

@@ -1,9 +1,10 @@
 """The state of a run folder: SQLite and its journal, one writer, durable before anything acts on it."""
 
-from batchgen.statefile.enrolment import Asked, Judgement, Rows, Scope, Scratch, expiring_inputs, judge
 from batchgen.statefile.file import OnMove, OtherBase, StateFile, Tally, open_state
+from batchgen.statefile.judgement import Judgement, Rows, Scope, expiring_inputs, judge
 from batchgen.statefile.lock import HEARTBEAT_S, FolderInUse, held_by
 from batchgen.statefile.reader import Reader, empty, read_only
+from batchgen.statefile.scratch import Asked, Scratch
 from batchgen.statefile.tables import StateUnusable
 from batchgen.statefile.writer import OnTrouble
 

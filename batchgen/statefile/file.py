@@ -16,10 +16,10 @@ from batchgen.exits import Refusal
 from batchgen.job import ENDED, Event, Job, State, advance
 from batchgen.runfolder import RunFolder, refuse_network_file_system, sync_folder
 from batchgen.statefile import enrolment
-from batchgen.statefile.enrolment import Scratch
 from batchgen.statefile.journal import Journal, line_of_budget, line_of_head, line_of_whole
 from batchgen.statefile.lock import Lock
 from batchgen.statefile.reader import Reader, read_only
+from batchgen.statefile.scratch import Scratch
 from batchgen.statefile.tables import JOB_COLUMNS, StateUnusable, bring_forward, create, job_from_record
 from batchgen.statefile.writer import OnTrouble, Writer
 

@@ -1,0 +1,199 @@
+"""What enrolling a manifest would mean: its rows against those of the folder. Writes nothing."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+
+from batchgen.statefile.scratch import Scratch
+
+# A row was accepted, or may have been, if its latest attempt is one of these.
+_PAID = """(jobs.state IN ('submitting', 'in_doubt', 'submitted', 'ready', 'collected')
+  OR (jobs.state IN ('failed', 'cancelled') AND jobs.billed <> 'no'))"""
+_BOTH = "scratch JOIN main.rows USING (row_id) JOIN main.jobs ON jobs.key = rows.key AND jobs.latest"
+_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one model, or of all, by what enrolling them would mean.
+
+    *new* ones are not in the folder yet, *waiting* ones were never accepted, *again* ended (or are live) and are
+    asked for again, *paid* were accepted. *changed* says how many of these the manifest changed, *changed_paid* how
+    many of the changed were accepted. *to_send*, *outputs* and *units* are what the run may send within its limits.
+    """
+
+    new: int = 0
+    waiting: int = 0
+    again: int = 0
+    paid: int = 0
+    changed: int = 0
+    changed_paid: int = 0
+    left: int = 0
+    in_doubt: int = 0
+    to_send: int = 0
+    outputs: int = 0
+    units: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What enrolling a manifest would do, by model and in all. Row ids are named up to a limit, counts are whole."""
+
+    models: Mapping[str, Rows]
+    changed_paid_ids: tuple[str, ...] = ()
+    left_unnamed_paid: int = 0
+    renamed: int = 0
+    live: int = 0
+
+    @property
+    def all(self) -> Rows:
+        every = [astuple(rows) for rows in self.models.values()]
+        return Rows(*map(sum, zip(*every, strict=True))) if every else Rows()
+
+    @property
+    def looks_like_an_edit(self) -> bool:
+        """Accepted rows without an id left, or were renamed, and new rows came."""
+        return self.all.new > 0 and (self.left_unnamed_paid > 0 or self.renamed > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which rows a run may send: those of *only*, *limit* of them at most.
+
+    *partial*: the manifest is a part of the folder's rows (its `failed.csv`): absent rows have not left, and
+    those that failed are asked for again. *rerun_changed*: changed rows that were paid for are, too.
+    """
+
+    partial: bool = False
+    rerun_changed: bool = False
+    only: frozenset[str] | None = None
+    limit: int | None = None
+
+
+def judge(state: sqlite3.Connection, scratch: Scratch, scope: Scope) -> Judgement:
+    """Compare the gathered rows with *state*; writes nothing."""
+    with _attached(state, scratch):
+        return _judge(state, scope)
+
+
+def expiring_inputs(state: sqlite3.Connection, scratch: Scratch, scope: Scope, now: float, each_s: float) -> list[str]:
+    """Rows to send whose signed input URLs stop working before their turn, if one is started every *each_s*."""
+    with _attached(state, scratch):
+        if not state.execute("SELECT MAX(inputs_expire_at) FROM scratch").fetchone()[0]:
+            return []
+        found = state.execute(
+            "SELECT row_id FROM (SELECT row_id, inputs_expire_at, "
+            f"ROW_NUMBER() OVER (ORDER BY priority DESC, position) - 1 AS before_it FROM ({_rows_to_send(scope)})) "
+            "WHERE inputs_expire_at <= :now + before_it * :each_s ORDER BY before_it",
+            {"only": json.dumps([*(scope.only or ())]), "now": now, "each_s": each_s},
+        )
+        return [row_id for (row_id,) in found]
+
+
+@contextmanager
+def _attached(state: sqlite3.Connection, scratch: Scratch) -> Iterator[None]:
+    state.execute("ATTACH ? AS scratch", (str(scratch.path),))
+    try:
+        yield
+    finally:
+        state.execute("DETACH scratch")
+
+
+_CHANGED = f"{_BOTH} WHERE jobs.fingerprint <> scratch.fingerprint"
+_NEW = "scratch WHERE NOT EXISTS (SELECT 1 FROM main.rows WHERE rows.row_id = scratch.row_id)"
+_ABSENT = (
+    "main.rows JOIN main.jobs ON jobs.key = rows.key AND jobs.latest WHERE rows.position IS NOT NULL AND "
+    "NOT EXISTS (SELECT 1 FROM scratch WHERE scratch.row_id = rows.row_id)"
+)
+
+
+def _judge(state: sqlite3.Connection, scope: Scope) -> Judgement:
+    def count(sql: str) -> int:
+        return int(state.execute(f"SELECT COUNT(*) FROM {sql}").fetchone()[0])
+
+    whole = not scope.partial
+    changed_ids = state.execute(f"SELECT row_id FROM {_changed_paid(scope)} ORDER BY scratch.line LIMIT {_NAMED}")
+    return Judgement(
+        models=_by_model(state, scope),
+        changed_paid_ids=tuple(row_id for (row_id,) in changed_ids.fetchall()),
+        left_unnamed_paid=count(f"{_ABSENT} AND NOT rows.explicit_id AND {_PAID}") if whole else 0,
+        renamed=_renamed(state) if whole else 0,
+        live=count("main.jobs WHERE state IN ('submitted', 'ready')"),
+    )
+
+
+def _by_model(state: sqlite3.Connection, scope: Scope) -> dict[str, Rows]:
+    doubtful = "jobs.state IN ('in_doubt', 'submitting')"
+    counted = {
+        "new": ("scratch.model", _NEW),
+        "waiting": ("scratch.model", f"{_BOTH} WHERE jobs.state = 'pending'"),
+        "again": ("scratch.model", f"{_BOTH} WHERE {_again(scope)}"),
+        "paid": ("scratch.model", f"{_BOTH} WHERE {_PAID} AND NOT {doubtful}"),
+        "changed": ("scratch.model", _CHANGED),
+        "changed_paid": ("scratch.model", _changed_paid(scope)),
+        "in_doubt": ("jobs.model", f"main.jobs WHERE jobs.latest AND {doubtful}"),
+    }
+    if not scope.partial:
+        counted["left"] = ("jobs.model", _ABSENT)
+    found: dict[str, dict[str, int]] = {}
+    for name, (model_column, rows) in counted.items():
+        for model, count in state.execute(f"SELECT {model_column}, COUNT(*) FROM {rows} GROUP BY 1").fetchall():
+            found.setdefault(model, {})[name] = count
+    for model, rows_to_send, outputs, units in _to_send(state, scope):
+        found.setdefault(model, {}).update(to_send=rows_to_send, outputs=outputs, units=units)
+    return {model: Rows(**counts) for model, counts in sorted(found.items())}
+
+
+def _changed_paid(scope: Scope) -> str:
+    """Changed rows that were paid for; those of a failed.csv were edited to be sent again."""
+    edited = "AND jobs.state NOT IN ('failed', 'cancelled')" if scope.partial else ""
+    return f"{_CHANGED} AND {_PAID} {edited}"
+
+
+def _again(scope: Scope) -> str:
+    """Rows that have ended, or are live, and are asked for again."""
+    asked = ["0"]
+    if scope.partial:
+        asked.append("jobs.state IN ('failed', 'cancelled')")
+    if scope.rerun_changed:
+        asked.append(
+            "jobs.fingerprint <> scratch.fingerprint AND jobs.state NOT IN ('pending', 'in_doubt', 'submitting')"
+        )
+    return f"({' OR '.join(asked)})"
+
+
+def _to_send(state: sqlite3.Connection, scope: Scope) -> tuple[tuple[str, int, int, int], ...]:
+    """(model, rows, outputs, units) of what the run may send."""
+    found = state.execute(
+        f"SELECT model, COUNT(*), SUM(outputs_asked), SUM(units) FROM ({_rows_to_send(scope)}) "
+        "GROUP BY model ORDER BY model",
+        {"only": json.dumps([*(scope.only or ())])},
+    )
+    return tuple(found.fetchall())
+
+
+def _rows_to_send(scope: Scope) -> str:
+    """The rows that the run may send within its limits, the ids of *scope* being the parameter `:only`."""
+    columns = ("position", "priority", "row_id", "model", "outputs_asked", "units", "inputs_expire_at")
+    asked = ", ".join(f"scratch.{column}" for column in columns)
+    rows = (
+        f"SELECT {asked} FROM {_NEW} UNION ALL "
+        f"SELECT {asked} FROM {_BOTH} WHERE jobs.state = 'pending' OR {_again(scope)}"
+    )
+    if scope.only is not None:
+        rows = f"SELECT * FROM ({rows}) WHERE row_id IN (SELECT value FROM json_each(:only))"
+    if scope.limit is not None:
+        rows = f"SELECT * FROM ({rows}) ORDER BY priority DESC, position LIMIT {int(scope.limit)}"
+    return rows
+
+
+def _renamed(state: sqlite3.Connection) -> int:
+    """Rows that were paid for under an id that left, and ask for the same under a new one."""
+    found = state.execute(
+        f"SELECT COUNT(*) FROM {_NEW} AND fingerprint IN (SELECT jobs.fingerprint FROM {_ABSENT} AND {_PAID})"
+    )
+    return int(found.fetchone()[0])
