@@ -43,7 +43,7 @@ from batchgen.pricing import look_up, price_what_was_sent, prices
 from batchgen.providers.runcomfy import RunComfy, api_base, is_loopback
 from batchgen.request import Problem
 from batchgen.runfolder import RunFolder
-from batchgen.scheduler import POLLING_LEARNED, Ending, Limits, Scheduler
+from batchgen.scheduler import POLLING_LEARNED, Ending, Limits, OnBreaker, Scheduler
 from batchgen.schema import did_you_mean
 from batchgen.seeds import new_seeds
 from batchgen.standing import Watched
@@ -83,6 +83,7 @@ class Options:
     in_flight: int | None = None
     downloads: int = 16
     submit_rate: float | None = None
+    poll_rate: float | None = None
     budget_usd: float | None = None
     limit: int | None = None
     only: frozenset[str] | None = None
@@ -92,10 +93,13 @@ class Options:
     rerun_changed: bool = False
     keep_changed: bool = False
     new_rows: bool = False
+    wait_for_balance: bool = False
+    wait_for_provider: bool = False
 
     after_canary: Callable[[CanaryResult], bool] = field(default=lambda result: result.promising)
     on_trouble: OnTrouble = field(default=lambda reason, jobs: None)
     on_move: OnMove | None = None
+    on_breaker: OnBreaker = field(default=lambda state: None)
 
     @property
     def limits(self) -> Limits:
@@ -106,6 +110,8 @@ class Options:
             rows=self.limit,
             job_timeout_s=self.job_timeout_s,
             min_free_bytes=self.min_free_bytes,
+            wait_for_balance=self.wait_for_balance,
+            wait_for_provider=self.wait_for_provider,
         )
 
     def scope(self, manifest: Path, folder: RunFolder) -> Scope:
@@ -371,6 +377,7 @@ class Opened:
             time.time,
             only=only,
             submitting=submitting,
+            on_breaker=self.options.on_breaker,
         )
         logs.tell("start", out=str(self.folder.path), base=self.options.base, version=__version__, sends=submitting)
         beside = [asyncio.create_task(Watched(scheduler).tell())]
@@ -463,7 +470,8 @@ class Opened:
 
     def _polling(self) -> LearnedPolling:
         """When to ask, from what earlier runs of the folder learned. This machine's own server need not be spared."""
-        polling = LearnedPolling(_LOOPBACK_POLLS_PER_MIN if is_loopback(self.options.base) else _POLLS_PER_MIN)
+        most_per_min = _LOOPBACK_POLLS_PER_MIN if is_loopback(self.options.base) else _POLLS_PER_MIN
+        polling = LearnedPolling(self.options.poll_rate or most_per_min)
         polling.recall(json.loads(self.state.reader.meta(POLLING_LEARNED) or "{}"))
         return polling
 

@@ -49,6 +49,7 @@ class Activity:
     left_s: tuple[float, float] | None = None
     troubles: tuple[str, ...] = ()
     overdue: tuple[str, ...] = ()
+    breakers: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ class Standing:
         if now is not None:
             told |= {"in_flight": now.in_flight, "queued": now.queued, "received_bytes": now.received_bytes}
             told |= {"troubles": list(now.troubles), "overdue": list(now.overdue)}
+            told |= {"breakers": list(now.breakers)}
         return told
 
 
@@ -220,19 +222,26 @@ class Watched:
             run.left_s if run.rows_left else None,
             tuple(self._troubles(now)),
             tuple(sorted(run.overdue)),
+            tuple(one.as_json() for one in run.breakers),
         )
 
     def _troubles(self, now: float) -> Iterator[str]:
         run = self._scheduler
         if run.ending.cause is not None:
             yield f"nothing more is sent: {run.ending.reason}; what is in flight is carried to its end"
-        elif run.waiting_for is None:
-            self._held = None
         else:
-            if self._held is None or self._held[0] != run.waiting_for:
-                self._held = run.waiting_for, now
-            yield f"nothing is sent since {clock(self._held[1], now, seconds=True)}: waiting for {run.waiting_for}"
+            breakers = run.breakers
+            yield from (one.in_words(lambda at: clock(at, now, seconds=True)) for one in breakers)
+            yield from self._waits(None if breakers else run.waiting_for, now)
         yield from run.ending.notes[-_NOTES:]
+
+    def _waits(self, waiting_for: str | None, now: float) -> Iterator[str]:
+        if waiting_for is None:
+            self._held = None
+            return
+        if self._held is None or self._held[0] != waiting_for:
+            self._held = waiting_for, now
+        yield f"nothing is sent since {clock(self._held[1], now, seconds=True)}: waiting for {waiting_for}"
 
     async def tell(self) -> None:
         """Leave it in the state file every few seconds, for whoever looks from outside."""

@@ -74,8 +74,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "marks outcome pacing pricing providers providers.contract request runfolder scheduler schema seeds standing "
         "statefile token",
         "api": "billing datasets exits outcome rehearsal.rehearse report runner standing token",
-        "cli": "api audit billing budget canary cancelling datasets exits job logs lookup manifest notify "
-        "outcome providers providers.contract reconcile redaction rehearsal rehearsal.rehearse report request "
+        "cli": "api audit billing budget canary cancelling datasets exits job logs lookup manifest notify outcome "
+        "pacing providers providers.contract reconcile redaction rehearsal rehearsal.rehearse report request "
         "runfolder runner scheduler schema standing statefile story token wording",
         "__init__": "api billing exits outcome request runner standing",
         "__main__": "cli",

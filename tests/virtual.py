@@ -27,7 +27,7 @@ from batchgen.collector import Collector, downloads_session
 from batchgen.exits import Exit
 from batchgen.job import Job, State
 from batchgen.outcome import exit_code
-from batchgen.pacing import LearnedPolling
+from batchgen.pacing import BreakerState, LearnedPolling
 from batchgen.providers.runcomfy import RunComfy
 from batchgen.rehearsal import provider as embedded
 from batchgen.rehearsal.files import serve_file
@@ -55,6 +55,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.servers: dict[tuple[str, int], Callable[[], asyncio.Protocol]] = {}
         self.unreachable: set[tuple[str, int]] = set()
         self._addresses: dict[int, tuple[str, int]] = {}
+        self._pipes: list[tuple[tuple[str, int], _Pipe]] = []
         super().__init__(_Jumping(self))
 
     def time(self) -> float:
@@ -88,6 +89,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
         future.add_done_callback(settled)
 
+    def cut_off(self, address: tuple[str, int]) -> None:
+        """Nobody is reached at *address* any more; connections that are open break."""
+        self.unreachable.add(address)
+        for to, pipe in self._pipes:
+            if to == address:
+                pipe.peer.close()
+
     # ── the network ─────────────────────────────────────────────────────────────────────────────────────
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
@@ -102,6 +110,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         ours, theirs = protocol_factory(), self.servers[address]()
         here, there = _Pipe(self, ours), _Pipe(self, theirs)
         here.peer, there.peer = there, here
+        self._pipes = [(to, pipe) for to, pipe in self._pipes if not pipe.is_closing()] + [(address, here)]
         theirs.connection_made(there)
         ours.connection_made(here)
         return here, ours
@@ -224,6 +233,7 @@ class Night:
     posts_at: list[tuple[float, int]] = field(default_factory=list)
     jobs: dict[str, Job] = field(default_factory=dict)
     ending: Ending = field(default_factory=Ending)
+    breakers: list[BreakerState] = field(default_factory=list)
     token: str = TOKEN
 
     @property
@@ -236,7 +246,7 @@ class Night:
 
     def cut_off(self, cut: bool) -> None:
         """Whether the provider's API can be reached."""
-        (the_loop().unreachable.add if cut else the_loop().unreachable.discard)(API)
+        (the_loop().cut_off if cut else the_loop().unreachable.discard)(API)
 
     async def run(
         self,
@@ -260,6 +270,7 @@ class Night:
                 LearnedPolling(polls_per_min),
                 self.clock,
                 submitting=submitting,
+                on_breaker=self.breakers.append,
                 seed=7,
             )
             beside = asyncio.create_task(during(self.scheduler)) if during else None
@@ -283,6 +294,11 @@ class Night:
         counts = {state: self.count(state) for state in State}
         unsent, missing = self.scheduler.rows_unsent, self.scheduler.models_missing
         return exit_code(counts, self.ending.cause, self.ending.by_user, model_missing=missing, unsent=unsent)
+
+    @property
+    def told(self) -> list[str]:
+        """Every change of a breaker, in order."""
+        return [f"{one.which.value} {one.position.value}" for one in self.breakers]
 
     def count(self, state: State) -> int:
         return sum(job.state is state for job in self.jobs.values())

@@ -108,6 +108,31 @@ SubmitRate = Annotated[
         help="Most submits in a minute. [default: none]",
     ),
 ]
+PollRate = Annotated[
+    float | None,
+    typer.Option(
+        metavar="N/min",
+        parser=_rate_per_min,
+        envvar="BATCHGEN_POLL_RATE",
+        help="Most questions about jobs in a minute, over all jobs. [default: 6000/min]",
+    ),
+]
+WaitForBalance = Annotated[
+    bool,
+    typer.Option(
+        "--wait-for-balance",
+        envvar="BATCHGEN_WAIT_FOR_BALANCE",
+        help="Out of balance: hold on and try a row now and then, instead of ending with 4.",
+    ),
+]
+WaitForProvider = Annotated[
+    bool,
+    typer.Option(
+        "--wait-for-provider",
+        envvar="BATCHGEN_WAIT_FOR_PROVIDER",
+        help="Provider or model out of reach: hold on and try a row now and then, instead of ending with 5.",
+    ),
+]
 Budget = Annotated[
     float | None,
     typer.Option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from batchgen.canary import CanaryResult
     from batchgen.job import Event, Job
     from batchgen.outcome import Report
+    from batchgen.pacing import BreakerState
     from batchgen.scheduler import Scheduler
 
 _JOB_TIMEOUT_S = 7200.0
@@ -39,6 +41,9 @@ def run(
     out: flags.Out = None,
     in_flight: flags.InFlight = None,
     submit_rate: flags.SubmitRate = None,
+    poll_rate: flags.PollRate = None,
+    wait_for_balance: flags.WaitForBalance = False,
+    wait_for_provider: flags.WaitForProvider = False,
     budget: flags.Budget = None,
     limit: flags.Limit = None,
     only: flags.Only = None,
@@ -76,6 +81,9 @@ def run(
             in_flight=in_flight,
             downloads=downloads,
             submit_rate=submit_rate,
+            poll_rate=poll_rate,
+            wait_for_balance=wait_for_balance,
+            wait_for_provider=wait_for_provider,
             budget_usd=budget,
             limit=limit,
             only=_ids(only),
@@ -92,6 +100,7 @@ def run(
             prices=_price_list(prices),
             on_trouble=_on_trouble,
             on_move=_on_move(events, recent),
+            on_breaker=_on_breaker(events),
         )
         watch = _watch(quiet or verbose, recent)
         with _invalid_manifests(as_json):
@@ -133,6 +142,7 @@ def rehearse(
             rehearsal=True,
             inline_files=True,
             on_move=_on_move(events, recent),
+            on_breaker=_on_breaker(events),
         )
         watch = _watch(quiet or verbose, recent)
         with _invalid_manifests(as_json):
@@ -206,6 +216,7 @@ def collect(
     log: flags.Log = None,
     api_base: flags.ApiBase = None,
     job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
+    poll_rate: flags.PollRate = None,
     downloads: flags.Downloads = 16,
     notify_url: flags.NotifyUrl = None,
     on_finish: flags.OnFinish = None,
@@ -222,9 +233,11 @@ def collect(
             token=find_token(),
             only=_ids(only),
             job_timeout_s=job_timeout,
+            poll_rate=poll_rate,
             downloads=downloads,
             on_trouble=_on_trouble,
             on_move=_on_move(events, recent),
+            on_breaker=_on_breaker(events),
         )
         watch = _watch(quiet or verbose, recent)
         report = carried(lambda: collect(out, options, verify, watch))
@@ -240,6 +253,9 @@ def retry(
     ),
     in_flight: flags.InFlight = None,
     submit_rate: flags.SubmitRate = None,
+    poll_rate: flags.PollRate = None,
+    wait_for_balance: flags.WaitForBalance = False,
+    wait_for_provider: flags.WaitForProvider = False,
     budget: flags.Budget = None,
     only: flags.Only = None,
     yes: flags.Yes = False,
@@ -268,6 +284,9 @@ def retry(
             token=find_token(),
             in_flight=in_flight,
             submit_rate=submit_rate,
+            poll_rate=poll_rate,
+            wait_for_balance=wait_for_balance,
+            wait_for_provider=wait_for_provider,
             budget_usd=budget,
             only=_ids(only),
             job_timeout_s=job_timeout,
@@ -276,6 +295,7 @@ def retry(
             prices=_price_list(prices),
             on_trouble=_on_trouble,
             on_move=_on_move(events, recent),
+            on_breaker=_on_breaker(events),
         )
         watch = _watch(quiet or verbose, recent)
         report = carried(lambda: retry(out, options, _consent(yes), rerun, rejected, new_seed, watch))
@@ -388,6 +408,16 @@ def _on_move(events: bool, recent: Recent) -> Callable[[Job, Event], None]:
         if events:
             line = {"at": event.at, "row": job.row_id, "n": job.n, "event": type(event).__name__, "state": job.state}
             emit(line | {"request_id": job.request_id, "reason": job.reason, "cost_usd": usd(job.cost_micro)})
+
+    return told
+
+
+def _on_breaker(events: bool) -> Callable[[BreakerState], None]:
+    """How it is told as data that something keeps rows from being sent, and that it no longer does."""
+
+    def told(breaker: BreakerState) -> None:
+        if events:
+            emit({"at": time.time(), "event": "breaker"} | breaker.as_json())
 
     return told
 

@@ -1,7 +1,15 @@
 """How fast, how often and when to stop trying. Pure: time and chance come in as arguments, in seconds."""
 
 from batchgen.pacing.backoff import Backoff
-from batchgen.pacing.breakers import BusyPause, ContactBreaker, DoubtBreaker, SameCauseBreaker
+from batchgen.pacing.board import Breakers, BreakerState, Position, Which
+from batchgen.pacing.breakers import (
+    BusyPause,
+    ContactBreaker,
+    DoubtBreaker,
+    SameCauseBreaker,
+    StormBreaker,
+    TrialBreaker,
+)
 from batchgen.pacing.contact import EXPIRED_AFTER_S, Contact
 from batchgen.pacing.forecast import Measure, Range, time_left_s
 from batchgen.pacing.inflight import CEILING, START, AutoInFlight, FixedInFlight, InFlight
@@ -14,6 +22,8 @@ __all__ = [
     "START",
     "AutoInFlight",
     "Backoff",
+    "BreakerState",
+    "Breakers",
     "BusyPause",
     "Contact",
     "ContactBreaker",
@@ -25,9 +35,13 @@ __all__ = [
     "LearnedPolling",
     "Measure",
     "PollPolicy",
+    "Position",
     "ProportionalPolling",
     "Range",
     "SameCauseBreaker",
+    "StormBreaker",
     "SubmitRate",
+    "TrialBreaker",
+    "Which",
     "time_left_s",
 ]

@@ -77,6 +77,42 @@ class ContactBreaker:
 
 
 @dataclass(slots=True)
+class StormBreaker:
+    """*most* questions in a row that were answered with errors, of whatever jobs: not the time to send what costs."""
+
+    most: int = 5
+    in_a_row: int = 0
+
+    def failed(self) -> None:
+        self.in_a_row += 1
+
+    def answered(self) -> None:
+        self.in_a_row = 0
+
+    @property
+    def rages(self) -> bool:
+        return self.in_a_row >= self.most
+
+
+@dataclass(slots=True)
+class TrialBreaker:
+    """Opened by one refusal; a row is tried after longer and longer pauses, and one that is accepted closes it."""
+
+    backoff: Backoff
+    failures: int = 0
+    closed_until: float = 0.0
+
+    def refused(self, now: float, roll: float) -> None:
+        if now >= self.closed_until:  # refusals of one moment count once
+            self.failures += 1
+            self.closed_until = now + self.backoff.delay_s(self.failures, roll)
+
+    def accepted(self) -> None:
+        self.failures = 0
+        self.closed_until = 0.0
+
+
+@dataclass(slots=True)
 class BusyPause:
     """429 and 503 answers: everyone waits, for as long as the provider asks, within bounds."""
 
@@ -150,13 +186,14 @@ class SameCauseBreaker:
         return {model: cause for model, cause in self._closed.items() if self._on_trial.get(model, 0) is not None}
 
     @property
+    def open(self) -> dict[str, tuple[str, bool]]:
+        """Models whose rows end one after another for one cause: the cause, and whether no more of them is tried."""
+        return {model: (cause, model not in self._on_trial) for model, cause in self._closed.items()}
+
+    @property
     def trying(self) -> bool:
         """Whether a trial row decides on the rows that wait."""
         return any(key is not None for key in self._on_trial.values())
-
-    @property
-    def causes(self) -> str:
-        return "; ".join(self._closed.values())
 
     def _trial_failed(self, model: str, key: int, cause: str) -> str | None:
         if self._on_trial.get(model) != key:  # sent before the model was closed

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from batchgen.alarm import Alarm
 from batchgen.job import Job
-from batchgen.pacing import Contact, ContactBreaker
+from batchgen.pacing import Breakers, Contact, Which
 from batchgen.providers.contract import Cause, RunStopped
 
 
@@ -25,6 +25,8 @@ class Limits:
     job_timeout_s: float = 7200.0
     min_free_bytes: int = 1024**3
     budget_micro: int | None = None
+    wait_for_balance: bool = False
+    wait_for_provider: bool = False
 
 
 @dataclass(slots=True)
@@ -39,6 +41,13 @@ class Ending:
 
 T = TypeVar("T")
 
+_WHICH = {
+    Cause.TOKEN: Which.TOKEN,
+    Cause.BALANCE: Which.BALANCE,
+    Cause.PROVIDER: Which.PROVIDER,
+    Cause.BUDGET: Which.BUDGET,
+    Cause.DISK: Which.DISK,
+}
 _GRAVITY = (Cause.DISK, Cause.TOKEN, Cause.BALANCE, Cause.PROVIDER, Cause.BUDGET)
 
 
@@ -48,14 +57,15 @@ class Course:
     *overdue* are the row ids of jobs that take longer than the limit, by their keys: a mark on the job, no state.
     """
 
-    def __init__(self, now: Callable[[], float], submitting: bool, seed: int | None) -> None:
+    def __init__(self, now: Callable[[], float], limits: Limits, submitting: bool, seed: int | None) -> None:
         self.now = now
         self.ending = Ending()
         self.alarm = Alarm()
         self.naps = Alarm()
         self.overdue: dict[int, str] = {}
         self.contact = Contact()
-        self.reach = ContactBreaker()
+        every_s = 60.0 / limits.submits_per_min if limits.submits_per_min else 0.0
+        self.breakers = Breakers(limits.wait_for_balance, limits.wait_for_provider, every_s)
         self.submits = submitting
         self.leaving = False
         self._told_to_leave = asyncio.Event()
@@ -97,11 +107,15 @@ class Course:
 
     def stopped(self, stopped: RunStopped) -> None:
         """Something stopped the run. An account or a provider that is of no use ends the waiting as well."""
-        self.blame(stopped.cause, stopped.reason)
+        self.send_no_more(stopped.cause, stopped.reason)
         if stopped.cause in (Cause.TOKEN, Cause.PROVIDER):
             self.leave()
-        else:
-            self.stop()
+
+    def send_no_more(self, cause: Cause, reason: str) -> None:
+        """Rows that wait stay pending; what is in flight is carried to its end."""
+        self.blame(cause, reason)
+        self.breakers.stopped(_WHICH[cause], self.now(), reason)
+        self.stop()
 
     def blame(self, cause: Cause, reason: str) -> None:
         """Of several causes the gravest is reported, in the order of the exit codes; of equal ones the first."""
@@ -111,8 +125,8 @@ class Course:
     def out_of_reach(self, reason: str) -> None:
         """No contact with the provider. Raises RunStopped once that has lasted too long."""
         now = self.now()
-        self.reach.failed(now, self.roll())
-        if self.reach.hopeless(now):
+        self.breakers.not_reached(now, self.roll(), reason)
+        if self.breakers.reach.hopeless(now):
             raise RunStopped(Cause.PROVIDER, f"{reason}; check the network and the API base, then run again")
 
     async def sleep(self, seconds: float) -> bool:

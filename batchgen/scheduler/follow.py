@@ -89,7 +89,8 @@ class Following:
                     self.ages.add(asked.ended_s)
                 return await self._ended(job, event)
             nap_s = self._nap_s(job, asked)
-            if not 0 < asked.unanswered < self._course.contact.sure_after:  # else it is not known what it means
+            unsure = 0 < asked.unanswered < self._course.contact.sure_after
+            if not unsure and not self._course.breakers.silence_is_waited_out:
                 self._mark_overdue(job)
 
     def free_slot(self, job: Job) -> None:
@@ -170,7 +171,7 @@ class Following:
     def _heard(self, job: Job, asked: _Asked) -> None:
         asked.unanswered = 0
         self._course.contact.answered(job.key)
-        self._course.reach.succeeded()
+        self._course.breakers.answered()
         self.unheard.discard(job.key)
 
     def _outcome(self, asked: _Asked, result: Success | Failure | Cancelled | Waiting) -> Event | None:
@@ -196,7 +197,9 @@ class Following:
                 raise RunStopped(cause, reason)
             case NoNews(reason, contact, retry_after_s):
                 asked.hint_s = min(retry_after_s or 0.0, _LONGEST_HINT_S)
-                if not contact:
+                if contact:
+                    self._course.breakers.server_error(self._course.now(), reason)
+                else:
                     self._course.out_of_reach(reason)
                 if asked.unanswered > 1:
                     self.unheard.discard(job.key)

@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import TypeAlias
 
 from batchgen import logs
 from batchgen.budget import Price
@@ -16,19 +17,19 @@ from batchgen.collector import Collector, DiskFull
 from batchgen.job import Job, State
 from batchgen.pacing import (
     AutoInFlight,
+    BreakerState,
     FixedInFlight,
     InFlight,
     PollPolicy,
     Range,
-    SameCauseBreaker,
-    SubmitRate,
     time_left_s,
 )
 from batchgen.providers.contract import Cause, Provider, RunStopped
 from batchgen.scheduler.course import Course, Ending, Limits
+from batchgen.scheduler.feed import TICK_S, Feeding
 from batchgen.scheduler.fetch import Fetching
 from batchgen.scheduler.follow import Following
-from batchgen.scheduler.purse import Afford, Purse
+from batchgen.scheduler.purse import Purse
 from batchgen.scheduler.submit import Submitting
 from batchgen.statefile import HEARTBEAT_S, StateFile, StateUnusable
 
@@ -40,7 +41,10 @@ IN_FLIGHT_LEARNED, POLLING_LEARNED = "in_flight_learned", "polling_learned"
 
 _FORECAST_AFTER = 5
 _KEEP_LEARNED_S = 60.0
-_TICK_S = 1.0
+
+
+OnBreaker: TypeAlias = Callable[[BreakerState], None]
+"""Told of every breaker that has opened, half opened or closed."""
 
 
 class Scheduler:
@@ -57,16 +61,15 @@ class Scheduler:
         now: Callable[[], float],
         only: frozenset[str] | None = None,
         submitting: bool = True,
+        on_breaker: OnBreaker = lambda state: None,
         seed: int | None = None,
     ) -> None:
         self.state = state
         self.limits = limits
-        self.waiting_for: str | None = None
         self._provider = provider
         self._collector = collector
         self._polling = polling
-        self._only = only
-        self._course = Course(now, submitting, seed)
+        self._course = Course(now, limits, submitting, seed)
         self._purse = Purse(state, prices, limits.budget_micro)
         self._slots = _slots(limits.in_flight, state.reader.meta(IN_FLIGHT_LEARNED))
         self._submitting = Submitting(state, provider, self._course, self._purse, self._slots)
@@ -76,13 +79,21 @@ class Scheduler:
         self._fetching = Fetching(
             state, provider, collector, self._course, self._purse, limits.downloads, limits.job_timeout_s
         )
-        self._rate = SubmitRate(60.0 / limits.submits_per_min if limits.submits_per_min else 0.0)
-        self._same_cause = SameCauseBreaker()
-        self._unpriced_models: set[str] = set()
         self._carried: dict[int, Job] = {}
-        self._sending: set[int] = set()
-        self._attempts_to_come = state.attempts_to_come
-        self._sent_rows = 0
+        self._feeding = Feeding(
+            state,
+            self._course,
+            self._purse,
+            self._slots,
+            self._submitting,
+            self._following,
+            self._fetching,
+            limits,
+            only,
+            self._carried,
+            self._start,
+        )
+        self._on_breaker = on_breaker
 
     # ── the run ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -95,9 +106,10 @@ class Scheduler:
                 self._tasks = tasks
                 for job in self.state.reader.jobs([State.READY, State.SUBMITTED]):
                     self._start(job)
-                await self._feed()
+                await self._feeding.feed()
                 self._following.all_sent = True
-                self._leave_if_nothing_moves()
+                self._feeding.leave_if_nothing_moves()
+            self._tell_breakers()
             await self._keep_learned()
         except BaseException:  # cancelled, or something broke: what is on the wire is answered and saved first
             await self._submitting.settle()
@@ -135,6 +147,16 @@ class Scheduler:
         return set(self._course.overdue.values())
 
     @property
+    def waiting_for(self) -> str | None:
+        """What keeps rows from being sent at this moment, in words."""
+        return self._feeding.waiting_for
+
+    @property
+    def breakers(self) -> list[BreakerState]:
+        """What is open at this moment: since when, why, and until when."""
+        return self._course.breakers.states(self._course.now())
+
+    @property
     def polls(self) -> int:
         return self._following.polls
 
@@ -155,12 +177,12 @@ class Scheduler:
     @property
     def models_missing(self) -> bool:
         """Whether rows could not be sent because the provider does not know their model."""
-        return bool(self._submitting.closed_models)
+        return bool(self._course.breakers.models_missing)
 
     @property
     def rows_unsent(self) -> bool:
         """Whether rows stay pending that this run was to send."""
-        return bool(self._submitting.not_sendable or self._same_cause.closed)
+        return bool(self._submitting.not_sendable or self._course.breakers.same_cause.closed)
 
     @property
     def rows_left(self) -> int:
@@ -186,106 +208,6 @@ class Scheduler:
     def posts_on_the_wire(self) -> int:
         return self._submitting.on_the_wire
 
-    # ── which job next ──────────────────────────────────────────────────────────────────────────────────
-
-    async def _feed(self) -> None:
-        """Start pending rows as slots, rate and budget allow, until none is left that could still be sent."""
-        while self._course.submits:
-            now = self._course.now()
-            if (hold_s := self._hold_s(now)) is not None:
-                await self._course.wait_changed(hold_s)
-            elif (job := self._next_row(now)) is not None:
-                if self._afford(job):
-                    self._start_pending(job, now)
-            elif self._sending or (self._attempts_to_come and self._carried):  # rows that may still come back
-                await self._course.wait_changed(None)
-            elif self._same_cause.trying:
-                self.waiting_for = "a trial row, since many ended for one cause: " + self._same_cause.causes
-                await self._course.wait_changed(_TICK_S)
-            elif (again_at := self._again_at()) is not None:
-                await self._course.wait_changed(max(again_at - now, 0.01))
-            else:
-                return
-
-    def _start_pending(self, job: Job, now: float) -> None:
-        self._rate.sent(now)
-        self._following.in_flight.add(job.key)
-        self._sending.add(job.key)
-        self._same_cause.sent(job.model, job.key)
-        self._sent_rows += 1
-        self._start(job)
-
-    def _hold_s(self, now: float) -> float | None:
-        """How long submitting has to wait, at most, before it is asked again; None if it may go on."""
-        self.waiting_for = None
-        if self._following.unheard and not self._course.contact.account_is_right:
-            self.waiting_for = "the first answers about jobs of an earlier run"
-            return _TICK_S
-        if self._slots_are_taken:
-            return _TICK_S
-        if self._downloads_are_behind:
-            self.waiting_for = "downloads to catch up"
-            return _TICK_S
-        doubt, busy = self._submitting.doubt, self._submitting.busy
-        closed_until, why = max(
-            (doubt.closed_until, "a pause after POSTs whose answers were lost"),
-            (self._course.reach.closed_until, "the provider to be reachable again"),
-            (busy.closed_until, "the provider's rate limit"),
-        )
-        if closed_until > now:
-            self.waiting_for = why
-            return min(closed_until - now, _TICK_S)
-        if doubt.one_at_a_time and self._sending:
-            self.waiting_for = "the answer to a single trial row"
-            return _TICK_S
-        return self._rate.wait_s(now) or None
-
-    @property
-    def _slots_are_taken(self) -> bool:
-        return self.in_flight >= self._slots.limit
-
-    @property
-    def _downloads_are_behind(self) -> bool:
-        not_home = len(self._following.over) + len(self._fetching.waiting)
-        return not_home > 2 * self.limits.downloads + self._slots.limit
-
-    def _next_row(self, by: float) -> Job | None:
-        """The first row that may be sent at the time *by*."""
-        if self.limits.rows is not None and self._sent_rows >= self.limits.rows:
-            return None
-        left_out = [*self._carried, *self._submitting.not_sendable]
-        closed = [*self._submitting.closed_models, *self._unpriced_models, *self._same_cause.closed]
-        try:
-            found = self.state.reader.next_pending(1, by, left_out, closed, self._only)
-        except StateUnusable as unusable:
-            self._course.stopped(RunStopped(Cause.DISK, str(unusable)))
-            return None
-        return found[0] if found else None
-
-    def _again_at(self) -> float | None:
-        """When a deferred row comes up again; None if no row is left that this run could send."""
-        later = self._next_row(by=float("inf"))
-        return None if later is None else later.again_at or self._course.now()
-
-    def _afford(self, job: Job) -> bool:
-        """Whether the budget allows *job*. A model of unknown price is closed under a budget; the others go on."""
-        match self._purse.hold(job):
-            case Afford.YES:
-                return True
-            case Afford.PRICE_UNKNOWN:
-                reason = (
-                    f"the price of {job.model} is unknown, so a budget cannot be kept for it; give it with --prices"
-                )
-                self._unpriced_models.add(job.model)
-                self._course.blame(Cause.BUDGET, reason)
-            case Afford.SPENT_UNKNOWN:
-                count = self.state.tally.money.unpriced
-                reason = f"{count} jobs were sent at a price nobody knows, so nobody knows what is left of the budget"
-                self._course.stopped(RunStopped(Cause.BUDGET, reason))
-            case Afford.OVER_BUDGET:
-                self._course.stopped(RunStopped(Cause.BUDGET, f"row {job.row_id} would go over the budget"))
-        return False
-
     # ── one job, from wherever it is to its end ─────────────────────────────────────────────────────────
 
     def _start(self, job: Job) -> None:
@@ -308,11 +230,11 @@ class Scheduler:
         except OSError as error:  # what the network does comes as an answer: this is the disk
             self._course.stopped(RunStopped(Cause.DISK, f"row {job.row_id}: {error}; mend that and run again"))
         finally:
-            self._sending.discard(job.key)
+            self._feeding.sending.pop(job.key, None)
             self._fetching.waiting.discard(job.key)
             self._following.forget(self._carried.pop(job.key))
             self._course.wake()
-            self._leave_if_nothing_moves()
+            self._feeding.leave_if_nothing_moves()
 
     async def _to_its_end(self, job: Job) -> None:
         """Step after step while each moves the job on."""
@@ -325,28 +247,30 @@ class Scheduler:
             before = job
             logs.bind(row=job.row_id, n=job.n, request_id=job.request_id)
             job = self._carried[job.key] = await step(job)
-            self._sending.discard(job.key)
+            self._feeding.sending.pop(job.key, None)
             if job.state is not State.SUBMITTED:
                 self._following.free_slot(job)
             self._course.wake()
             self._judge(job)
+            self._tell_breakers()
             if job.state is before.state:
-                self._sent_rows -= job.state is State.PENDING
+                self._feeding.sent_rows -= job.state is State.PENDING
                 break
 
     def _judge(self, job: Job) -> None:
         """Tell the breaker of rows that end for one cause how *job* stands."""
+        same_cause = self._course.breakers.same_cause
         if job.state in (State.READY, State.COLLECTED):
-            self._same_cause.succeeded(job.model)
+            same_cause.succeeded(job.model)
         elif job.state is State.FAILED:
-            cause = self._same_cause.failed(job.model, job.key, job.reason or "")
+            cause = same_cause.failed(job.model, job.key, job.reason or "")
             if cause is not None:
                 self.ending.notes.append(
                     f"nothing more of {job.model} was sent: one row after another ended for one cause ({job.reason}); "
                     "the others stay pending, mend the manifest and run again"
                 )
         elif job.state is not State.SUBMITTED:
-            self._same_cause.undecided(job.model, job.key)
+            same_cause.undecided(job.model, job.key)
 
     async def _follow(self, job: Job) -> Job:
         soon = job.key in self._submitting.to_look_at
@@ -361,7 +285,7 @@ class Scheduler:
         beat_at = 0.0
         keep_at = loop.time() + _KEEP_LEARNED_S
         while True:
-            await asyncio.sleep(_TICK_S)
+            await asyncio.sleep(TICK_S)
             slept_s = self._course.now() - loop.time() - ahead_s
             if slept_s > SLEPT_S:
                 await self._after_sleep(slept_s)
@@ -374,23 +298,12 @@ class Scheduler:
                     self.state.beat()
                 beat_at = loop.time() + HEARTBEAT_S
             self._check_disk()
-            self._leave_if_nothing_moves()
+            self._tell_breakers()
+            self._feeding.leave_if_nothing_moves()
             self._course.wake()
 
-    def _leave_if_nothing_moves(self) -> None:
-        """When nothing but rows overdue is left, or the rest waits for them, the wait ends; the jobs go on."""
-        if self._course.leaving or not self._carried or not self._carried.keys() <= self._course.overdue.keys():
-            return
-        if self._course.submits and self._again_at() is not None:
-            if not self._slots_are_taken and not self._downloads_are_behind:
-                return
-            self.ending.notes.append(
-                f"rows that wait were not sent: {len(self._carried)} rows overdue hold all slots or downloads; "
-                "run again, with a larger --in-flight if the provider takes more"
-            )
-        self._course.leave()
-
     def _check_disk(self) -> None:
+        """Too little room pauses submitting, as long as there is anything else to do."""
         if not self._course.submits:
             return
         try:
@@ -398,11 +311,19 @@ class Scheduler:
         except OSError as error:
             self._course.stopped(RunStopped(Cause.DISK, f"{error}; mend that and run again"))
             return
-        if free_bytes < self.limits.min_free_bytes:
-            reason = f"only {free_bytes >> 20} MiB are free; make room and run again"
-            self._course.stopped(RunStopped(Cause.DISK, reason))
-        elif self.state.reserve_is_used:
+        if self.state.reserve_is_used:
             self._course.stopped(RunStopped(Cause.DISK, "the disk is full; make room and run again"))
+        elif free_bytes >= self.limits.min_free_bytes:
+            self._course.breakers.disk_has_room()
+        else:
+            reason = f"only {free_bytes >> 20} MiB are free; make room and run again"
+            self._course.breakers.disk_is_low(self._course.now(), reason)
+
+    def _tell_breakers(self) -> None:
+        for one in self._course.breakers.changes(self._course.now()):
+            logs.warn("breaker", **one.as_json())
+            with suppress(OSError):  # whoever listens may be gone
+                self._on_breaker(one)
 
     async def _after_sleep(self, slept_s: float) -> None:
         """Pooled connections are dead and much may have ended: ask about everything once, then submit."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from batchgen.inputs import InputChanged, body_of
 from batchgen.job import Accepted, ContactLost, Deferred, Event, Intent, Job, Refused, State
-from batchgen.pacing import BusyPause, DoubtBreaker, InFlight
+from batchgen.pacing import InFlight
 from batchgen.providers.contract import (
     AccountBlocked,
     Busy,
@@ -46,11 +46,8 @@ class Submitting:
     """Sends rows, and remembers what the provider would not take."""
 
     def __init__(self, state: StateFile, provider: Provider, course: Course, purse: Purse, slots: InFlight) -> None:
-        self.closed_models: dict[str, str] = {}
         self.not_sendable: dict[int, str] = {}
         self.to_look_at: set[int] = set()
-        self.doubt = DoubtBreaker()
-        self.busy = BusyPause()
         self._state = state
         self._provider = provider
         self._course = course
@@ -140,11 +137,10 @@ class Submitting:
         return Deferred(now, "the run was told to leave before it was sent", now)
 
     def _is_closed(self, job: Job) -> bool:
-        """Whether submitting was stopped, paused after doubt, or closed for the model."""
-        doubted = self.doubt.closed_until > self._course.now()
+        """Whether submitting was stopped, or paused for all or for the model."""
         # A row beyond the budget stops those that follow it; what is held for this one is still its own.
         stopped = not self._course.submits and self._course.ending.cause is not Cause.BUDGET
-        return stopped or doubted or job.model in self.closed_models
+        return stopped or self._course.breakers.closed_to(job.model, self._course.now())
 
     async def _answered(self, post: _Post, answer: SubmitAnswer) -> Job:
         """Write down what an answer to the POST means, before anything else happens; then tell the breakers."""
@@ -153,7 +149,7 @@ class Submitting:
             return post.job
         if isinstance(answer, Taken) and (other := self._row_of(answer.request_id)) is not None:
             answer = Lost(f"the answer holds {answer.request_id}, which is the request of row {other}")
-        now, roll = self._course.now(), self._course.roll()
+        now, roll, breakers = self._course.now(), self._course.roll(), self._course.breakers
         if isinstance(answer, Taken):
             self._new_ids[answer.request_id] = post.job.row_id
         await self._record(post, self._meaning(answer, now, roll))
@@ -162,21 +158,24 @@ class Submitting:
         match answer:
             case Taken():
                 self._taken(post.job)
+            case AccountBlocked(Cause.BALANCE, reason) if breakers.waits_for_balance:
+                breakers.no_balance(now, roll, reason)
             case AccountBlocked(cause, reason):
                 raise RunStopped(cause, reason)
             case ModelMissing(reason):
-                self.closed_models[post.job.model] = reason
-                self._course.ending.notes.append(f"model {post.job.model} is not available: {reason}")
+                if post.job.model not in breakers.models_missing:
+                    self._course.ending.notes.append(f"model {post.job.model} is not available: {reason}")
+                breakers.no_model(post.job.model, now, roll, reason)
             case Lost(reason):
-                self.doubt.doubt(now, roll)
-                if self.doubt.hopeless:
-                    why = f"{self.doubt.in_a_row} answers in a row were lost; last: {reason}"
-                    raise RunStopped(Cause.PROVIDER, why)
+                breakers.doubted(now, roll, reason)
+                if breakers.doubt.hopeless:
+                    why = f"{breakers.doubt.in_a_row} answers in a row were lost; last: {reason}"
+                    self._course.send_no_more(Cause.PROVIDER, why)
             case Busy():
-                self._course.reach.succeeded()
-                self._slots.busy(now, self.busy.closed_until)
+                breakers.answered()
+                self._slots.busy(now, breakers.busy.closed_until)
             case Rejected():
-                self._course.reach.succeeded()
+                breakers.answered()
         return post.job
 
     def _row_of(self, request_id: str) -> str | None:
@@ -189,9 +188,7 @@ class Submitting:
 
     def _taken(self, job: Job) -> None:
         self._course.contact.account_is_right = True
-        self._course.reach.succeeded()
-        self.doubt.accepted()
-        self.busy.accepted()
+        self._course.breakers.taken(job.model)
         if self._slots.accepted(job.key):
             self.to_look_at.add(job.key)
 
@@ -200,7 +197,7 @@ class Submitting:
             case Taken(request_id):
                 return Accepted(now, request_id)
             case Busy(reason, retry_after_s):
-                return Deferred(now, reason, self.busy.busy(now, retry_after_s, roll))
+                return Deferred(now, reason, self._course.breakers.too_many(now, retry_after_s, roll, reason))
             case ModelMissing(reason) | AccountBlocked(_, reason):
                 return Deferred(now, reason, now)
             case Rejected(reason):
