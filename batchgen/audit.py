@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from os import sep
+from stat import S_ISREG
 
 from batchgen.budget import money, usd
-from batchgen.job import Billed, Job, State
+from batchgen.job import Billed, Job, SavedFile, State
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import Reader
 
@@ -49,11 +51,14 @@ class Entry:
 
 def entries(folder: RunFolder, reader: Reader) -> Iterator[Entry]:
     """Every attempt that was sent, in manifest order."""
+    rows, attempts = str(folder.rows), str(folder.attempts)
     for job in reader.sent():
-        yield _entry(folder, job)
+        places = (f"{rows}{sep}{job.row_id}", f"{attempts}{sep}{job.row_id}{sep}{job.n}")
+        yield _entry(job, places)
 
 
-def _entry(folder: RunFolder, job: Job) -> Entry:
+def _entry(job: Job, places: tuple[str, str]) -> Entry:
+    """*places*: where its files may lie. Paths are plain text: a large folder has many."""
     account = money(job)
     return Entry(
         row=job.row_id,
@@ -68,14 +73,24 @@ def _entry(folder: RunFolder, job: Job) -> Entry:
         possibly_usd=usd(account.possibly) or 0.0,
         expected=job.outputs_asked if job.billed is not Billed.NO else 0,
         received=len(job.saved),
-        usable=sum(_is_there(folder, job, file.name, file.bytes) for file in job.saved),
+        usable=sum(
+            any(_size_bytes(f"{place}{sep}{file.name}") == file.bytes for place in places) for file in job.saved
+        ),
         reason=job.reason,
     )
 
 
-def _is_there(folder: RunFolder, job: Job, name: str, size_bytes: int) -> bool:
-    places: tuple[Path, ...] = (folder.row(job.row_id), folder.attempt(job.row_id, job.n))
-    return any((place / name).is_file() and (place / name).stat().st_size == size_bytes for place in places)
+def _is_in(places: tuple[str, str], file: SavedFile) -> bool:
+    return any(_size_bytes(f"{place}{sep}{file.name}") == file.bytes for place in places)
+
+
+def _size_bytes(path: str) -> int | None:
+    """The size of a file; None if there is no file."""
+    try:
+        told = os.stat(path)
+    except OSError:
+        return None
+    return told.st_size if S_ISREG(told.st_mode) else None
 
 
 @dataclass(slots=True)

@@ -69,6 +69,10 @@ class RunFolder:
         return self.path / "rows"
 
     @property
+    def attempts(self) -> Path:
+        return self.path / "attempts"
+
+    @property
     def failed_csv(self) -> Path:
         return self.path / "failed.csv"
 
@@ -82,7 +86,7 @@ class RunFolder:
 
     def attempt(self, row_id: str, n: int) -> Path:
         """Where the outputs of an earlier attempt are kept."""
-        return self.path / "attempts" / row_id / str(n)
+        return self.attempts / row_id / str(n)
 
     def parts(self, row_id: str, n: int) -> Path:
         """Where a row's files arrive before the whole row moves to its folder."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from batchgen.budget import NOTHING, Money, money
-from batchgen.job import Job, State
+from batchgen.budget import Money
 
 _BINS = 24
 _STEPS = 120
@@ -50,16 +49,18 @@ class Progress:
     others: tuple[int, ...]
 
 
-def progress(jobs: Iterable[Job]) -> Progress | None:
-    """None where nothing has ended yet."""
-    jobs = [*jobs]
-    collected = sorted(at for job in jobs if job.state is State.COLLECTED and (at := job.collected_at or job.ended_at))
-    others = sorted(job.ended_at for job in jobs if job.state in (State.FAILED, State.CANCELLED) and job.ended_at)
-    ended = collected + others
-    if not ended:
+def progress(began: float | None, ends: Sequence[tuple[float, bool]]) -> Progress | None:
+    """From when the first request was sent and when each row ended, in that order, and whether it was collected.
+
+    None where nothing has ended yet.
+    """
+    if not ends:
         return None
-    start = min([job.intent_at for job in jobs if job.intent_at is not None] + [min(ended)])
-    end = max(max(ended), start + 1.0)
+    first, last = ends[0][0], ends[-1][0]
+    start = first if began is None else min(began, first)
+    end = max(last, start + 1.0)
+    collected = [at for at, is_good in ends if is_good]
+    others = [at for at, is_good in ends if not is_good]
     return Progress(start, end, _cumulated(collected, start, end), _cumulated(others, start, end))
 
 
@@ -76,7 +77,10 @@ def _cumulated(times: Sequence[float], start: float, end: float) -> tuple[int, .
 
 @dataclass(frozen=True, slots=True)
 class ModelCost:
-    """What one model's attempts came to. *per_file_micro* is what one file cost, None while there is none."""
+    """What one model's attempts came to; every one that was sent counts, not only the last of a row.
+
+    *per_file_micro* is what one file cost, None while there is none.
+    """
 
     model: str
     attempts: int
@@ -86,15 +90,3 @@ class ModelCost:
     @property
     def per_file_micro(self) -> int | None:
         return self.money.charged // self.files if self.files else None
-
-
-def by_model(attempts: Iterable[Job]) -> list[ModelCost]:
-    """The costliest model first. Every attempt that was sent counts, not only the last of a row."""
-    sums: dict[str, tuple[int, int, Money]] = {}
-    for job in attempts:
-        if job.state is State.PENDING:
-            continue
-        count, files, account = sums.get(job.model, (0, 0, NOTHING))
-        sums[job.model] = (count + 1, files + len(job.saved), account + money(job))
-    found = [ModelCost(model, *sums[model]) for model in sums]
-    return sorted(found, key=lambda cost: (-cost.money.committed, cost.model))

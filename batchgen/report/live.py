@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
@@ -22,7 +23,7 @@ from batchgen.runfolder import RunFolder
 
 _EVERY_S = 0.5
 _CALM = 8
-"""Figures are reckoned anew at most an eighth of the time: on large folders they come less often."""
+"""The state is asked, and figures are reckoned anew, an eighth of the time at most: on large folders less often."""
 
 _ROWS_A_MESSAGE = 500
 _SILENCE_S = 15.0
@@ -147,26 +148,48 @@ class LivePage:
 
     async def _tell(self, response: web.StreamResponse, look: Look) -> None:
         """Send what changes until the page goes away or the server ends."""
-        marks_told, sections_due, spoken_at, stale = -1, 0.0, time.monotonic(), False
+        marks_told, spoken_at = -1, time.monotonic()
+        parts = [_Part("heading", look.heading), _Part("answers", look.answers)]
         while not self._closing.is_set():
-            now = time.monotonic()
-            if await asyncio.to_thread(look.changed):
-                stale = True
-                rows = await asyncio.to_thread(look.news)
-                for start in range(0, len(rows), _ROWS_A_MESSAGE):
-                    await _send(response, "rows", rows[start : start + _ROWS_A_MESSAGE])
+            begun = time.monotonic()
+            keys = await asyncio.to_thread(look.news)
+            looked_s = time.monotonic() - begun
             if marks_told != self._marks_changed:
                 marks_told = self._marks_changed
                 await _send(response, "marks", await asyncio.to_thread(look.marks))
-            if stale and now >= sections_due:
-                stale = False
-                await _send(response, "sections", await asyncio.to_thread(look.sections))
-                spoken_at = time.monotonic()
-                sections_due = spoken_at + max(1.0, _CALM * (spoken_at - now))
-            elif now - spoken_at > _SILENCE_S:
+            await self._tell_rows(response, look, keys)
+            for part in parts:
+                part.stale |= bool(keys)
+                if part.stale and time.monotonic() >= part.due_at:
+                    await _send(response, part.name, await part.made())
+                    spoken_at = time.monotonic()
+            if time.monotonic() - spoken_at > _SILENCE_S:
                 await response.write(b": still here\n\n")
-                spoken_at = now
-            await _sleep(self._closing, _EVERY_S)
+                spoken_at = time.monotonic()
+            await _sleep(self._closing, max(_EVERY_S, _CALM * looked_s))
+
+    async def _tell_rows(self, response: web.StreamResponse, look: Look, keys: list[int]) -> None:
+        """Send the rows of *keys*."""
+        for start in range(0, len(keys), _ROWS_A_MESSAGE):
+            if self._closing.is_set():
+                return
+            await _send(response, "rows", await asyncio.to_thread(look.rows, keys[start : start + _ROWS_A_MESSAGE]))
+
+
+@dataclass(slots=True)
+class _Part:
+    """A part of the page that is made anew once it is *stale*, at most an eighth of the time."""
+
+    name: str
+    make: Callable[[], object]
+    stale: bool = True
+    due_at: float = 0.0
+
+    async def made(self) -> object:
+        begun = time.monotonic()
+        made = await asyncio.to_thread(self.make)
+        self.stale, self.due_at = False, time.monotonic() + max(1.0, _CALM * (time.monotonic() - begun))
+        return made
 
 
 async def _sleep(until: asyncio.Event, seconds: float) -> None:

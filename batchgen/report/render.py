@@ -12,7 +12,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from batchgen.report import drawing, wording
 from batchgen.report.rows import as_script
-from batchgen.report.summary import STATE_WORDS, Summary
+from batchgen.report.summary import STATE_WORDS, Findings, Summary
 
 _SCRIPTS = ("rows.js", "gallery.js", "large.js", "live.js")
 
@@ -57,13 +57,17 @@ def policy(live: bool) -> str:
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
-def page(summary: Summary, settings: Mapping[str, object], rows: object) -> str:
-    """The whole page. *settings* and *rows* are for its script; `page/rows.js` says what it expects."""
+def page(summary: Summary, findings: Findings | None, settings: Mapping[str, object], rows: object) -> str:
+    """The whole page; without *findings* it says that they are to come.
+
+    *settings* and *rows* are for its script; `page/rows.js` says what it expects.
+    """
     return (
         _environment()
         .get_template("page.html")
         .render(
             run=summary,
+            found=findings,
             policy=policy(live=bool(settings["live"])),
             style=_text("style.css"),
             script=_script(),
@@ -73,9 +77,11 @@ def page(summary: Summary, settings: Mapping[str, object], rows: object) -> str:
     )
 
 
-def sections(summary: Summary) -> dict[str, str]:
-    """The parts of the page that change while a run is on, by the id of the element they fill."""
-    return {
-        "summary": _environment().get_template("summary.html").render(run=summary),
-        "findings": _environment().get_template("findings.html").render(run=summary),
-    }
+def heading(summary: Summary) -> str:
+    """The head of the page anew, for the element `summary`."""
+    return _environment().get_template("summary.html").render(run=summary)
+
+
+def answers(summary: Summary, findings: Findings) -> str:
+    """What failed, the figures and the account anew, for the element `findings`."""
+    return _environment().get_template("findings.html").render(run=summary, found=findings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -18,14 +18,14 @@ from batchgen.statefile.tables import JOB_COLUMNS, job_from_record
 _LONGEST_TEXT = 20_000
 _PROMPTS = ("prompt", "text")
 
-# `jobs.seq` grows with every record, so that what changed since is one comparison.
-_LATEST = f"""
-SELECT {JOB_COLUMNS}, jobs.seq FROM jobs JOIN rows USING (key)
-WHERE jobs.latest AND (jobs.state <> 'pending' OR jobs.position IS NOT NULL) AND jobs.seq > ?
-ORDER BY rows.position IS NULL, rows.position, rows.key
-"""
+_IS_SHOWN = "jobs.latest AND (jobs.state <> 'pending' OR jobs.position IS NOT NULL)"
 
-_EARLIER = f"SELECT {JOB_COLUMNS} FROM jobs JOIN rows USING (key) WHERE NOT jobs.latest AND jobs.state <> 'pending'"
+# Rows that have left the manifest come after all others.
+_PLACE = "COALESCE(rows.position, 1000000000000 + rows.key)"
+_ROWS = f"SELECT {JOB_COLUMNS}, {_PLACE} FROM jobs JOIN rows USING (key) WHERE {_IS_SHOWN}"
+
+# `jobs.seq` grows with every record and `rowid` with every new attempt: what changed since is one comparison.
+_CHANGED = f"SELECT key, seq, rowid FROM jobs WHERE {_IS_SHOWN} AND (seq > ? OR rowid > ?) ORDER BY seq DESC, rowid"
 
 
 class ShownFile(NamedTuple):
@@ -48,7 +48,10 @@ class ShownInput(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """One row. Money is micro-dollars, times are Unix seconds; `page/rows.js` reads the fields in this order."""
+    """One row. Money is micro-dollars, times are Unix seconds; *place* grows in manifest order.
+
+    `page/rows.js` reads the fields in this order.
+    """
 
     row_id: str
     state: str
@@ -67,6 +70,7 @@ class Shown(NamedTuple):
     request_id: str | None
     asked: int
     files: tuple[ShownFile, ...]
+    place: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +90,37 @@ class Source:
 HasThumb: TypeAlias = Callable[[Source], bool]
 
 
-def latest(reader: Reader, since: int = -1) -> Iterator[tuple[Job, int]]:
-    """The rows that changed after record number *since*, each with its own, in manifest order."""
-    for record in reader.connection.execute(_LATEST, (since,)):
-        yield job_from_record(record[:-1]), record[-1]
+def latest(reader: Reader) -> Iterator[tuple[Job, int]]:
+    """Every row, each with its place, in manifest order."""
+    for *record, place in reader.connection.execute(f"{_ROWS} ORDER BY {_PLACE}"):
+        yield job_from_record(tuple(record)), place
 
 
-def earlier(reader: Reader) -> Iterator[Job]:
-    """Every attempt that was sent and has a later one."""
-    for record in reader.connection.execute(_EARLIER):
-        yield job_from_record(record)
+def of_keys(reader: Reader, keys: Sequence[int]) -> list[tuple[Job, int]]:
+    """The rows of *keys*, in their order."""
+    found = {}
+    for *record, place in reader.connection.execute(
+        f"{_ROWS} AND jobs.key IN (SELECT value FROM json_each(?))", (json.dumps(keys),)
+    ):
+        found[record[0]] = job_from_record(tuple(record)), place
+    return [found[key] for key in keys if key in found]
+
+
+class Seen(NamedTuple):
+    """The last record and the last attempt that were looked at."""
+
+    seq: int = -1
+    attempt: int = -1
+
+
+def changed_since(reader: Reader, seen: Seen) -> tuple[list[int], Seen]:
+    """The keys of the rows that changed since, what happened last first, and what is seen with them."""
+    found = reader.connection.execute(_CHANGED, seen).fetchall()
+    if not found:
+        return [], seen
+    return [key for key, _, _ in found], Seen(
+        max(seen.seq, max(seq for _, seq, _ in found)), max(seen.attempt, max(attempt for _, _, attempt in found))
+    )
 
 
 def thumb_key(sha256: str) -> str:
@@ -117,7 +142,7 @@ def input_sources(job: Job) -> list[Source]:
     return [Source(thumb_key(str(file["sha256"])), "image", (str(file["path"]),)) for file in job.files]
 
 
-def shown(folder: RunFolder, job: Job, has_thumb: HasThumb) -> Shown:
+def shown(folder: RunFolder, job: Job, place: int, has_thumb: HasThumb) -> Shown:
     """*job* as the page may show it: signatures off URLs, inlined files by size, over-long texts cut."""
     prompt, inputs, options = _parts(job, has_thumb)
     thumbs = {source.parts[-1]: source.key for source in output_sources(folder, job) if has_thumb(source)}
@@ -150,6 +175,7 @@ def shown(folder: RunFolder, job: Job, has_thumb: HasThumb) -> Shown:
             )
             for file in job.saved
         ),
+        place=place,
     )
 
 

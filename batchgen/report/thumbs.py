@@ -17,6 +17,7 @@ SIDE = 480
 
 _QUALITY = 70
 _LONGEST_HEAD = 1 << 20
+_JPEG = b"\xff\xd8\xff"
 
 
 def thumbs_folder(folder: RunFolder) -> Path:
@@ -92,8 +93,8 @@ def first_frame(stream: BinaryIO) -> io.BytesIO | None:
             length = int.from_bytes(header[8:16], "big")
         if kind == b"mdat":
             stream.seek(position + head)
-            start = stream.read(_LONGEST_HEAD)
-            return io.BytesIO(start) if start.startswith(b"\xff\xd8\xff") else None
+            start = stream.read(len(_JPEG))  # most films are of other frames: no need to read on
+            return io.BytesIO(start + stream.read(_LONGEST_HEAD)) if start == _JPEG else None
         if length < 8:
             return None
         position += length

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchgen.marks import read_marks
-from batchgen.report.render import page, sections
-from batchgen.report.rows import Shown, Source, input_sources, latest, output_sources, shown
-from batchgen.report.summary import Summary, summarise
+from batchgen.report.render import answers, heading, page
+from batchgen.report.rows import Seen, Shown, Source, changed_since, of_keys, shown
+from batchgen.report.summary import find, summarise
 from batchgen.report.thumbs import make, thumb_path
 from batchgen.report.write import open_reader
 from batchgen.request import row_id_fault
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import Reader
+
+_ROWS_AT_ONCE = 96
+"""Rows inside the page itself: two pages of the gallery."""
 
 Sources = dict[str, Source]
 """What thumbnails that were told of are made from, by key."""
@@ -30,34 +34,27 @@ class Look:
     out: str
     sources: Sources
     reader: Reader = field(init=False)
-    _seq: int = -1
-    _attempts: int = 0
+    _seen: Seen = field(default_factory=Seen)
     _version: int | None = None
 
     def __post_init__(self) -> None:
         self.reader = open_reader(self.folder)
 
-    def changed(self) -> bool:
-        """Whether anything was written to the state since the last call; the first call says yes."""
+    def news(self) -> list[int]:
+        """The keys of the rows that changed since the last call, what happened last first; all of them at first."""
         version = int(self.reader.connection.execute("PRAGMA data_version").fetchone()[0])
-        before, self._version = self._version, version
-        return version != before
+        if version == self._version:
+            return []
+        self._version = version
+        keys, self._seen = changed_since(self.reader, self._seen)
+        return keys
 
-    def news(self) -> list[Shown]:
-        """The rows that changed since the last call; all of them at first and after rows or attempts were added."""
-        attempts = int(self.reader.connection.execute("SELECT COUNT(*) FROM jobs").fetchone()[0])
-        if attempts != self._attempts:
-            self._attempts, self._seq = attempts, -1
-        rows = []
-        for job, seq in latest(self.reader, self._seq):
-            self._seq = max(self._seq, seq)
-            for source in (*output_sources(self.folder, job), *input_sources(job)):
-                self.sources[source.key] = source
-            rows.append(shown(self.folder, job, self._has_thumb))
-        return rows
+    def rows(self, keys: Sequence[int]) -> list[Shown]:
+        return [shown(self.folder, job, place, self._has_thumb) for job, place in of_keys(self.reader, keys)]
 
     def _has_thumb(self, source: Source) -> bool:
         """Pictures have one, made when it is asked for; of films only those that give one."""
+        self.sources[source.key] = source
         return source.kind == "image" or make(self.folder, source)
 
     def marks(self) -> dict[str, str]:
@@ -78,15 +75,20 @@ class Look:
         attempts = self.reader.attempts(row_id)
         return [(file.name, file.sha256) for file in attempts[-1].saved] if attempts else []
 
-    def sections(self) -> dict[str, str]:
-        return sections(self._summary())
-
     def page(self) -> str:
-        settings = {"live": True, "single": False, "total": 0, "marks": {}, "chunks": []}
-        return page(self._summary(), settings, [])
+        """The page with its newest rows in it and nothing that takes long."""
+        summary = summarise(self.folder, self.reader, self.out)
+        settings = {"live": True, "single": False, "total": summary.total, "marks": self.marks(), "chunks": []}
+        keys, _ = changed_since(self.reader, Seen())
+        return page(summary, None, settings, self.rows(keys[:_ROWS_AT_ONCE]))
 
-    def _summary(self) -> Summary:
-        return summarise(self.folder, self.reader, self.out, [job for job, _ in latest(self.reader)])
+    def heading(self) -> str:
+        return heading(summarise(self.folder, self.reader, self.out))
+
+    def answers(self) -> str:
+        """What takes seconds on a large folder."""
+        summary = summarise(self.folder, self.reader, self.out)
+        return answers(summary, find(self.folder, self.reader, self.out))
 
     def close(self) -> None:
         self.reader.close()

@@ -13,7 +13,7 @@ from batchgen.job import Job
 from batchgen.marks import read_marks
 from batchgen.report.render import page
 from batchgen.report.rows import Shown, Source, as_script, input_sources, latest, output_sources, shown
-from batchgen.report.summary import summarise
+from batchgen.report.summary import find, summarise
 from batchgen.report.thumbs import make_missing, thumb_path, thumbs_folder
 from batchgen.runfolder import RunFolder, write_whole
 from batchgen.statefile import Reader, StateUnusable, read_only
@@ -44,10 +44,11 @@ def write_report(out: Path, single_file: bool, told: Callable[[int, int], None])
     """
     folder = RunFolder.at(out)
     with closing(open_reader(folder)) as reader:
-        jobs = [job for job, _ in latest(reader)]
+        placed = list(latest(reader))
+        jobs = [job for job, _ in placed]
         sources = list(_sources(folder, jobs, _MOST_INLINED if single_file else None))
         there = make_missing(folder, sources, told)
-        rows = [shown(folder, job, lambda source: source.key in there) for job in jobs]
+        rows = [shown(folder, job, place, lambda source: source.key in there) for job, place in placed]
         settings = _settings(folder, jobs, rows) | {"single": single_file}
         if single_file:
             settings["inlined"] = _inlined(folder, there)
@@ -55,7 +56,8 @@ def write_report(out: Path, single_file: bool, told: Callable[[int, int], None])
         else:
             first, chunks = rows[:INLINE_ROWS], _write_chunks(folder, rows[INLINE_ROWS:])
         settings["chunks"] = chunks
-        content = page(summarise(folder, reader, str(out), jobs), settings, first)
+        summary, findings = summarise(folder, reader, str(out)), find(folder, reader, str(out))
+        content = page(summary, findings, settings, first)
     path = folder.path / "report.html"
     write_whole(path, content.encode("utf-8", "replace"))
     return Written(path, len(rows), len(there), len({source.key for source in sources}))
@@ -69,8 +71,11 @@ def open_reader(folder: RunFolder) -> Reader:
 
 def _sources(folder: RunFolder, jobs: Iterable[Job], most: int | None) -> Iterator[Source]:
     """What thumbnails are made of: *most* outputs and inputs at most, in manifest order, outputs first."""
-    every = (source for job in jobs for source in (*output_sources(folder, job), *input_sources(job)))
-    return islice({source.key: source for source in every}.values(), most)
+    first: dict[str, Source] = {}
+    for job in jobs:
+        for source in (*output_sources(folder, job), *input_sources(job)):
+            first.setdefault(source.key, source)
+    return islice(first.values(), most)
 
 
 def _settings(folder: RunFolder, jobs: Sequence[Job], rows: Sequence[Shown]) -> dict[str, object]:

@@ -10,21 +10,19 @@ from typing import Any
 
 from batchgen.budget import Money
 from batchgen.job import Job, State
-from batchgen.statefile.tables import JOB_COLUMNS, StateUnusable, create, job_from_record
+from batchgen.statefile.tables import BOOK_COLUMNS, JOB_COLUMNS, StateUnusable, create, job_from_record
 
 _JOBS = f"SELECT {JOB_COLUMNS} FROM jobs JOIN rows USING (key)"
 
-# The SQL of `budget.money`, for sums over every attempt; a test keeps the two equal.
-_MONEY = """
-SELECT
-  COALESCE(SUM(CASE WHEN state NOT IN ('submitting','in_doubt','submitted','ready') AND billed IS NOT 'possibly'
-    THEN COALESCE(cost_micro, estimate_micro) END), 0),
-  COALESCE(SUM(CASE WHEN state IN ('submitting','in_doubt','submitted','ready')
-    THEN COALESCE(cost_micro, estimate_micro) END), 0),
-  COALESCE(SUM(CASE WHEN billed = 'possibly' THEN COALESCE(cost_micro, estimate_micro) END), 0),
-  COALESCE(SUM(cost_micro IS NULL AND estimate_micro IS NULL), 0)
-FROM jobs WHERE state <> 'pending' AND billed IS NOT 'no'
-"""
+# The SQL of `budget.money`, for sums over attempts; a test keeps the two equal.
+_PRICE = "COALESCE(cost_micro, estimate_micro)"
+_LIVE_OR_DOUBTFUL = "state IN ('submitting', 'in_doubt', 'submitted', 'ready')"
+_SUMS = f"""
+  COALESCE(SUM({_PRICE}) FILTER (WHERE NOT {_LIVE_OR_DOUBTFUL} AND billed IS NOT 'possibly' AND {{counts}}), 0),
+  COALESCE(SUM({_PRICE}) FILTER (WHERE {_LIVE_OR_DOUBTFUL} AND {{counts}}), 0),
+  COALESCE(SUM({_PRICE}) FILTER (WHERE billed = 'possibly' AND {{counts}}), 0),
+  COUNT(*) FILTER (WHERE {_PRICE} IS NULL AND {{counts}})
+""".format(counts="state <> 'pending' AND billed IS NOT 'no'")
 
 
 def read_only(path: Path) -> sqlite3.Connection:
@@ -80,7 +78,15 @@ class Reader:
         return counts
 
     def money(self) -> Money:
-        return Money(*self.connection.execute(_MONEY).fetchone())
+        return Money(*self.connection.execute(f"SELECT {_SUMS} FROM jobs").fetchone())
+
+    def by_model(self) -> list[tuple[str, int, int, Money]]:
+        """(model, attempts, files, their money) of every attempt that was sent."""
+        found = self.connection.execute(
+            f"SELECT model, COUNT(*), COALESCE(SUM(json_array_length(saved)), 0), {_SUMS} FROM jobs "
+            "WHERE state <> 'pending' GROUP BY model"
+        )
+        return [(model, attempts, files, Money(*sums)) for model, attempts, files, *sums in found]
 
     def jobs(self, states: Collection[State], only: Collection[str] | None = None) -> Iterator[Job]:
         """The latest attempts in *states*, in manifest order, of the rows *only* if given."""
@@ -104,10 +110,12 @@ class Reader:
         return int(self.connection.execute(f"{sql} WHERE jobs.latest AND jobs.saved IS NOT NULL").fetchone()[0])
 
     def sent(self) -> Iterator[Job]:
-        """Every attempt that was ever sent, of all rows, in manifest order."""
-        sql = f"{_JOBS} WHERE jobs.state <> 'pending' ORDER BY rows.position IS NULL, rows.position, rows.key, jobs.n"
-        for record in self.connection.execute(sql):
-            yield job_from_record(record)
+        """Every attempt that was ever sent, of all rows, in manifest order, for the books: its request is left out."""
+        found = self.connection.execute(
+            f"SELECT {BOOK_COLUMNS} FROM jobs JOIN rows USING (key) WHERE jobs.state <> 'pending' "
+            "ORDER BY rows.position IS NULL, rows.position, rows.key, jobs.n"
+        )
+        return map(job_from_record, found)
 
     def attempts(self, row_id: str) -> list[Job]:
         """Every attempt at one row, oldest first."""

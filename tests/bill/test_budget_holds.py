@@ -250,7 +250,8 @@ class Life:
     def _surplus(self, reader: Reader) -> int:
         """By how much the costs of what was sent are above what was reserved for it."""
         sent = [job for job in reader.sent() if job.estimate_micro is not None]
-        return sum(max(0, self.asks[job.input["text"]].cost_micro - (job.estimate_micro or 0)) for job in sent)
+        asks = [(self.asks[f"dune {int(job.row_id.removeprefix('row-'))}"], job) for job in sent]
+        return sum(max(0, ask.cost_micro - (job.estimate_micro or 0)) for ask, job in asks)
 
     def money(self) -> tuple[Money, int, list[Job], int]:
         """(the account, the surplus, rows still pending, the highest price seen) as the folder has them now."""

@@ -47,15 +47,18 @@ function tell(words, kind) {
 
 let waiting = 0;
 let unseen = 0;
+let drawMs = 0;
 
 /** Draw again soon, once for many changes; the order of pictures that are looked at is left alone. */
-function renewSoon(landed) {
+function renewSoon(landed, loading) {
   unseen += landed;
   if (waiting) return;
+  // While rows pour in, most of the time is for them and for whoever uses the page.
   waiting = setTimeout(() => {
     waiting = 0;
+    const begun = performance.now();
     offer();
-    if (large.open || pageNumber > 0 || $("gallery").contains(document.activeElement)) {
+    if (large.open || (!loading && (pageNumber > 0 || $("gallery").contains(document.activeElement)))) {
       wished = wished.map((row) => rowById.get(row.id));
       show();
       $("news").hidden = !unseen;
@@ -65,7 +68,16 @@ function renewSoon(landed) {
       $("news").hidden = true;
       renew(true);
     }
-  }, 200);
+    drawMs = performance.now() - begun;
+  }, Math.max(200, 8 * drawMs));
+}
+
+/** Put what the server wrote into the element with this id; what was unfolded there stays so. */
+function refresh(id, text) {
+  const parsed = new DOMParser().parseFromString(text, "text/html");
+  const opened = [...$(id).querySelectorAll("details")].map((each) => each.open);
+  $(id).replaceChildren(...parsed.body.childNodes);
+  $(id).querySelectorAll("details").forEach((each, n) => { each.open = Boolean(opened[n]); });
 }
 
 function listen() {
@@ -74,19 +86,15 @@ function listen() {
   source.addEventListener("error", () => tell("not connected, trying again"));
   source.addEventListener("rows", (event) => {
     const records = JSON.parse(event.data);
-    const before = records.filter(([id]) => rowById.has(id) && rowById.get(id).files.length).length;
+    const loading = rows.length < settings.total;
+    const had = new Set(records.filter(([id]) => rowById.has(id) && rowById.get(id).files.length).map(([id]) => id));
     take(records);
     settings.total = Math.max(settings.total, rows.length);
-    renewSoon(records.filter(([id]) => rowById.get(id).files.length).length - before);
+    const landed = records.filter(([id]) => !had.has(id) && rowById.get(id).files.length).length;
+    renewSoon(loading ? 0 : landed, loading);
   });
-  source.addEventListener("sections", (event) => {
-    for (const [id, text] of Object.entries(JSON.parse(event.data))) {
-      const parsed = new DOMParser().parseFromString(text, "text/html");
-      const opened = [...$(id).querySelectorAll("details")].map((each) => each.open);
-      $(id).replaceChildren(...parsed.body.childNodes);
-      $(id).querySelectorAll("details").forEach((each, n) => { each.open = Boolean(opened[n]); });
-    }
-  });
+  source.addEventListener("heading", (event) => refresh("summary", JSON.parse(event.data)));
+  source.addEventListener("answers", (event) => refresh("findings", JSON.parse(event.data)));
   source.addEventListener("marks", (event) => {
     marks.clear();
     for (const [output, mark] of Object.entries(JSON.parse(event.data))) marks.set(output, mark);

@@ -13,22 +13,22 @@ const STATES = {
 /** The record of `rows.Shown` as an object. */
 function unpack(record) {
   const [id, state, model, attempt, prompt, inputs, options, meta, costMicro, measured, tookS, at, reason, cause,
-    requestId, asked, files] = record;
+    requestId, asked, files, place] = record;
   return {
     id, state, model, attempt, prompt, options, meta, costMicro, measured, tookS, at, reason, cause, requestId, asked,
     inputs: inputs.map(([field, text, thumb]) => ({ field, text, thumb })),
     files: files.map(([name, kind, width, height, bytes, thumb]) => ({ name, kind, width, height, bytes, thumb })),
-    searched: null, place: 0,
+    place, searched: null,
   };
 }
 
-/** Take in records; a row that is known already is replaced and keeps its place. */
+/** Take in records, in any order; a row that is known already is replaced. */
 function take(records) {
   for (const record of records) {
     const row = unpack(record);
     const known = rowById.get(row.id);
-    row.place = known ? known.place : rows.length;
-    rows[row.place] = row;
+    row.index = known ? known.index : rows.length;
+    rows[row.index] = row;
     rowById.set(row.id, row);
   }
 }
