@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "pricing": "budget catalogue job schema statefile",
         "rehearsal": "",
         "rehearsal.rehearse": "billing exits outcome rehearsal runfolder runner statefile",
-        "report": "audit budget exits job marks request runfolder statefile",
+        "report": "audit budget exits job marks request runfolder statefile wording",
         "datasets": "budget exits expand job marks request runfolder schema statefile",
         # what is made of them
         "failed": "job runfolder statefile",

@@ -9,7 +9,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,20 +149,22 @@ class LivePage:
     async def _tell(self, response: web.StreamResponse, look: Look) -> None:
         """Send what changes until the page goes away or the server ends."""
         marks_told, spoken_at = -1, time.monotonic()
-        parts = [_Part("heading", look.heading), _Part("answers", look.answers)]
+        quick = [_Part("summary", look.heading), _Part("findings", look.findings)]
+        parts = [*quick, _Part("books", look.books)]
         while not self._closing.is_set():
             begun = time.monotonic()
             keys = await asyncio.to_thread(look.news)
             looked_s = time.monotonic() - begun
+            for part in parts:
+                part.stale |= bool(keys)
             if marks_told != self._marks_changed:
                 marks_told = self._marks_changed
                 await _send(response, "marks", await asyncio.to_thread(look.marks))
+            told = await _tell_parts(response, quick)
             await self._tell_rows(response, look, keys)
-            for part in parts:
-                part.stale |= bool(keys)
-                if part.stale and time.monotonic() >= part.due_at:
-                    await _send(response, part.name, await part.made())
-                    spoken_at = time.monotonic()
+            told |= await _tell_parts(response, parts)
+            if told or keys:
+                spoken_at = time.monotonic()
             if time.monotonic() - spoken_at > _SILENCE_S:
                 await response.write(b": still here\n\n")
                 spoken_at = time.monotonic()
@@ -178,7 +180,7 @@ class LivePage:
 
 @dataclass(slots=True)
 class _Part:
-    """A part of the page that is made anew once it is *stale*, at most an eighth of the time."""
+    """The element *name* of the page, made anew once it is *stale*, an eighth of the time at most."""
 
     name: str
     make: Callable[[], object]
@@ -190,6 +192,14 @@ class _Part:
         made = await asyncio.to_thread(self.make)
         self.stale, self.due_at = False, time.monotonic() + max(1.0, _CALM * (time.monotonic() - begun))
         return made
+
+
+async def _tell_parts(response: web.StreamResponse, parts: Iterable[_Part]) -> bool:
+    """Send those of *parts* that are due, and say whether any was."""
+    due = [part for part in parts if part.stale and time.monotonic() >= part.due_at]
+    for part in due:
+        await _send(response, "part", {part.name: await part.made()})
+    return bool(due)
 
 
 async def _sleep(until: asyncio.Event, seconds: float) -> None:

@@ -10,6 +10,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
+from batchgen.audit import Audit
 from batchgen.report import drawing, wording
 from batchgen.report.rows import as_script
 from batchgen.report.summary import STATE_WORDS, Findings, Summary
@@ -57,8 +58,14 @@ def policy(live: bool) -> str:
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
-def page(summary: Summary, findings: Findings | None, settings: Mapping[str, object], rows: object) -> str:
-    """The whole page; without *findings* it says that they are to come.
+def page(
+    summary: Summary,
+    settings: Mapping[str, object],
+    rows: object,
+    findings: Findings | None = None,
+    books: Audit | None = None,
+) -> str:
+    """The whole page; without *findings* and *books* it says that they are to come.
 
     *settings* and *rows* are for its script; `page/rows.js` says what it expects.
     """
@@ -68,6 +75,7 @@ def page(summary: Summary, findings: Findings | None, settings: Mapping[str, obj
         .render(
             run=summary,
             found=findings,
+            audit=books,
             policy=policy(live=bool(settings["live"])),
             style=_text("style.css"),
             script=_script(),
@@ -77,11 +85,6 @@ def page(summary: Summary, findings: Findings | None, settings: Mapping[str, obj
     )
 
 
-def heading(summary: Summary) -> str:
-    """The head of the page anew, for the element `summary`."""
-    return _environment().get_template("summary.html").render(run=summary)
-
-
-def answers(summary: Summary, findings: Findings) -> str:
-    """What failed, the figures and the account anew, for the element `findings`."""
-    return _environment().get_template("findings.html").render(run=summary, found=findings)
+def part(name: str, **told: object) -> str:
+    """One part of the page anew: summary, findings or account, from what its template names."""
+    return _environment().get_template(f"{name}.html").render(**told)

@@ -26,6 +26,7 @@ _ROWS = f"SELECT {JOB_COLUMNS}, {_PLACE} FROM jobs JOIN rows USING (key) WHERE {
 
 # `jobs.seq` grows with every record and `rowid` with every new attempt: what changed since is one comparison.
 _CHANGED = f"SELECT key, seq, rowid FROM jobs WHERE {_IS_SHOWN} AND (seq > ? OR rowid > ?) ORDER BY seq DESC, rowid"
+_NEWEST = f"SELECT key FROM jobs WHERE {_IS_SHOWN} ORDER BY seq DESC, rowid LIMIT ?"
 
 
 class ShownFile(NamedTuple):
@@ -104,6 +105,11 @@ def of_keys(reader: Reader, keys: Sequence[int]) -> list[tuple[Job, int]]:
     ):
         found[record[0]] = job_from_record(tuple(record)), place
     return [found[key] for key in keys if key in found]
+
+
+def newest(reader: Reader, most: int) -> list[int]:
+    """The keys of the rows of which something happened last, *most* of them at most."""
+    return [key for (key,) in reader.connection.execute(_NEWEST, (most,))]
 
 
 class Seen(NamedTuple):

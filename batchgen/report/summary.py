@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batchgen.audit import Audit, audit
 from batchgen.budget import Money
 from batchgen.job import ENDED, State
 from batchgen.report.causes import TROUBLED, Cause, causes
@@ -131,13 +130,12 @@ def is_running(folder: RunFolder) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What failed and why, the figures and the account."""
+    """What failed and why, and the figures."""
 
     histogram: Histogram | None
     progress: Progress | None
     models: Sequence[ModelCost]
     causes: Sequence[Cause]
-    audit: Audit
 
     @property
     def over_a_day(self) -> bool:
@@ -145,8 +143,8 @@ class Findings:
         return self.progress is not None and self.progress.end - self.progress.start > 20 * 3600
 
 
-def find(folder: RunFolder, reader: Reader, out: str) -> Findings:
-    """Go through every attempt and look for its files on disk; that takes seconds on a large folder."""
+def find(reader: Reader, out: str) -> Findings:
+    """What the tables tell of the whole run; *out* is the folder as commands name it."""
     ask = reader.connection.execute
     times_s = ask("SELECT ended_at - submitted_at FROM jobs WHERE latest AND state = 'collected'")
     ends = ask(f"SELECT {_ENDED_AT}, state = 'collected' FROM jobs WHERE {_HAS_ENDED} ORDER BY 1")
@@ -157,5 +155,4 @@ def find(folder: RunFolder, reader: Reader, out: str) -> Findings:
         progress=progress(began, [(at, bool(is_good)) for at, is_good in ends if at is not None]),
         models=sorted(models, key=lambda cost: (-cost.money.committed, cost.model)),
         causes=causes(reader.jobs(TROUBLED), out),
-        audit=audit(folder, reader),
     )

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from batchgen.audit import audit
 from batchgen.marks import read_marks
-from batchgen.report.render import answers, heading, page
-from batchgen.report.rows import Seen, Shown, Source, changed_since, of_keys, shown
+from batchgen.report.render import page, part
+from batchgen.report.rows import Seen, Shown, Source, changed_since, newest, of_keys, shown
 from batchgen.report.summary import find, summarise
 from batchgen.report.thumbs import make, thumb_path
 from batchgen.report.write import open_reader
@@ -79,16 +80,18 @@ class Look:
         """The page with its newest rows in it and nothing that takes long."""
         summary = summarise(self.folder, self.reader, self.out)
         settings = {"live": True, "single": False, "total": summary.total, "marks": self.marks(), "chunks": []}
-        keys, _ = changed_since(self.reader, Seen())
-        return page(summary, None, settings, self.rows(keys[:_ROWS_AT_ONCE]))
+        return page(summary, settings, self.rows(newest(self.reader, _ROWS_AT_ONCE)))
 
     def heading(self) -> str:
-        return heading(summarise(self.folder, self.reader, self.out))
+        return part("summary", run=summarise(self.folder, self.reader, self.out))
 
-    def answers(self) -> str:
-        """What takes seconds on a large folder."""
-        summary = summarise(self.folder, self.reader, self.out)
-        return answers(summary, find(self.folder, self.reader, self.out))
+    def findings(self) -> str:
+        return part("findings", found=find(self.reader, self.out))
+
+    def books(self) -> str:
+        """The account. It looks for every file on disk: seconds, on a large folder."""
+        account = audit(self.folder, self.reader)
+        return part("account", run=summarise(self.folder, self.reader, self.out), audit=account)
 
     def close(self) -> None:
         self.reader.close()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from batchgen.audit import audit
 from batchgen.job import Job
 from batchgen.marks import read_marks
 from batchgen.report.render import page
@@ -56,8 +57,8 @@ def write_report(out: Path, single_file: bool, told: Callable[[int, int], None])
         else:
             first, chunks = rows[:INLINE_ROWS], _write_chunks(folder, rows[INLINE_ROWS:])
         settings["chunks"] = chunks
-        summary, findings = summarise(folder, reader, str(out)), find(folder, reader, str(out))
-        content = page(summary, findings, settings, first)
+        findings, books = find(reader, str(out)), audit(folder, reader)
+        content = page(summarise(folder, reader, str(out)), settings, first, findings, books)
     path = folder.path / "report.html"
     write_whole(path, content.encode("utf-8", "replace"))
     return Written(path, len(rows), len(there), len({source.key for source in sources}))

@@ -93,8 +93,7 @@ function listen() {
     const landed = records.filter(([id]) => !had.has(id) && rowById.get(id).files.length).length;
     renewSoon(loading ? 0 : landed, loading);
   });
-  source.addEventListener("heading", (event) => refresh("summary", JSON.parse(event.data)));
-  source.addEventListener("answers", (event) => refresh("findings", JSON.parse(event.data)));
+  source.addEventListener("part", (event) => Object.entries(JSON.parse(event.data)).forEach(([id, text]) => refresh(id, text)));
   source.addEventListener("marks", (event) => {
     marks.clear();
     for (const [output, mark] of Object.entries(JSON.parse(event.data))) marks.set(output, mark);
