@@ -45,10 +45,12 @@ format: $(DEV)
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# Long form of the kill tests: every fsync in turn, then 200 random moments with 2% of every fault on (half an hour).
+# Long form of the kill tests: every fsync of a run in turn, then 200 random moments with 2% of every fault on (half an
+# hour); and an export to every format at each of its durable calls.
 .PHONY: crash
 crash: $(DEV)
 	$(BIN)/python -m tests.money.crash 200
+	$(BIN)/python -m tests.datasets.kills
 
 # Figures, a few minutes: what a row costs against a bare loop, on this machine.
 .PHONY: bench

@@ -82,5 +82,7 @@ def export(
         print(f"{dest}: {sum(told.items.values())} items, {told.new} of them new")
         for name, count in told.items.items():
             print(f"  {name}: {count}")
+    for name in (name for name, count in told.items.items() if not count):
+        say(f"{name} is empty: whole groups go to a split by the hash of {group_by}, and none fell to it yet")
     for reason, count in told.left_out.items():
         say(f"left out: {count} by {reason}; {dest}/.batchgen/left-out.jsonl names each")

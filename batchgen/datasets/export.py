@@ -56,7 +56,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What an export did: items by split, how many of them are new, and outputs left out by reason."""
+    """What an export did: items by split (0 where it is empty), how many are new, and outputs left out by reason."""
 
     items: Mapping[str, int]
     new: int

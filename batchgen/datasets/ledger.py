@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from batchgen.datasets.columns import Record, as_json
 from batchgen.datasets.sources import Source
+from batchgen.datasets.splits import read_split
 from batchgen.datasets.whole import whole_file
 from batchgen.exits import Refusal
 from batchgen.runfolder import RunFolder, sync_folder, write_whole
@@ -62,7 +63,8 @@ class Item:
 class Contents:
     """What `export.json` says: how the data set is made, and what all its rounds have brought so far.
 
-    *pairs*: its first round had edits with their sources, and so it has a place for them. *written* counts the rounds
+    *items* has every split of the settings, also those that are empty yet. *pairs*: its first round had edits with
+    their sources, and so it has a place for them. *written* counts the rounds whose items stand in their places.
     """
 
     settings: Mapping[str, Any]
@@ -104,7 +106,7 @@ class Ledger:
             self.contents = Contents(**told)
             self._refuse_other(dest, settings)
         else:
-            self.contents = Contents(settings)
+            self.contents = Contents(settings, items=dict.fromkeys(read_split(str(settings["split"])), 0))
 
     @property
     def is_new(self) -> bool:
@@ -120,8 +122,8 @@ class Ledger:
 
     @property
     def splits(self) -> list[str]:
-        """The splits that have items."""
-        return list(self.contents.items)
+        """The splits that have items, in the order of the flag."""
+        return [split for split, count in self.contents.items.items() if count]
 
     def items(self, split: str) -> Iterator[Item]:
         """The items of *split*, in the order in which they came."""
@@ -147,7 +149,7 @@ class Ledger:
         contents.pairs = contents.pairs if contents.rounds else bool(planned.source_extensions)
         contents.rounds += 1
         for split, count in planned.items.items():
-            contents.items[split] = contents.items.get(split, 0) + count
+            contents.items[split] += count
         contents.shards |= planned.shards
         contents.open_columns = sorted({*contents.open_columns, *open_columns})
         contents.extensions |= planned.extensions

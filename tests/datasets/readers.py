@@ -7,6 +7,7 @@ exports any run folder to every format into a temporary folder, reads each back,
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -257,6 +258,15 @@ def _same(medium: Image.Image | bytes | None, original: bytes) -> str:
         return "pictures"
     assert medium == original
     return "files"
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def main() -> None:

@@ -29,6 +29,18 @@ def test_the_command_says_what_came_in(run: Run, tmp_path: Path) -> None:
     assert "24 by where" in ended.stderr
 
 
+def test_a_split_that_stays_empty_is_said(run: Run, tmp_path: Path) -> None:
+    flags = ("--split", "train=0.9,val=0.1", "--group-by", "model")
+    ended = run.command("export", run.out, tmp_path / "data", "--to", "jsonl", *flags)
+    assert ended.exit == 0, ended.stderr
+    assert "val: 0" in ended.stdout
+    assert "val is empty: whole groups go to a split by the hash of model" in ended.stderr
+    card = (tmp_path / "data/README.md").read_text("utf-8")
+    assert "| val | 0 |" in card
+    files = yaml.safe_load(card.split("---\n")[1])["configs"][0]["data_files"]
+    assert files == [{"split": "train", "path": "train.jsonl"}]
+
+
 def test_the_command_refuses_in_one_sentence(run: Run, tmp_path: Path) -> None:
     ended = run.command("export", run.out, tmp_path / "data", "--to", "imagefolders")
     assert (ended.exit, ended.stdout) == (Exit.USAGE, "")

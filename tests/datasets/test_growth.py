@@ -16,6 +16,9 @@ import pytest
 from batchgen.datasets import Settings, export
 from tests.bench.export import make_run
 from tests.datasets.conftest import Run, edits, made, pictures
+from tests.datasets.kills import FORMATS, contents, killed, only_whole_files, whole
+from tests.datasets.readers import read_csv, read_jsonl
+from tests.money.strace import traced
 from tests.processes import Batchgen, kill_group, serving
 
 SPLIT: dict[str, Any] = {"split": "train=0.7,val=0.3", "group_by": "meta.subject"}
@@ -26,7 +29,7 @@ def hashes(dest: Path) -> dict[str, str]:
     return {
         path.relative_to(dest).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(dest.rglob("*"))
-        if path.is_file() and path.parent != dest and ".batchgen" not in path.parts
+        if path.is_file() and path.name not in ("README.md", "samples.jpg") and ".batchgen" not in path.parts
     }
 
 
@@ -48,12 +51,23 @@ def test_an_export_that_was_killed_goes_on_to_the_very_same_bytes(
             break
     else:
         pytest.fail("the export was over before it could be killed")
-    whole = hashes(tmp_path / "whole")
-    assert len(left) < len(whole)
+    expected = hashes(tmp_path / "whole")
+    assert len(left) < len(expected)
     finished = {name: content for name, content in left.items() if not name.endswith(".part")}
-    assert finished.items() <= whole.items()
+    assert finished.items() <= expected.items()
     run.export(dest, to, shard_size=1)
-    assert hashes(dest) == whole
+    assert hashes(dest) == expected
+
+
+@traced
+@pytest.mark.parametrize("to", FORMATS)
+def test_killed_again_and_again_an_export_comes_to_the_very_same_files(run: Run, tmp_path: Path, to: str) -> None:
+    expected = whole(run, tmp_path / "whole" / "data", to)
+    dest = tmp_path / "killed" / "data"
+    for call in (6, 9, 13):
+        assert killed(run.command, run.out, dest, to, call)
+        assert only_whole_files(contents(dest), expected)
+    assert whole(run, dest, to) == expected
 
 
 def test_a_kill_while_the_round_is_planned_leaves_nothing_to_trip_over(run: Run, tmp_path: Path) -> None:
@@ -67,40 +81,43 @@ def test_a_kill_while_the_round_is_planned_leaves_nothing_to_trip_over(run: Run,
 
 
 @pytest.fixture(scope="module")
-def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, dict[str, str]], Path]]:
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, dict[str, dict[str, str]], Path]]:
     """A run of 20 rows that was exported, and got 50 more: the folder, what each format held, and where."""
     folder, dests = tmp_path_factory.mktemp("growing"), tmp_path_factory.mktemp("dests")
     with serving(latency="fixed:20ms") as server:
         run = made(folder, server, edits(folder, 20))
         before = {}
-        for to in ("webdataset", "imagefolder", "parquet"):
+        for to in FORMATS:
             run.export(dests / to, to, shard_size=30_000, **SPLIT)
             before[to] = hashes(dests / to)
         more = [*pictures(15), *edits(folder, 55, 0)]  # some before, some after those that were there
-        yield made(folder, server, more).out, before, dests
+        yield made(folder, server, more), before, dests
 
 
-@pytest.mark.parametrize("to", ["webdataset", "imagefolder", "parquet"])
+@pytest.mark.parametrize("to", FORMATS)
 def test_fifty_more_rows_change_no_shard_and_no_split(
-    grown: tuple[Path, dict[str, dict[str, str]], Path], to: str
+    grown: tuple[Run, dict[str, dict[str, str]], Path], to: str
 ) -> None:
-    out, before, dests = grown
-    old = places(dests / to)
-    told = export(out, dests / to, Settings(to, shard_size=30_000, **SPLIT))
-    assert told.new == 15 + 35 * 2
+    run, before, dests = grown
+    old, old_lines = places(dests / to), tables(dests / to)
+    flags = ("--shard-size", 30_000, "--split", SPLIT["split"], "--group-by", SPLIT["group_by"])
+    told = run.command("export", run.out, dests / to, "--to", to, "--json", *flags)
+    assert told.json["new"] == 15 + 35 * 2, told.stderr
     now = hashes(dests / to)
-    kept = {name: content for name, content in before[to].items() if not name.endswith("metadata.jsonl")}
+    kept = {name: content for name, content in before[to].items() if Path(name).suffix not in (".jsonl", ".csv")}
     assert kept.items() <= now.items()
     assert old.items() <= places(dests / to).items()
-    again = export(out, dests / to, Settings(to, shard_size=30_000, **SPLIT))
+    for name, lines in tables(dests / to).items():  # columns may come, but none changes, and lines come at the end
+        assert all(before.items() <= after.items() for before, after in zip(old_lines[name], lines, strict=False))
+    again = run.export(dests / to, to, shard_size=30_000, **SPLIT)
     assert again.new == 0
     assert hashes(dests / to) == now
 
 
 def test_a_group_lies_in_one_split_whenever_its_rows_came(
-    grown: tuple[Path, dict[str, dict[str, str]], Path], tmp_path: Path
+    grown: tuple[Run, dict[str, dict[str, str]], Path], tmp_path: Path
 ) -> None:
-    export(grown[0], tmp_path / "data", Settings("jsonl", **SPLIT))
+    grown[0].export(tmp_path / "data", "jsonl", **SPLIT)
     splits: dict[str, set[str]] = {}
     for path in (tmp_path / "data").glob("*.jsonl"):
         for line in path.read_bytes().split(b"\n"):
@@ -120,6 +137,15 @@ def places(dest: Path) -> dict[str, tuple[int, str, int]]:
                 told = json.loads(line)
                 found[told["record"]["sha256"]] = (told["number"], told["record"]["split"], told["shard"])
     return found
+
+
+def tables(dest: Path) -> dict[str, list[dict[str, Any]]]:
+    """The lines of every table by its path."""
+    found = [*dest.glob("*.csv"), *dest.glob("*.jsonl"), *dest.glob("*/metadata.jsonl")]
+    return {
+        path.relative_to(dest).as_posix(): read_csv(path) if path.suffix == ".csv" else read_jsonl(path)
+        for path in found
+    }
 
 
 def test_originals_are_copied_and_left_as_they_are(run: Run, tmp_path: Path) -> None:

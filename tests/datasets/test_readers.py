@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import batchgen
 from batchgen.datasets import Told
 from batchgen.datasets.columns import COLUMNS, in_order
 from tests.datasets.conftest import HOSTILE, PICTURE, Run
-from tests.datasets.readers import READERS, compare, hugging_face
+from tests.datasets.readers import READERS, compare, hugging_face, read_csv, read_jsonl
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the readers' own
 
@@ -116,12 +114,3 @@ def test_records_are_the_same_lines_for_a_notebook(rehearsed: Run) -> None:
 
 def test_every_fixed_column_is_documented() -> None:
     assert all(column.meaning for column in COLUMNS.values())
-
-
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
