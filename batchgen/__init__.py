@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     )
     from batchgen.billing import Plan, Refused
     from batchgen.exits import Exit, Refusal
+    from batchgen.options import Options
     from batchgen.outcome import Report
     from batchgen.request import Problem
-    from batchgen.runner import InvalidManifest, Options
+    from batchgen.runner import InvalidManifest
     from batchgen.standing import Standing
 
 _HOMES = {

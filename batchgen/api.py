@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from batchgen import runner, standing
 from batchgen.billing import Plan
+from batchgen.options import Options
 from batchgen.outcome import Report
 from batchgen.rehearsal.rehearse import rehearse as rehearse_for_free
-from batchgen.runner import Options
 from batchgen.standing import Standing
 from batchgen.token import TokenMissing, find_token
 

@@ -1,133 +1,54 @@
-"""Where a run is put together: folder, lock, state, sessions, scheduler; closed in reverse."""
+"""What can be done with a manifest or with a run folder: plan, run, collect, retry."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeAlias
 
-from batchgen import __version__, canary, logs
-from batchgen.awake import kept_awake
 from batchgen.billing import (
     Circumstances,
-    Consents,
     Plan,
     Refused,
     asked_by_run,
-    is_part_of,
     make_plan,
     objections,
     plan_of,
 )
 from batchgen.budget import micro
-from batchgen.canary import CanaryResult
 from batchgen.catalogue import Catalogue
-from batchgen.collector import Collector, downloads_session, rowfolder
-from batchgen.exits import Exit, Refusal
-from batchgen.failed import write_failed_csv
+from batchgen.collector import downloads_session
+from batchgen.exits import Refusal
 from batchgen.gathering import gather
-from batchgen.history import History, measured
-from batchgen.job import ContactLost, CostKnown, Event, FilesLost, Job, State
+from batchgen.history import History
+from batchgen.job import Job, State
 from batchgen.manifest import ManifestError
 from batchgen.manifest import prices as manifest_prices
-from batchgen.marks import rejected_rows
-from batchgen.outcome import Report, exit_code
-from batchgen.pacing import LearnedPolling
-from batchgen.pricing import look_up, price_what_was_sent, prices
-from batchgen.providers.runcomfy import RunComfy, api_base, is_loopback
+from batchgen.opened import Watch, open_existing, open_run
+from batchgen.options import Options
+from batchgen.outcome import Report
+from batchgen.pricing import look_up
+from batchgen.providers.runcomfy import RunComfy, is_loopback
 from batchgen.request import Problem
 from batchgen.runfolder import RunFolder
-from batchgen.scheduler import POLLING_LEARNED, Ending, Limits, OnBreaker, Scheduler
 from batchgen.schema import did_you_mean
 from batchgen.seeds import new_seeds
-from batchgen.standing import Watched
 from batchgen.statefile import (
     FolderInUse,
     Judgement,
-    OnMove,
-    OnTrouble,
     Reader,
     Rows,
     Scope,
     Scratch,
-    StateFile,
-    StateUnusable,
     empty,
-    open_state,
     read_only,
 )
 from batchgen.token import NO_TOKEN, TokenMissing
-
-_POLLS_PER_MIN = 6_000.0
-_LOOPBACK_POLLS_PER_MIN = 120_000.0
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a run may be told. Money in USD, rates per minute, times in seconds, sizes in bytes."""
-
-    out: Path | None = None
-    api_base: str | None = None
-    token: str | None = None
-    rehearsal: bool = False
-    offline: bool = False
-    check_urls: bool = False
-    prices: Mapping[str, Decimal] = field(default_factory=dict)
-    canary: int | None = None
-    in_flight: int | None = None
-    downloads: int = 16
-    submit_rate: float | None = None
-    poll_rate: float | None = None
-    budget_usd: float | None = None
-    limit: int | None = None
-    only: frozenset[str] | None = None
-    job_timeout_s: float = 7200.0
-    min_free_bytes: int = 1024**3
-    inline_files: bool = False
-    rerun_changed: bool = False
-    keep_changed: bool = False
-    new_rows: bool = False
-    wait_for_balance: bool = False
-    wait_for_provider: bool = False
-
-    after_canary: Callable[[CanaryResult], bool] = field(default=lambda result: result.promising)
-    on_trouble: OnTrouble = field(default=lambda reason, jobs: None)
-    on_move: OnMove | None = None
-    on_breaker: OnBreaker = field(default=lambda state: None)
-
-    @property
-    def limits(self) -> Limits:
-        return Limits(
-            in_flight=self.in_flight,
-            downloads=self.downloads,
-            submits_per_min=self.submit_rate,
-            rows=self.limit,
-            job_timeout_s=self.job_timeout_s,
-            min_free_bytes=self.min_free_bytes,
-            wait_for_balance=self.wait_for_balance,
-            wait_for_provider=self.wait_for_provider,
-        )
-
-    def scope(self, manifest: Path, folder: RunFolder) -> Scope:
-        return Scope(is_part_of(manifest, folder.path), self.rerun_changed, self.only, self.limit)
-
-    @property
-    def consents(self) -> Consents:
-        inline_files = self.inline_files or is_loopback(self.base)
-        return Consents(self.rerun_changed, self.keep_changed, self.new_rows, inline_files)
-
-    @property
-    def base(self) -> str:
-        return api_base(self.api_base)
-
-    def folder(self, manifest: Path) -> RunFolder:
-        return RunFolder.at(self.out) if self.out is not None else RunFolder.beside(manifest)
 
 
 class InvalidManifest(Refusal):
@@ -140,9 +61,6 @@ class InvalidManifest(Refusal):
 
 Consent: TypeAlias = Callable[[Plan], bool]
 """Shown the bill before anything is sent; answers whether to go on."""
-
-Watch: TypeAlias = Callable[[Scheduler], Coroutine[None, None, None]]
-"""Runs beside the scheduler, to show what it does or to pass signals on; cancelled at its end."""
 
 
 @dataclass(slots=True)
@@ -199,7 +117,7 @@ async def run(manifest: Path, options: Options, consent: Consent, watch: Watch |
                 raise InvalidManifest(read.plan(known))
             if options.token is None:
                 raise TokenMissing(NO_TOKEN)
-        opened = await stack.enter_async_context(_open(folder, options, provider, read.catalogue))
+        opened = await stack.enter_async_context(open_run(folder, options, provider, read.catalogue))
         reader = opened.state.reader
         _refuse(read.plan(reader), options, consent)
         await opened.keep_budget()
@@ -345,204 +263,3 @@ def _refuse(bill: Plan, options: Options, consent: Consent) -> None:
         raise Refused(reason)
     if bill.to_send and not consent(bill):
         raise Refused("nothing was sent: the bill was not agreed to")
-
-
-# ── an open run ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass
-class Opened:
-    """A run folder with its lock, its state and its sessions."""
-
-    folder: RunFolder
-    options: Options
-    state: StateFile
-    provider: RunComfy
-    collector: Collector
-    catalogue: Catalogue
-
-    async def carry(self, only: frozenset[str] | None, watch: Watch | None, submitting: bool = True) -> Report:
-        """Run the scheduler to its end and say what it came to."""
-        started = time.time()
-        await look_up(self.catalogue, self.state.reader)
-        known = prices(self.catalogue, self.state.reader)
-        await price_what_was_sent(self.state, known, self.catalogue)
-        scheduler = Scheduler(
-            self.state,
-            self.provider,
-            self.collector,
-            replace(self.options.limits, budget_micro=self.state.reader.budget_micro()),
-            known,
-            self._polling(),
-            time.time,
-            only=only,
-            submitting=submitting,
-            on_breaker=self.options.on_breaker,
-        )
-        logs.tell("start", out=str(self.folder.path), base=self.options.base, version=__version__, sends=submitting)
-        beside = [asyncio.create_task(Watched(scheduler).tell())]
-        if watch is not None:
-            beside.append(asyncio.create_task(watch(scheduler)))
-        try:
-            with kept_awake():
-                ending = await scheduler.run()
-        finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
-        await asyncio.to_thread(write_failed_csv, self.folder)
-        await asyncio.to_thread(rowfolder.remove_empty_parts, self.folder)
-        if not self.options.rehearsal:
-            await asyncio.to_thread(self._remember, started)
-        return self._report(scheduler, ending, only)
-
-    async def carry_canary(self, count: int, only: frozenset[str] | None, watch: Watch | None) -> Report | None:
-        """Send a sample of the rows first. Answers with a report if the rest is not to follow.
-
-        `after_canary` decides that; what the sample sent counts against the limit of the run.
-        """
-        limit = self.options.limit
-        sample = canary.choose(self.state.reader, count, only, limit)
-        if not sample:
-            return None
-        expected = {model: one.job_s for model, one in History(self.options.base).read().items()}
-        report = await self.carry(frozenset(sample), watch)
-        if report.exit is not Exit.DONE and report.exit is not Exit.SOME_FAILED:
-            return report
-        await self.ask_late_costs(frozenset(sample))
-        result = canary.judge(self.state.reader, sample, expected)
-        if limit is not None:
-            self.options = replace(self.options, limit=limit - len(sample))
-        if self.state.reader.pending(only) == 0 or self.options.limit == 0 or self.options.after_canary(result):
-            return None
-        return replace(report, exit=Exit.BUDGET, reason=f"the canary says otherwise than the estimate: {result}")
-
-    def _remember(self, since: float) -> None:
-        """Keep what this run measured for the forecasts of the next."""
-        with closing(Reader(read_only(self.folder.state))) as reader:
-            ended = (job for job in reader.jobs([State.COLLECTED]) if (job.collected_at or 0.0) >= since)
-            History(self.options.base).add(measured(ended))
-
-    async def settle_unanswered(self) -> None:
-        """POSTs that a killed run left on the wire: nobody knows whether they were accepted."""
-        for job in list(self.state.reader.jobs([State.SUBMITTING])):
-            await self.state.record(job, ContactLost(time.time(), "the run ended while the POST was on the wire"))
-
-    def to_retry(self, rerun: bool, rejected: bool) -> list[Job]:
-        """The rows in scope that a retry is for, those included that an earlier retry began and did not send."""
-        only = self.options.only
-        states = [State.FAILED, State.CANCELLED, *([State.COLLECTED] if rerun else [])]
-        if rejected:
-            marked = frozenset(rejected_rows(self.folder))
-            only, states = marked if only is None else marked & only, [State.COLLECTED]
-        begun = [job for job in self.state.reader.each_pending(only) if job.n > 1]
-        return [*begun, *self.state.reader.jobs(states, only)]
-
-    async def find_lost_files(self) -> list[str]:
-        """Send collected rows whose files are lost or damaged back to be fetched again. Says what was found."""
-        found = []
-        for job in list(self.state.reader.jobs([State.COLLECTED], self.options.only)):
-            lost = await asyncio.to_thread(rowfolder.lost_file, self.folder, job)
-            if lost is not None:
-                await asyncio.to_thread(rowfolder.keep_good_files, self.folder, job)
-                await self.state.record(job, FilesLost(time.time(), lost))
-                found.append(f"{job.row_id}: {lost}")
-        return found
-
-    async def ask_late_costs(self, only: frozenset[str] | None) -> None:
-        """Read again what ended jobs cost, where no cost came with their result."""
-        ended = self.state.reader.jobs([State.COLLECTED, State.FAILED, State.CANCELLED], only)
-        for job in [job for job in ended if job.request_id is not None and job.cost_micro is None]:
-            result = await self.provider.result(str(job.request_id))
-            cost_micro = getattr(result, "cost_micro", None)
-            if cost_micro is None:
-                continue
-            known = await self.state.record(job, CostKnown(time.time(), cost_micro))
-            if known.state is State.COLLECTED:
-                earlier = [attempt for attempt in self.state.reader.attempts(job.row_id) if attempt.n < job.n]
-                await asyncio.to_thread(self.collector.rewrite_sidecar, known, earlier)
-
-    async def keep_budget(self) -> None:
-        """A budget that is given now stays the folder's until another is given."""
-        given = micro(self.options.budget_usd)
-        if given is not None:
-            await self.state.set_budget(given)
-
-    def _polling(self) -> LearnedPolling:
-        """When to ask, from what earlier runs of the folder learned. This machine's own server need not be spared."""
-        most_per_min = _LOOPBACK_POLLS_PER_MIN if is_loopback(self.options.base) else _POLLS_PER_MIN
-        polling = LearnedPolling(self.options.poll_rate or most_per_min)
-        polling.recall(json.loads(self.state.reader.meta(POLLING_LEARNED) or "{}"))
-        return polling
-
-    def _report(self, scheduler: Scheduler, ending: Ending, only: frozenset[str] | None) -> Report:
-        counts = dict(self.state.tally.counts)
-        doubtful = [job.row_id for job in self.state.reader.jobs([State.IN_DOUBT])]
-        code = exit_code(
-            counts if only is None else self.state.reader.counts(only) | _live(counts),
-            ending.cause,
-            ending.by_user,
-            model_missing=scheduler.models_missing,
-            unsent=scheduler.rows_unsent,
-        )
-        logs.tell(
-            "end", exit=int(code), reason=ending.reason, **{state.value: count for state, count in counts.items()}
-        )
-        budget_micro = self.state.reader.budget_micro()
-        return Report(
-            self.folder.path,
-            counts,
-            doubtful,
-            self.state.tally.money,
-            budget_micro,
-            code,
-            ending.reason,
-            sorted(scheduler.overdue),
-            tuple(ending.notes),
-        )
-
-
-def _live(counts: dict[State, int]) -> dict[State, int]:
-    """Jobs that are paid for or in doubt count for the exit code, in scope or not."""
-    return {state: counts[state] for state in (State.IN_DOUBT, State.SUBMITTING, State.SUBMITTED, State.READY)}
-
-
-def _logged(on_move: OnMove | None) -> OnMove:
-    """Tells the log of every move, then whoever else listens."""
-
-    def tell(job: Job, event: Event) -> None:
-        words = {"row": job.row_id, "n": job.n, "state": job.state.value, "request_id": job.request_id}
-        logs.tell(type(event).__name__, **words, reason=job.reason)
-        if on_move is not None:
-            on_move(job, event)
-
-    return tell
-
-
-@asynccontextmanager
-async def _open(folder: RunFolder, options: Options, provider: RunComfy, catalogue: Catalogue) -> AsyncIterator[Opened]:
-    """Open *folder* for writing, and close everything in reverse."""
-    async with AsyncExitStack() as stack:
-        state = open_state(folder, options.base, options.rehearsal, options.on_trouble, _logged(options.on_move))
-        stack.callback(state.close)
-        allow_private = is_loopback(options.base)
-        session = downloads_session(allow_private, options.downloads * 2)
-        stack.push_async_callback(session.close)
-        collector = Collector(folder, session, allow_private, time.time)
-        opened = Opened(folder, options, state, provider, collector, catalogue)
-        await opened.settle_unanswered()
-        yield opened
-
-
-@asynccontextmanager
-async def open_existing(out: Path, options: Options) -> AsyncIterator[Opened]:
-    """Open the run folder *out*, which must be there already. Raises StateUnusable if it is not."""
-    folder = RunFolder.at(out)
-    if not folder.path.is_dir():
-        raise StateUnusable(f"{folder.path} is not a run folder: there is no such folder")
-    provider = RunComfy(options.base, options.token or "")
-    try:
-        async with _open(folder, options, provider, Catalogue(options.base, provider, options.prices)) as opened:
-            yield opened
-    finally:
-        await provider.close()

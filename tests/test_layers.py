@@ -55,7 +55,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "history": "job runfolder schema",
         "pricing": "budget catalogue job schema statefile",
         "rehearsal": "",
-        "rehearsal.rehearse": "billing exits outcome rehearsal runfolder runner statefile",
+        "rehearsal.rehearse": "billing exits opened options outcome rehearsal runfolder runner statefile",
         "report": "audit budget exits job marks request runfolder statefile wording",
         "datasets": "budget exits expand job marks request runfolder schema statefile",
         # what is made of them
@@ -70,14 +70,16 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "reconcile": "exits job providers providers.contract request statefile",
         "cancelling": "job providers providers.contract statefile",
         "lookup": "catalogue providers schema token",
-        "runner": "awake billing budget canary catalogue collector exits failed gathering history job logs manifest "
-        "marks outcome pacing pricing providers providers.contract request runfolder scheduler schema seeds standing "
-        "statefile token",
-        "api": "billing datasets exits outcome rehearsal.rehearse report runner standing token",
-        "cli": "api audit billing budget canary cancelling datasets exits job logs lookup manifest notify outcome "
-        "pacing providers providers.contract reconcile redaction rehearsal rehearsal.rehearse report request "
-        "runfolder runner scheduler schema standing statefile story token wording",
-        "__init__": "api billing exits outcome request runner standing",
+        "options": "billing canary providers runfolder scheduler statefile",
+        "opened": "awake budget canary catalogue collector exits failed history job logs marks options outcome pacing "
+        "pricing providers runfolder scheduler standing statefile",
+        "runner": "billing budget catalogue collector exits gathering history job manifest opened options outcome "
+        "pricing providers request runfolder schema seeds statefile token",
+        "api": "billing datasets exits options outcome rehearsal.rehearse report runner standing token",
+        "cli": "api audit billing budget canary cancelling datasets exits job logs lookup manifest notify opened "
+        "options outcome pacing providers providers.contract reconcile redaction rehearsal rehearsal.rehearse report "
+        "request runfolder runner scheduler schema standing statefile story token wording",
+        "__init__": "api billing exits options outcome request runner standing",
         "__main__": "cli",
     }.items()
 }

@@ -71,7 +71,8 @@ def run(
     """Validate, show the bill, ask, submit, poll and collect. Run it again, and it resumes."""
     at_end = AtEnd("run", _folder(manifest, out), notify_url, on_finish)
     with at_end, refusals(), written(log, verbose):
-        from batchgen.runner import Options, run
+        from batchgen.options import Options
+        from batchgen.runner import run
 
         recent = Recent()
         options = Options(
@@ -130,8 +131,8 @@ def rehearse(
     """The same run against the embedded server: free, and in a folder of its own (OUT.rehearsal)."""
     at_end = AtEnd("rehearse", _folder(manifest, out).rehearsal, notify_url, on_finish)
     with at_end, refusals(), written(log, verbose):
+        from batchgen.options import Options
         from batchgen.rehearsal.rehearse import rehearse
-        from batchgen.runner import Options
 
         recent = Recent()
         options = Options(
@@ -171,7 +172,8 @@ def plan(
     from batchgen.cli.show import bill, problems
 
     with refusals():
-        from batchgen.runner import Options, plan
+        from batchgen.options import Options
+        from batchgen.runner import plan
 
         options = Options(
             out=out,
@@ -224,7 +226,8 @@ def collect(
     """Poll and download what was paid for. Never submits anything."""
     at_end = AtEnd("collect", RunFolder.at(out), notify_url, on_finish)
     with at_end, refusals(), written(log, verbose):
-        from batchgen.runner import Options, collect
+        from batchgen.options import Options
+        from batchgen.runner import collect
         from batchgen.token import find_token
 
         recent = Recent()
@@ -275,7 +278,8 @@ def retry(
     """Send failed and cancelled rows again, each as a new attempt."""
     at_end = AtEnd("retry", RunFolder.at(out), notify_url, on_finish)
     with at_end, refusals(), written(log, verbose):
-        from batchgen.runner import Options, retry
+        from batchgen.options import Options
+        from batchgen.runner import retry
         from batchgen.token import find_token
 
         recent = Recent()

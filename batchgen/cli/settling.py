@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batchgen.job import Job
-    from batchgen.runner import Opened
+    from batchgen.opened import Opened
 
 
 def reconcile(
@@ -40,7 +40,8 @@ def reconcile(
     from batchgen.cli.running import base_of, token_if_any
 
     with refusals():
-        from batchgen.runner import Options, open_existing
+        from batchgen.opened import open_existing
+        from batchgen.options import Options
 
         options = Options(api_base=base_of(out, api_base), token=token_if_any())
 
@@ -178,7 +179,8 @@ def cancel(
 
     with refusals():
         from batchgen.cancelling import Cancelling, cancel_queued
-        from batchgen.runner import Options, open_existing
+        from batchgen.opened import open_existing
+        from batchgen.options import Options
         from batchgen.token import find_token
 
         options = Options(api_base=base_of(out, api_base), token=find_token(), only=frozenset(only) if only else None)

@@ -13,10 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from batchgen.billing import Refused
+from batchgen.opened import Watch
+from batchgen.options import Options
 from batchgen.outcome import Report
 from batchgen.rehearsal.options import SERVE_TOKEN
 from batchgen.runfolder import RunFolder
-from batchgen.runner import Options, Watch, run
+from batchgen.runner import run
 from batchgen.statefile import Reader, read_only
 
 

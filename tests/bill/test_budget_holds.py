@@ -28,6 +28,8 @@ from batchgen.collector import Collector, downloads_session
 from batchgen.exits import Exit
 from batchgen.gathering import gather
 from batchgen.job import CostKnown, Event, Intent, Job, JobFailed, PriceKnown, State, Succeeded
+from batchgen.opened import Opened
+from batchgen.options import Options
 from batchgen.outcome import Report
 from batchgen.providers.contract import (
     Busy,
@@ -44,7 +46,6 @@ from batchgen.providers.contract import (
 from batchgen.providers.runcomfy import RunComfy
 from batchgen.reconcile import release
 from batchgen.runfolder import RunFolder
-from batchgen.runner import Opened, Options
 from batchgen.scheduler import Scheduler
 from batchgen.statefile import Reader, open_state, read_only
 from tests.collector.media import picture

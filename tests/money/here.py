@@ -16,13 +16,15 @@ import aiohttp
 from batchgen.budget import Price
 from batchgen.collector import Collector, downloads_session
 from batchgen.job import Job
+from batchgen.opened import Watch
+from batchgen.options import Options
 from batchgen.outcome import Report
 from batchgen.pacing import ProportionalPolling
 from batchgen.providers.runcomfy import RunComfy
 from batchgen.rehearsal.provider import Provider
 from batchgen.rehearsal.server import ServeOptions, running
 from batchgen.runfolder import RunFolder
-from batchgen.runner import Options, Watch, run
+from batchgen.runner import run
 from batchgen.scheduler import Ending, Limits, Scheduler
 from batchgen.statefile import Reader, StateFile, open_state, read_only
 from tests.money.harness import sha256_of

@@ -15,9 +15,10 @@ from batchgen.billing import Refused
 from batchgen.exits import Exit
 from batchgen.job import State
 from batchgen.marks import append_mark
+from batchgen.options import Options
 from batchgen.outcome import Report
 from batchgen.runfolder import RunFolder
-from batchgen.runner import Options, retry
+from batchgen.runner import retry
 from batchgen.seeds import NoNewSeed
 from batchgen.statefile import StateUnusable
 from batchgen.statefile.repair import repair

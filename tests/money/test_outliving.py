@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from batchgen.job import Billed, State
-from batchgen.runner import Options, collect
+from batchgen.options import Options
+from batchgen.runner import collect
 from tests.money.here import attempts, collected_whole, ran, serving_here
 from tests.processes import TOKEN
 

@@ -1,0 +1,84 @@
+"""What a run may be told, whoever tells it: a flag, a variable or a script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+from batchgen.billing import (
+    Consents,
+    is_part_of,
+)
+from batchgen.canary import CanaryResult
+from batchgen.providers.runcomfy import api_base, is_loopback
+from batchgen.runfolder import RunFolder
+from batchgen.scheduler import Limits, OnBreaker
+from batchgen.statefile import (
+    OnMove,
+    OnTrouble,
+    Scope,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run may be told. Money in USD, rates per minute, times in seconds, sizes in bytes."""
+
+    out: Path | None = None
+    api_base: str | None = None
+    token: str | None = None
+    rehearsal: bool = False
+    offline: bool = False
+    check_urls: bool = False
+    prices: Mapping[str, Decimal] = field(default_factory=dict)
+    canary: int | None = None
+    in_flight: int | None = None
+    downloads: int = 16
+    submit_rate: float | None = None
+    poll_rate: float | None = None
+    budget_usd: float | None = None
+    limit: int | None = None
+    only: frozenset[str] | None = None
+    job_timeout_s: float = 7200.0
+    min_free_bytes: int = 1024**3
+    inline_files: bool = False
+    rerun_changed: bool = False
+    keep_changed: bool = False
+    new_rows: bool = False
+    wait_for_balance: bool = False
+    wait_for_provider: bool = False
+
+    after_canary: Callable[[CanaryResult], bool] = field(default=lambda result: result.promising)
+    on_trouble: OnTrouble = field(default=lambda reason, jobs: None)
+    on_move: OnMove | None = None
+    on_breaker: OnBreaker = field(default=lambda state: None)
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            in_flight=self.in_flight,
+            downloads=self.downloads,
+            submits_per_min=self.submit_rate,
+            rows=self.limit,
+            job_timeout_s=self.job_timeout_s,
+            min_free_bytes=self.min_free_bytes,
+            wait_for_balance=self.wait_for_balance,
+            wait_for_provider=self.wait_for_provider,
+        )
+
+    def scope(self, manifest: Path, folder: RunFolder) -> Scope:
+        return Scope(is_part_of(manifest, folder.path), self.rerun_changed, self.only, self.limit)
+
+    @property
+    def consents(self) -> Consents:
+        inline_files = self.inline_files or is_loopback(self.base)
+        return Consents(self.rerun_changed, self.keep_changed, self.new_rows, inline_files)
+
+    @property
+    def base(self) -> str:
+        return api_base(self.api_base)
+
+    def folder(self, manifest: Path) -> RunFolder:
+        return RunFolder.at(self.out) if self.out is not None else RunFolder.beside(manifest)
