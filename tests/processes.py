@@ -24,6 +24,7 @@ class Server:
 
     url: str
     process: subprocess.Popen[bytes]
+    files_url: str = ""
 
     def ledger(self, summary: bool = False) -> dict[str, Any]:
         """What the server charged for, as `/__ledger` tells it."""
@@ -55,7 +56,8 @@ def serving(
     process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
     try:
-        yield Server(json.loads(process.stdout.readline())["url"], process)
+        first_line = json.loads(process.stdout.readline())
+        yield Server(first_line["url"], process, first_line["files_url"])
     finally:
         process.terminate()
         process.wait(timeout=20)

@@ -169,7 +169,7 @@ async def _listen(runner: web.ServerRunner, port: int) -> str:
 
 
 def serve(options: ServeOptions) -> None:
-    """Print `{"url": ...}` as the first line of stdout and answer until SIGINT, SIGTERM or the parent's end."""
+    """Print `{"url": ..., "files_url": ...}` as the first line and answer until SIGINT, SIGTERM or the parent's end."""
     asyncio.run(_serve(options))
 
 
@@ -179,7 +179,7 @@ async def _serve(options: ServeOptions) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
     async with running(options) as server:
-        sys.stdout.write(json.dumps({"url": server.url}) + "\n")
+        sys.stdout.write(json.dumps({"url": server.url, "files_url": server.files_url}) + "\n")
         sys.stdout.flush()
         while not ended.is_set():
             try:
