@@ -23,15 +23,14 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchgen.collector.verify import sha256_of, verify
 from batchgen.rehearsal.catalogue import Catalogue
 from batchgen.rehearsal.renderer import Order, drawn
-from tests.bench.figures import Figure, Used, parsed, show, used_by
+from batchgen.verify import sha256_of, verify
+from tests.bench.figures import MEMORY, Figure, Used, default_folders, parsed, show, used_by
 from tests.processes import MODEL, Batchgen, write_csv
 
 _AT_ONCE = 64
 _PICTURES = 6
-_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -151,17 +150,13 @@ def figures(arguments: argparse.Namespace) -> Iterator[Figure]:
             with provider("--bytes", "1000") as url:
                 targets = ("<= 1.5 in groups", ">= 0.65")
                 yield from versus_bare(f"{place}, 1 KB", url, place, arguments.rows, arguments.times, targets)
-                if place != _MEMORY and (counted := fsyncs_per_row(url, place, 300)) is not None:
+                if place != MEMORY and (counted := fsyncs_per_row(url, place, 300)) is not None:
                     yield counted
             with provider("--pictures", str(pictures)) as url:
                 targets = ("<= 1.3 + hashing, decoding", "")
                 name = f"{place}, 1 MB"
                 yield from versus_bare(name, url, place, arguments.picture_rows, arguments.times, targets)
                 yield from looked_at(name, pictures)
-
-
-def default_folders() -> list[Path]:
-    return [Path(tempfile.gettempdir()), *([_MEMORY] if _MEMORY.is_dir() else [])]
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
