@@ -8,6 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 
 def expires_at(url: str) -> float | None:
     """The expiry of a signed URL in Unix seconds; None if the URL does not say."""
+    if "?" not in url:
+        return None
     query = {name.lower(): values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
     stamp = query.get("expires", "")
     if stamp.isascii() and stamp.isdigit():

@@ -264,15 +264,16 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 def _refused(answer: Answer) -> Unknown | AccountBlocked | NoNews | None:
     """An answer to a GET that is about the account or about the id, not about the job."""
     code = _error_code(answer)
-    reason = _reason(answer)
     if answer.status >= 500 or answer.status == 429:
-        return NoNews(f"HTTP {answer.status}: {reason}", contact=True, retry_after_s=retry_after_s(answer.headers))
+        return NoNews(
+            f"HTTP {answer.status}: {_reason(answer)}", contact=True, retry_after_s=retry_after_s(answer.headers)
+        )
     if answer.status == 401 or code == _BAD_ACCOUNT:
-        return AccountBlocked(Cause.TOKEN, reason)
+        return AccountBlocked(Cause.TOKEN, _reason(answer))
     if answer.status in (403, 404) or code in (_NOT_FOUND, _NOT_YOURS, _BAD_ID):
-        return Unknown(reason)
+        return Unknown(_reason(answer))
     if code is not None:
-        return NoNews(f"error_code {code}: {reason}", contact=True)
+        return NoNews(f"error_code {code}: {_reason(answer)}", contact=True)
     return None
 
 

@@ -80,7 +80,8 @@ class Wire:
         """One GET. Raises AnswerLost if no whole answer came."""
         url = (base or self._base) + path
         try:
-            async with self._getting().get(url, params=params, allow_redirects=False, proxy=proxy_for(url)) as response:
+            proxy = self._proxy if base is None else proxy_for(url)  # looked up once: it costs more than the JSON
+            async with self._getting().get(url, params=params, allow_redirects=False, proxy=proxy) as response:
                 return await _read(response)
         except (aiohttp.ClientError, OSError) as error:  # a time-out is an OSError too
             raise AnswerLost(_sentence(error)) from None

@@ -15,6 +15,7 @@ from batchgen.scheduler.submit import Submitting
 from batchgen.statefile import StateFile, StateUnusable
 
 TICK_S = 1.0
+_READ_AHEAD_ROWS = 32
 
 _WAITS_FOR = {
     Which.TOKEN: "a token that is taken",
@@ -61,6 +62,7 @@ class Feeding:
         self._carried = carried
         self._start = start
         self._unpriced_models: set[str] = set()
+        self._read_ahead: list[Job] = []
         self._attempts_to_come = state.attempts_to_come
 
     async def feed(self) -> None:
@@ -73,12 +75,19 @@ class Feeding:
             elif (job := self._next_row(now)) is not None:
                 if self._afford(job):
                     self._send(job, now)
+                else:
+                    self._read_ahead.clear()
             elif self._may_come_back():
                 await self._course.wait_changed(TICK_S)
             elif (again_at := self._again_at()) is not None:
                 await self._course.wait_changed(again_at - now if again_at > now else TICK_S)
             else:
                 return
+
+    def came_back(self) -> None:
+        """A row that was on its way is to be sent another time."""
+        self.sent_rows -= 1
+        self._read_ahead.clear()
 
     def leave_if_nothing_moves(self) -> None:
         """When nothing but rows overdue is left, or the rest waits for them, the wait ends; the jobs go on."""
@@ -137,6 +146,10 @@ class Feeding:
         not_home = len(self._following.over) + len(self._fetching.waiting)
         return not_home > 2 * self._limits.downloads + self._slots.limit
 
+    @property
+    def _limit_is_reached(self) -> bool:
+        return self._limits.rows is not None and self.sent_rows >= self._limits.rows
+
     def _may_come_back(self) -> bool:
         """Whether rows that are under way may be to send again, or others after them."""
         if self.sending or (self._attempts_to_come and self._carried):
@@ -150,25 +163,31 @@ class Feeding:
     # ── which row ───────────────────────────────────────────────────────────────────────────────────────
 
     def _next_row(self, by: float) -> Job | None:
-        """The first row that may be sent at the time *by*."""
-        return self._row(by, self._breakers.closed_models(by, self.sending.values()))
+        """The first row that may be sent at the time *by*.
+
+        Rows are read ahead: a query for each would cost as much as a request. None of them is carried until it is
+        taken from here, and whatever changes the order, such as a row that comes back, has them read again.
+        """
+        closed_models = self._breakers.closed_models(by, self.sending.values())
+        self._read_ahead = [job for job in self._read_ahead if job.model not in closed_models]
+        if not self._read_ahead:
+            self._read_ahead = self._rows(_READ_AHEAD_ROWS, by, closed_models)[::-1]
+        return self._read_ahead.pop() if self._read_ahead and not self._limit_is_reached else None
 
     def _again_at(self) -> float | None:
         """When a deferred row comes up again; None if no row is left that this run could send."""
-        later = self._row(float("inf"), self._breakers.models_given_up)
-        return None if later is None else later.again_at or self._course.now()
+        later = [] if self._limit_is_reached else self._rows(1, float("inf"), self._breakers.models_given_up)
+        return later[0].again_at or self._course.now() if later else None
 
-    def _row(self, by: float, closed_models: list[str]) -> Job | None:
-        if self._limits.rows is not None and self.sent_rows >= self._limits.rows:
-            return None
+    def _rows(self, rows: int, by: float, closed_models: list[str]) -> list[Job]:
         left_out = [*self._carried, *self._submitting.not_sendable]
         closed = [*closed_models, *self._unpriced_models]
         try:
-            found = self._state.reader.next_pending(1, by, left_out, closed, self._only)
+            found = self._state.reader.next_pending(rows, by, left_out, closed, self._only)
         except StateUnusable as unusable:
             self._course.stopped(RunStopped(Cause.DISK, str(unusable)))
-            return None
-        return found[0] if found else None
+            return []
+        return found
 
     def _afford(self, job: Job) -> bool:
         """Whether the budget allows *job*. A model of unknown price is closed under a budget; the others go on."""

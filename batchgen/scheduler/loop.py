@@ -254,7 +254,8 @@ class Scheduler:
             self._judge(job)
             self._tell_breakers()
             if job.state is before.state:
-                self._feeding.sent_rows -= job.state is State.PENDING
+                if job.state is State.PENDING:
+                    self._feeding.came_back()
                 break
 
     def _judge(self, job: Job) -> None:

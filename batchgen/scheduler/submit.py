@@ -181,10 +181,10 @@ class Submitting:
     def _row_of(self, request_id: str) -> str | None:
         """The row that has *request_id* already: a cache on the way may answer two POSTs alike."""
         try:
-            known = self._state.reader.job_of(request_id)
+            known = self._state.reader.row_of(request_id)
         except StateUnusable:  # an id that was paid for is written down whatever cannot be read
             known = None
-        return self._new_ids.get(request_id) if known is None else known.row_id
+        return self._new_ids.get(request_id) if known is None else known
 
     def _taken(self, job: Job) -> None:
         self._course.contact.account_is_right = True

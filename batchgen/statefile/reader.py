@@ -128,6 +128,11 @@ class Reader:
         found = self._ask(f"{_JOBS} WHERE jobs.request_id = ? LIMIT 1", [request_id])
         return job_from_record(found[0]) if found else None
 
+    def row_of(self, request_id: str) -> str | None:
+        """The row that holds *request_id*."""
+        found = self._ask("SELECT row_id FROM jobs JOIN rows USING (key) WHERE request_id = ? LIMIT 1", [request_id])
+        return str(found[0][0]) if found else None
+
     def next_pending(
         self,
         limit: int,
