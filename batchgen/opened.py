@@ -15,7 +15,7 @@ from batchgen import __version__, canary, logs
 from batchgen.awake import kept_awake
 from batchgen.budget import micro
 from batchgen.catalogue import Catalogue
-from batchgen.collector import Collector, downloads_session, rowfolder
+from batchgen.collector import Collector, default_workers, downloads_session, rowfolder
 from batchgen.exits import Exit
 from batchgen.failed import write_failed_csv
 from batchgen.history import History, measured
@@ -226,7 +226,10 @@ async def open_run(
         allow_private = is_loopback(options.base)
         session = downloads_session(allow_private, options.downloads * 2)
         stack.push_async_callback(session.close)
-        collector = Collector(folder, session, allow_private, time.time)
+        collector = Collector(
+            folder, session, allow_private, time.time, workers=options.collect_workers or default_workers()
+        )
+        stack.push_async_callback(collector.close)
         opened = Opened(folder, options, state, provider, collector, catalogue)
         await opened.settle_unanswered()
         yield opened

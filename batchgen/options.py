@@ -36,6 +36,7 @@ class Options:
     canary: int | None = None
     in_flight: int | None = None
     downloads: int = 16
+    collect_workers: int | None = None
     submit_rate: float | None = None
     poll_rate: float | None = None
     budget_usd: float | None = None

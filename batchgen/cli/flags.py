@@ -208,6 +208,16 @@ NewRows = Annotated[bool, typer.Option("--new-rows", help="New rows are new, alt
 Downloads = Annotated[
     int, typer.Option(metavar="N", min=1, max=200, envvar="BATCHGEN_DOWNLOADS", help="Rows downloaded at once.")
 ]
+CollectWorkers = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=64,
+        envvar="BATCHGEN_COLLECT_WORKERS",
+        help="Processes that decode what was downloaded. [default: one a processor but one, at most 8]",
+    ),
+]
 Offline = Annotated[
     bool, typer.Option("--offline", envvar="BATCHGEN_OFFLINE", help="Schemas from the cache or the package only.")
 ]

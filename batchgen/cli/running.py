@@ -61,6 +61,7 @@ def run(
     keep_changed: flags.KeepChanged = False,
     new_rows: flags.NewRows = False,
     downloads: flags.Downloads = 16,
+    collect_workers: flags.CollectWorkers = None,
     canary: flags.Canary = None,
     offline: flags.Offline = False,
     check_urls: flags.CheckUrls = False,
@@ -81,6 +82,7 @@ def run(
             token=token_if_any(),  # an invalid manifest is told before a missing token
             in_flight=in_flight,
             downloads=downloads,
+            collect_workers=collect_workers,
             submit_rate=submit_rate,
             poll_rate=poll_rate,
             wait_for_balance=wait_for_balance,
@@ -220,6 +222,7 @@ def collect(
     job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
     poll_rate: flags.PollRate = None,
     downloads: flags.Downloads = 16,
+    collect_workers: flags.CollectWorkers = None,
     notify_url: flags.NotifyUrl = None,
     on_finish: flags.OnFinish = None,
 ) -> None:
@@ -238,6 +241,7 @@ def collect(
             job_timeout_s=job_timeout,
             poll_rate=poll_rate,
             downloads=downloads,
+            collect_workers=collect_workers,
             on_trouble=_on_trouble,
             on_move=_on_move(events, recent),
             on_breaker=_on_breaker(events),

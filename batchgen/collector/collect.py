@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,10 +25,12 @@ from batchgen.collector.download import (
     download,
     is_disk_full,
 )
-from batchgen.collector.verify import Undecodable, sha256_of
+from batchgen.collector.shelf import Arrival, Shelf
+from batchgen.collector.verifiers import Verifiers
 from batchgen.job import Billed, Collected, Job, JobFailed, Output, SavedFile
 from batchgen.links import expires_at
 from batchgen.runfolder import RunFolder
+from batchgen.verify import Undecodable, Verified, sha256_of
 
 FRESH_LINK_S = 600.0
 """Fresh links that lead nowhere are asked for this far apart."""
@@ -60,61 +63,107 @@ class _Trouble:
 
 
 @dataclass(slots=True)
+class Arrived:
+    """What one try at the outputs of a job brought, by stem and in their order.
+
+    That is the bytes of a small file, what a larger one was verified to be, a file that an earlier try left, or why
+    there is none. *published* are the files of a row folder that stood there already.
+    """
+
+    by_stem: dict[str, bytes | Verified | SavedFile | JobFailed | TryLater]
+    published: tuple[SavedFile, ...] | None = None
+
+    @property
+    def files(self) -> dict[str, bytes | Verified | SavedFile]:
+        return {stem: came for stem, came in self.by_stem.items() if not isinstance(came, JobFailed | TryLater)}
+
+    @property
+    def endings(self) -> list[JobFailed | TryLater]:
+        return [came for came in self.by_stem.values() if isinstance(came, JobFailed | TryLater)]
+
+
 class Collector:
     """Downloads, verifies and publishes. Its session never holds the provider's key.
 
-    No output is longer than *max_bytes*.
+    No output is longer than *max_bytes*; *workers* processes decode what is larger than a few kilobytes.
     """
 
-    folder: RunFolder
-    session: aiohttp.ClientSession
-    allow_private: bool
-    now: Callable[[], float]
-    max_bytes: int = MAX_BYTES
-    _trouble: dict[tuple[int, str], _Trouble] = field(default_factory=dict)
-    received_bytes: int = 0
+    def __init__(
+        self,
+        folder: RunFolder,
+        session: aiohttp.ClientSession,
+        allow_private: bool,
+        now: Callable[[], float],
+        max_bytes: int = MAX_BYTES,
+        workers: int = 1,
+    ) -> None:
+        self.folder = folder
+        self.session = session
+        self.allow_private = allow_private
+        self.now = now
+        self.max_bytes = max_bytes
+        self.received_bytes = 0
+        self._trouble: dict[tuple[int, str], _Trouble] = {}
+        self._shelf = Shelf(folder)
+        self._verifiers = Verifiers(workers)
 
-    async def collect(self, job: Job, earlier: Sequence[Job]) -> Collection:
-        """Bring every output of *job* to its row folder. Raises DiskFull.
+    async def download(self, job: Job) -> Arrived:
+        """Fetch every output of *job*, one after the other: a row's files share one download slot.
 
-        Outputs are taken one after the other: a row's files share one download slot. What is whole is kept
-        whatever happens to the others; if some are gone for good, the row folder holds the rest.
+        What is whole is kept whatever happens to the others. Raises DiskFull.
         """
-        try:
-            return await self._collect(job, earlier)
-        except OSError as error:
-            if is_disk_full(error):
-                raise DiskFull(f"no room for the files of row {job.row_id}: {error.strerror}") from None
-            raise
+        with _room_for(job):
+            stems = rowfolder.stems(job.outputs)
+            done: dict[str, SavedFile] = {}
+            if rowfolder.has_traces(self.folder, job):  # nearly no row has: two look-ups spare it a thread
+                published, done = await asyncio.to_thread(rowfolder.left_behind, self.folder, job, stems)
+                if published is not None:
+                    return Arrived({}, published)  # killed between the folder's move and its record
+            arrived = Arrived({})
+            for output, stem in zip(job.outputs, stems, strict=True):
+                arrived.by_stem[stem] = done.get(stem) or await self._file(job, output, stem)
+            return arrived
 
-    async def _collect(self, job: Job, earlier: Sequence[Job]) -> Collection:
-        stems = rowfolder.stems(job.outputs)
-        done: dict[str, SavedFile] = {}
-        if rowfolder.has_traces(self.folder, job):  # nearly no row has: two look-ups spare it a thread
-            published, done = await asyncio.to_thread(rowfolder.left_behind, self.folder, job, stems)
-            if published is not None:
-                return Collected(self.now(), published)  # killed between the folder's move and its record
-        parts = rowfolder.open_parts(self.folder, job)
-        saved: list[SavedFile] = []
-        failed: list[JobFailed] = []
-        later: list[TryLater] = []
-        for output, stem in zip(job.outputs, stems, strict=True):
-            match done.get(stem) or await self._file(job, output, parts, stem):
-                case SavedFile() as file:
-                    saved.append(file)
-                case JobFailed() as ending:
-                    failed.append(ending)
-                case TryLater() as ending:
-                    later.append(ending)
-        if later:
-            return min(later, key=lambda ending: ending.after_s)
-        for stem in stems:
-            self._trouble.pop((job.key, stem), None)
-        if saved:
-            await asyncio.to_thread(rowfolder.publish, self.folder, job, earlier, saved)
-        else:
-            await asyncio.to_thread(rowfolder.remove_parts, self.folder, job)
-        return failed[0] if failed else Collected(self.now(), tuple(saved))
+    async def shelve(self, job: Job, earlier: Sequence[Job], arrived: Arrived) -> Collection:
+        """Bring what arrived into the row folder of *job*. If some outputs are gone for good, it holds the rest.
+
+        Raises DiskFull.
+        """
+        if arrived.published is not None:
+            return Collected(self.now(), arrived.published)
+        with _room_for(job):
+            files, endings = arrived.files, arrived.endings
+            publish = not any(isinstance(ending, TryLater) for ending in endings)
+            saved, undecodable = await self._put(Arrival(job, earlier, files, publish))
+            for stem, reason in undecodable.items():
+                part = rowfolder.part_of(self._parts(job), stem)
+                endings.append(await asyncio.to_thread(self._undecodable, job, part, stem, reason))
+            if later := [ending for ending in endings if isinstance(ending, TryLater)]:
+                return min(later, key=lambda ending: ending.after_s)
+            if undecodable:
+                await self._put(Arrival(job, earlier, saved, publish=True))
+            for stem in rowfolder.stems(job.outputs):
+                self._trouble.pop((job.key, stem), None)
+            if not saved:
+                await asyncio.to_thread(rowfolder.remove_parts, self.folder, job)
+        failed = [ending for ending in endings if isinstance(ending, JobFailed)]
+        return failed[0] if failed else Collected(self.now(), tuple(saved.values()))
+
+    async def _put(self, arrival: Arrival) -> tuple[dict[str, SavedFile], dict[str, str]]:
+        """The files of *arrival* that are whole, and why the others are not."""
+        if not arrival.files:
+            return {}, {}
+        shelved = await self._shelf.put(arrival)
+        saved = {stem: file for stem, file in shelved.items() if isinstance(file, SavedFile)}
+        self.received_bytes += sum(
+            file.bytes for stem, file in saved.items() if not isinstance(arrival.files[stem], SavedFile)
+        )
+        return saved, {stem: str(file) for stem, file in shelved.items() if isinstance(file, Undecodable)}
+
+    async def close(self) -> None:
+        """Return when nothing is being written any more and no process of this collector is left."""
+        self._shelf.close()
+        await self._verifiers.close()
 
     def expires_at(self, job: Job) -> float:
         """When the first of a job's links stops working; never, if they do not say."""
@@ -124,15 +173,18 @@ class Collector:
         """Bring the row.json of a collected job up to date after a late cost."""
         rowfolder.rewrite_sidecar(self.folder, job, earlier)
 
-    async def _file(self, job: Job, output: Output, parts: Path, stem: str) -> SavedFile | JobFailed | TryLater:
-        part = rowfolder.part_of(parts, stem)
+    def _parts(self, job: Job) -> Path:
+        return self.folder.parts(job.row_id, job.n)
+
+    async def _file(self, job: Job, output: Output, stem: str) -> bytes | Verified | JobFailed | TryLater:
+        part = rowfolder.part_of(self._parts(job), stem)
         got = await download(self.session, output.url, part, self.allow_private, self.max_bytes)
         if not isinstance(got, Whole):
             return self._not_whole(job, stem, got)
+        if got.content is not None:
+            return got.content
         try:
-            file = await asyncio.to_thread(rowfolder.accept_part, part)
-            self.received_bytes += file.bytes
-            return file
+            return await self._verifiers.verify(part)
         except Undecodable as error:
             return await asyncio.to_thread(self._undecodable, job, part, stem, str(error))
 
@@ -178,3 +230,14 @@ class Collector:
 
     def _failed(self, reason: str) -> JobFailed:
         return JobFailed(self.now(), reason, Billed.YES)
+
+
+@contextmanager
+def _room_for(job: Job) -> Iterator[None]:
+    """A full disk is told by its name."""
+    try:
+        yield
+    except OSError as error:
+        if is_disk_full(error):
+            raise DiskFull(f"no room for the files of row {job.row_id}: {error.strerror}") from None
+        raise

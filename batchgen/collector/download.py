@@ -1,4 +1,6 @@
-"""One file from its URL to a `.part` on disk: no key, bounded bytes and time, resumed where it broke off."""
+"""One file from its URL to memory or to a `.part` on disk: no key, bounded bytes and time, resumed where it broke
+off.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from urllib.request import getproxies
 
 import aiofiles
 import aiohttp
+from aiofiles.threadpool.binary import AsyncBufferedIOBase
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
@@ -24,6 +27,8 @@ from batchgen.proxies import proxy_for
 from batchgen.redaction import redacted
 
 MAX_BYTES = 4 * 1024**3
+HELD_BYTES = 64 * 1024
+"""A file up to this size is handed on in memory: a `.part` that is written for it alone costs more than the rest."""
 _CHUNK_BYTES = 1024 * 1024
 _DISK_IS_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _IDLE_S = 60.0
@@ -33,7 +38,9 @@ _MAX_REDIRECTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """Every byte the server announced is in the `.part`."""
+    """Every byte the server announced is here: *content*, or the `.part` if it is None."""
+
+    content: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +109,9 @@ async def download(
     max_bytes: int = MAX_BYTES,
     total_s: float = _TOTAL_S,
 ) -> Download:
-    """Bring *url* to *part*, going on after the bytes that are there already if the file is still the same.
+    """Bring *url* here, going on after the bytes that *part* holds already if the file is still the same.
 
-    Raises DiskFull.
+    What breaks off is kept in *part*. Raises DiskFull.
     """
     try:
         async with asyncio.timeout(total_s):
@@ -154,18 +161,76 @@ async def _save(response: aiohttp.ClientResponse, part: Path, max_bytes: int) ->
     if response.status == 206 and not resumed:
         _forget(part)
         return Broken("the server sent another range than the one asked for")
-    _remember_validator(response.headers, part)
-    received = _have(part) if resumed else 0
-    async with aiofiles.open(part, "ab" if resumed else "wb") as stream:
-        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-            received += len(chunk)
-            if received > max_bytes:
-                break
-            await stream.write(chunk)
-    if received > max_bytes:
-        _forget(part)
-        return Endless(f"more than {max_bytes} bytes")
-    return Whole()
+    arriving = _Arriving(part, response.headers, _have(part) if resumed else None)
+    try:
+        async for chunk in response.content.iter_any():
+            await arriving.take(chunk)
+            if arriving.received_bytes > max_bytes:
+                await arriving.close()
+                _forget(part)
+                return Endless(f"more than {max_bytes} bytes")
+    except BaseException:
+        await arriving.keep()
+        raise
+    return await arriving.whole()
+
+
+class _Arriving:
+    """The bytes of one file as they come: held up to a chunk, then written through aiofiles.
+
+    *have_bytes* are in the `.part` already; None starts afresh.
+    """
+
+    def __init__(self, part: Path, headers: Mapping[str, str], have_bytes: int | None) -> None:
+        self.received_bytes = have_bytes or 0
+        self._part = part
+        self._headers = headers
+        self._resumed = have_bytes is not None
+        self._held = bytearray()
+        self._stream: AsyncBufferedIOBase | None = None
+
+    async def take(self, chunk: bytes) -> None:
+        self.received_bytes += len(chunk)
+        self._held += chunk
+        if len(self._held) >= _CHUNK_BYTES:
+            if self._stream is None:
+                await self._open()
+                _remember_validator(self._headers, self._part)
+            await self._write()
+
+    async def whole(self) -> Whole:
+        """All came: a small file stays in memory, of a larger one the rest is written."""
+        if self._stream is None and not self._resumed and len(self._held) <= HELD_BYTES:
+            return Whole(bytes(self._held))
+        await self._write()
+        await self.close()
+        return Whole()
+
+    async def keep(self) -> None:
+        """It broke off, or was cancelled: leave what came, and what it is of, for the next try. Does not wait."""
+        if self._stream is not None:
+            await self._stream.close()
+        if self._held:
+            self._part.parent.mkdir(parents=True, exist_ok=True)
+            with self._part.open("ab" if self._resumed or self._stream is not None else "wb") as stream:
+                stream.write(self._held)
+            _remember_validator(self._headers, self._part)
+
+    async def close(self) -> None:
+        if self._stream is not None:
+            await self._stream.close()
+
+    async def _open(self) -> None:
+        self._part.parent.mkdir(parents=True, exist_ok=True)
+        self._stream = await aiofiles.open(self._part, "ab" if self._resumed else "wb")
+
+    async def _write(self) -> None:
+        if self._stream is None:
+            await self._open()
+        assert self._stream is not None
+        if self._held:
+            held, self._held = self._held, bytearray()  # before the wait: a cancelled write may still be done
+            await self._stream.write(held)
 
 
 # ── going on after a break ──────────────────────────────────────────────────────────────────────────────
@@ -185,12 +250,17 @@ def _validator(part: Path) -> str:
 
 
 def _resume_headers(part: Path) -> dict[str, str]:
-    have, validator = _have(part), _validator(part)
-    return {"Range": f"bytes={have}-", "If-Range": validator} if have and validator else {}
+    if not (have := _have(part)):
+        return {}
+    validator = _validator(part)
+    return {"Range": f"bytes={have}-", "If-Range": validator} if validator else {}
 
 
 def _have(part: Path) -> int:
-    return part.stat().st_size if part.exists() else 0
+    try:
+        return part.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):  # what is wrong with the folder is told by who writes there
+        return 0
 
 
 def _continues(headers: Mapping[str, str], part: Path) -> bool:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.budget import usd
-from batchgen.collector.verify import Undecodable, Verified, sha256_of, verify
 from batchgen.job import Job, Output, SavedFile
 from batchgen.request import published_input
 from batchgen.runfolder import RunFolder, sync_folder, write_whole
+from batchgen.verify import Undecodable, Verified, sha256_of, verify
 
 SIDECAR = "row.json"
 _SAFE_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -52,7 +52,7 @@ def part_of(parts: Path, stem: str) -> Path:
 
 def has_traces(folder: RunFolder, job: Job) -> bool:
     """Whether an earlier try at *job*, or an earlier attempt at its row, left anything on disk."""
-    return folder.row(job.row_id).exists() or folder.parts(job.row_id, job.n).exists()
+    return os.path.exists(folder.row(job.row_id)) or os.path.exists(folder.parts(job.row_id, job.n))
 
 
 def left_behind(
@@ -71,41 +71,14 @@ def finished(parts: Path, stem: str) -> SavedFile | None:
     for path in parts.glob(f"{stem}.*"):
         if path.suffix not in (".part", ".etag"):
             try:
-                return _saved(path.name, verify(path))
+                return saved_file(path.name, verify(path))
             except Undecodable:
                 path.unlink()
     return None
 
 
-def accept_part(part: Path) -> SavedFile:
-    """Verify *part* and give it its final name. Raises Undecodable and leaves it as it is."""
-    verified = verify(part)
-    with part.open("rb+") as stream:
-        os.fsync(stream.fileno())
-    final = part.with_suffix(f".{verified.extension}")
-    part.replace(final)
-    part.with_name(part.name + ".etag").unlink(missing_ok=True)
-    return _saved(final.name, verified)
-
-
-def _saved(name: str, verified: Verified) -> SavedFile:
+def saved_file(name: str, verified: Verified) -> SavedFile:
     return SavedFile(name, verified.size_bytes, verified.sha256, verified.media_type, verified.width, verified.height)
-
-
-def publish(folder: RunFolder, job: Job, earlier: Sequence[Job], saved: Sequence[SavedFile]) -> None:
-    """Write row.json beside the files of *job* and move the folder to its place under `rows/`.
-
-    What stands there already moves on: an earlier attempt to `attempts/`, damaged files of this one to
-    `set-aside/`.
-    """
-    parts = open_parts(folder, job)
-    _drop_strays(parts, {file.name for file in saved})
-    _write_sidecar(parts, job, earlier, saved)
-    place = folder.row(job.row_id)
-    if place.exists():
-        _make_room(folder, job, place)
-    os.replace(parts, place)
-    sync_folder(folder.rows)
 
 
 def published(folder: RunFolder, job: Job) -> tuple[SavedFile, ...] | None:
@@ -123,7 +96,7 @@ def published(folder: RunFolder, job: Job) -> tuple[SavedFile, ...] | None:
 def rewrite_sidecar(folder: RunFolder, job: Job, earlier: Sequence[Job]) -> None:
     """Bring row.json up to date after a late cost. Written in `parts/`: a kill leaves nothing beside the outputs."""
     parts, place = open_parts(folder, job), folder.row(job.row_id)
-    _write_sidecar(parts, job, earlier, job.saved)
+    write_whole(parts / SIDECAR, sidecar_bytes(job, earlier, job.saved))
     os.replace(parts / SIDECAR, place / SIDECAR)
     sync_folder(place)
     remove_parts(folder, job)
@@ -165,7 +138,7 @@ def remove_parts(folder: RunFolder, job: Job) -> None:
     """Clear away what was half-way when *job* ended without its files."""
     parts = folder.parts(job.row_id, job.n)
     if parts.exists():
-        _drop_strays(parts, set())
+        drop_strays(parts, set())
         parts.rmdir()
 
 
@@ -176,13 +149,17 @@ def remove_empty_parts(folder: RunFolder) -> None:
         parts.rmdir()
 
 
-def _drop_strays(parts: Path, kept: set[str]) -> None:
+def drop_strays(parts: Path, kept: set[str]) -> None:
+    """Remove what earlier tries left in *parts* beside the files called *kept*."""
     for path in parts.iterdir():
         if path.name not in kept:
             path.unlink()
 
 
-def _make_room(folder: RunFolder, job: Job, place: Path) -> None:
+def make_room(folder: RunFolder, job: Job, place: Path) -> None:
+    """Move away what stands in the place of *job*: an earlier attempt to `attempts/`, damaged files of this one to
+    `set-aside/`.
+    """
     n = _attempt_of(place, job)
     if n == job.n:
         folder.set_aside.mkdir(exist_ok=True)
@@ -202,9 +179,9 @@ def _attempt_of(place: Path, job: Job) -> int:
         return job.n
 
 
-def _write_sidecar(place: Path, job: Job, earlier: Sequence[Job], saved: Sequence[SavedFile]) -> None:
-    content = json.dumps(sidecar(job, earlier, saved), ensure_ascii=False, indent=1).encode()
-    write_whole(place / SIDECAR, content)
+def sidecar_bytes(job: Job, earlier: Sequence[Job], saved: Sequence[SavedFile]) -> bytes:
+    """The content of row.json."""
+    return json.dumps(sidecar(job, earlier, saved), ensure_ascii=False, indent=1).encode()
 
 
 def sidecar(job: Job, earlier: Sequence[Job], saved: Sequence[SavedFile]) -> dict[str, Any]:

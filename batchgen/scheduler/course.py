@@ -68,7 +68,8 @@ class Course:
         self.breakers = Breakers(limits.wait_for_balance, limits.wait_for_provider, every_s)
         self.submits = submitting
         self.leaving = False
-        self._told_to_leave = asyncio.Event()
+        self._told_to_leave = False
+        self._leavable: set[asyncio.Task[Any]] = set()
         self._random = random.Random(seed)  # noqa: S311 - spreads delays, guards nothing
         self._changed = asyncio.Event()
 
@@ -90,20 +91,26 @@ class Course:
     def leave_at_once(self) -> None:
         """A person wants to go: what can be taken up again later is not waited for."""
         self.leave()
-        self._told_to_leave.set()
+        self._told_to_leave = True
+        for working in self._leavable:
+            working.cancel()
 
     async def unless_told_to_leave(self, work: Coroutine[Any, Any, T]) -> T | None:
         """What *work* returns; None if a person wanted to go first, and *work* was cancelled."""
+        if self._told_to_leave:
+            work.close()
+            return None
         working = asyncio.create_task(work)
-        leaving = asyncio.create_task(self._told_to_leave.wait())
+        self._leavable.add(working)
         try:
-            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            return working.result() if working.done() else None
+            return await working
+        except asyncio.CancelledError:
+            carrying = asyncio.current_task()
+            if carrying is not None and carrying.cancelling():  # not the work alone is given up
+                raise
+            return None
         finally:
-            leaving.cancel()
-            if not working.done():
-                working.cancel()
-                await asyncio.wait({working})
+            self._leavable.discard(working)
 
     def stopped(self, stopped: RunStopped) -> None:
         """Something stopped the run. An account or a provider that is of no use ends the waiting as well."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from batchgen.alarm import SoonestFirst
-from batchgen.collector import Collector, TryLater
+from batchgen.collector import Collection, Collector, TryLater
 from batchgen.job import Collected, CostKnown, Job, JobFailed, LinksExpired
 from batchgen.providers.contract import Provider, Success
 from batchgen.scheduler.course import Course
@@ -43,10 +43,7 @@ class Fetching:
         self.waiting.add(job.key)
         earlier = self._earlier(job)
         while True:
-            async with self._places.at(self._collector.expires_at(job)):
-                if self._course.leaving:
-                    return job
-                outcome = await self._course.unless_told_to_leave(self._collector.collect(job, earlier))
+            outcome = await self._course.unless_told_to_leave(self._collect(job, earlier))
             match outcome:
                 case None:
                     return job
@@ -66,6 +63,14 @@ class Fetching:
         age_s = self._course.now() - (job.submitted_at or 0.0)
         if age_s > self._job_timeout_s and next_try_in_s >= _LONG_WAIT_S:
             self._course.mark_overdue(job)
+
+    async def _collect(self, job: Job, earlier: list[Job]) -> Collection | None:
+        """One try; None if the run leaves. The place is free again once all is here, before it is on disk."""
+        async with self._places.at(self._collector.expires_at(job)):
+            if self._course.leaving:
+                return None
+            arrived = await self._collector.download(job)
+        return await self._collector.shelve(job, earlier, arrived)
 
     def _earlier(self, job: Job) -> list[Job]:
         if job.n == 1:

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -63,7 +62,7 @@ class Bench:
         """Try until *job* has ended, or *tries* times. An ended job has left nothing half-written."""
         waits: list[TryLater] = []
         while True:
-            end = await self.collector.collect(job, earlier)
+            end = await self.collector.shelve(job, earlier, await self.collector.download(job))
             if isinstance(end, TryLater) and len(waits) + 1 < tries:
                 waits.append(end)
                 continue
@@ -96,8 +95,9 @@ class Bench:
         """What is half-way, by name, and its bytes."""
         return {path.name: path.stat().st_size for path in (self.folder.path / "parts").rglob("*") if path.is_file()}
 
-    def with_bounds(self, **bounds: Any) -> Bench:
-        return replace(self, collector=replace(self.collector, **bounds))
+    def with_bounds(self, max_bytes: int) -> Bench:
+        same = self.collector
+        return replace(self, collector=Collector(self.folder, same.session, same.allow_private, same.now, max_bytes))
 
 
 @pytest.fixture
@@ -112,7 +112,9 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     folder = RunFolder.at(tmp_path / "out")
     folder.rows.mkdir(parents=True)
     session = downloads_session(True, 8, idle_s=0.3)
-    yield Bench(folder, Collector(folder, session, True, time.time))
+    collector = Collector(folder, session, True, time.time)
+    yield Bench(folder, collector)
+    await collector.close()
     await session.close()
 
 
@@ -124,5 +126,7 @@ async def public_bench(tmp_path: Path, host: FileHost, monkeypatch: pytest.Monke
     folder = RunFolder.at(tmp_path / "out")
     folder.rows.mkdir(parents=True)
     session = downloads_session(False, 8, idle_s=0.3)
-    yield Bench(folder, Collector(folder, session, False, time.time))
+    collector = Collector(folder, session, False, time.time)
+    yield Bench(folder, collector)
+    await collector.close()
     await session.close()

@@ -97,3 +97,48 @@ def test_intents_ids_and_outcomes_are_synced_twice_before_the_run_acts_on_them(t
         link = job["outputs"][0]["url_path"]
         fetched = min(at for at, call in gets.items() if f"GET {link}" in call)
         assert trace.durable_before(fetched, ("Succeeded", link)) is None
+
+
+_MOVED = re.compile(r'rename(?:at2?)?\((?:[^"]*, )?"(?P<source>[^"]*)", (?:[^"]*, )?"(?P<target>[^"]*)"')
+
+
+def moments(path: Path) -> dict[tuple[str, str], int]:
+    """When (as line number of the trace) each path was first synced or took its name, and each row was collected."""
+    seen: dict[tuple[str, str], int] = {}
+    syncing: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(errors="replace").splitlines()):
+        if (found := _LINE.match(line)) is None:
+            continue
+        call = found["call"]
+        if (sync := _SYNC.match(call)) is not None:
+            syncing[found["thread"]] = sync["path"]
+        if "sync" in call.partition("(")[0] and "unfinished" not in call and " = 0" in call:
+            seen.setdefault(("synced", syncing.pop(found["thread"])), number)
+        elif (moved := _MOVED.match(call)) is not None:
+            seen.setdefault(("named", moved["target"]), number)
+        elif call.startswith("write(") and _JOURNAL in call:
+            for row_id in re.findall(r'\\"row\\":\\"([^\\]+)\\",\\"n\\":1,\\"event\\":\\"Collected\\"', call):
+                seen.setdefault(("collected", row_id), number)
+    return seen
+
+
+@traced
+def test_a_row_is_collected_once_its_files_its_row_json_and_their_folders_are_synced(tmp_path: Path) -> None:
+    with serving(latency="fixed:50ms") as server:
+        scene = Scene(tmp_path, server, "dune", rows=8)
+        log = tmp_path / "trace.txt"
+        calls = "trace=write,fsync,fdatasync,rename,renameat,renameat2"
+        tracer = ["strace", "-f", "-tt", "-y", "-s", "100000", "-e", calls, "-o", str(log)]
+        process = scene.batchgen.start(*scene.arguments, before=tracer)
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 0, stderr
+    seen = moments(log)
+    out = scene.out
+    for row_id in scene.row_ids:
+        parts, place = out / "parts" / f"{row_id}.1", out / "rows" / row_id
+        for name in ("images-00.png", "row.json"):
+            part = parts / (f"{name}.part" if name == "row.json" else "images-00.part")
+            assert seen["synced", str(part)] < seen["named", str(parts / name)] < seen["synced", str(parts)]
+        assert seen["synced", str(parts)] < seen["named", str(place)] < seen["collected", row_id]
+    groups = sorted(at for (what, path), at in seen.items() if (what, path) == ("synced", str(out / "rows")))
+    assert groups[0] < min(at for (what, _), at in seen.items() if what == "collected")

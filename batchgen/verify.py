@@ -1,12 +1,20 @@
-"""Is this file whole, and what is it? Decided by its content, never by its name or by a header."""
+"""Is this file whole, and what is it? Decided by its content, never by its name or by a header.
+
+`python -m batchgen.verify` answers paths on stdin with what their files are, a line of JSON each, until stdin ends.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
+import json
+import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, TypeAlias
+
+Content: TypeAlias = io.BufferedReader | io.BytesIO
 
 MAX_PIXELS = 300_000_000
 """Larger pictures are refused: no model makes them, and decoding one would take gigabytes."""
@@ -54,14 +62,22 @@ def verify(path: Path) -> Verified:
     Pictures are decoded to the last pixel; MP4 and WAV are checked by their container, other sound and video
     by their first bytes only. Raises Undecodable.
     """
-    size_bytes = path.stat().st_size
+    with path.open("rb") as stream:
+        return _verify(stream, path.stat().st_size)
+
+
+def verify_bytes(content: bytes) -> Verified:
+    """The same of a file that is not on disk yet."""
+    return _verify(io.BytesIO(content), len(content))
+
+
+def _verify(stream: Content, size_bytes: int) -> Verified:
     if size_bytes == 0:
         raise Undecodable("the file is empty")
-    with path.open("rb") as stream:
-        head = stream.read(4096)
-        kind = _container(head, stream, size_bytes) or _picture(path, head)
-        stream.seek(0)
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    head = stream.read(4096)
+    kind = _container(head, stream, size_bytes) or _picture(stream, head)
+    stream.seek(0)
+    sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     return Verified(size_bytes, sha256, kind.media_type, kind.extension, kind.width, kind.height)
 
 
@@ -70,12 +86,13 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _picture(path: Path, head: bytes) -> _Kind:
+def _picture(stream: Content, head: bytes) -> _Kind:
     from PIL import Image, ImageSequence
 
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    stream.seek(0)
     try:
-        with warnings.catch_warnings(), Image.open(path) as picture:
+        with warnings.catch_warnings(), Image.open(stream) as picture:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             if (extension := _EXTENSIONS.get(picture.format or "")) is None:
                 raise Undecodable(f"a {picture.format} file is not something a model returns")
@@ -100,7 +117,7 @@ def _what_it_looks_like(head: bytes) -> str | None:
     return None
 
 
-def _container(head: bytes, stream: BinaryIO, size_bytes: int) -> _Kind | None:
+def _container(head: bytes, stream: Content, size_bytes: int) -> _Kind | None:
     """The kind of a sound or video file; None if it is neither."""
     if head[4:8] == b"ftyp" and head[8:12] not in (b"avif", b"avis", b"mif1", b"heic"):
         return _mp4(head, stream, size_bytes)
@@ -129,7 +146,7 @@ def _riff(head: bytes, size_bytes: int) -> _Kind:
     return _Kind("audio/wav", "wav") if head[8:12] == b"WAVE" else _Kind("video/x-msvideo", "avi")
 
 
-def _mp4(head: bytes, stream: BinaryIO, size_bytes: int) -> _Kind:
+def _mp4(head: bytes, stream: Content, size_bytes: int) -> _Kind:
     """Walk the top-level boxes: they must fill the file exactly and hold an index and the media."""
     position, boxes = 0, set()
     while position < size_bytes:
@@ -151,3 +168,21 @@ def _mp4(head: bytes, stream: BinaryIO, size_bytes: int) -> _Kind:
     if head[8:10] == b"qt":
         return _Kind("video/quicktime", "mov")
     return _Kind("video/mp4", "mp4")
+
+
+def main() -> None:
+    """One answer for each path: `verified`, `undecodable` with the reason, or `failed` with errno and reason."""
+    for line in sys.stdin:
+        answer: dict[str, Any]
+        try:
+            answer = {"verified": asdict(verify(Path(json.loads(line))))}
+        except Undecodable as error:
+            answer = {"undecodable": str(error)}
+        except OSError as error:
+            answer = {"failed": [error.errno, error.strerror]}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

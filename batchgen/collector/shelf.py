@@ -1,0 +1,199 @@
+"""Row folders are made in groups, as rows come: one hand-over to a thread, one fsync of `rows/` for a whole group.
+
+Of every file the order stays: `.part`, fsync, rename, fsync of its folder, the folder's move to `rows/`, fsync of
+`rows/`; only then does `Shelf.put` return, and only then may a row be recorded as collected. A kill leaves a whole
+row folder, or files in `parts/` that the next run takes up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+from batchgen.collector.download import validator_of
+from batchgen.collector.rowfolder import SIDECAR, drop_strays, make_room, part_of, saved_file, sidecar_bytes
+from batchgen.job import Job, SavedFile
+from batchgen.runfolder import RunFolder, sync_file, sync_folder
+from batchgen.verify import Undecodable, Verified, verify_bytes
+
+_GROUP_ROWS = 16
+_GROUPS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What came of one row, by stem: the bytes of a file, what its `.part` was verified to be, or a file that an
+    earlier try left whole. The row folder is made if *publish* is set and every file can be decoded.
+    """
+
+    job: Job
+    earlier: Sequence[Job]
+    files: Mapping[str, bytes | Verified | SavedFile]
+    publish: bool
+
+
+Shelved: TypeAlias = dict[str, SavedFile | Undecodable]
+"""By stem, in the order of the arrival: each file under its final name, or why it is no file; then its bytes are in
+the `.part`."""
+
+
+class Shelf:
+    """Puts arrivals into their row folders. Call everything from the event loop."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._waiting: list[tuple[Arrival, asyncio.Future[Shelved]]] = []
+        self._under_way = 0
+        self._threads = ThreadPoolExecutor(_GROUPS_AT_ONCE, thread_name_prefix="batchgen-shelf")
+
+    async def put(self, arrival: Arrival) -> Shelved:
+        """Return once the files of *arrival*, and the row folder if there is one, are on disk. Raises OSError."""
+        done: asyncio.Future[Shelved] = asyncio.get_running_loop().create_future()
+        self._waiting.append((arrival, done))
+        self._start_groups()
+        return await done
+
+    def close(self) -> None:
+        """Return when nothing is being written any more."""
+        self._threads.shutdown(wait=True)
+
+    def _start_groups(self) -> None:
+        """A group takes what waits. Others begin beside it only for full groups: small ones would cost a hand-over
+        each, and on a slow disk several fsyncs at once are as quick as one.
+        """
+        while self._waiting and (
+            not self._under_way or (self._under_way < _GROUPS_AT_ONCE and len(self._waiting) >= _GROUP_ROWS)
+        ):
+            group, self._waiting = self._waiting[:_GROUP_ROWS], self._waiting[_GROUP_ROWS:]
+            self._under_way += 1
+            arrivals = [arrival for arrival, _ in group]
+            working = asyncio.get_running_loop().run_in_executor(self._threads, shelve, self._folder, arrivals)
+            working.add_done_callback(partial(self._settle, [done for _, done in group]))
+
+    def _settle(
+        self, waiters: list[asyncio.Future[Shelved]], working: asyncio.Future[list[Shelved | Exception]]
+    ) -> None:
+        self._under_way -= 1
+        for done, outcome in zip(waiters, working.result(), strict=True):
+            if done.done():  # told to leave: its row folder is found by the next run
+                continue
+            if isinstance(outcome, Exception):
+                done.set_exception(outcome)
+            else:
+                done.set_result(outcome)
+        self._start_groups()
+
+
+def shelve(folder: RunFolder, arrivals: Sequence[Arrival]) -> list[Shelved | Exception]:
+    """Write, sync and move a group; what went wrong with one row is its own. All is on disk afterwards."""
+    rows = [_Row(folder, arrival) for arrival in arrivals]
+    for step in (_Row.write, _Row.sync, _Row.move):  # the first fsync of many takes most of the others with it
+        for row in rows:
+            row.take(step)
+    moved = [row for row in rows if row.moved]
+    if moved:
+        try:
+            sync_folder(folder.rows)
+        except OSError as error:
+            for row in moved:
+                row.failure = error
+    return [row.failure or row.files for row in rows]
+
+
+class _Row:
+    """One arrival on its way into its row folder, step by step."""
+
+    def __init__(self, folder: RunFolder, arrival: Arrival) -> None:
+        self.files: Shelved = {}
+        self.failure: Exception | None = None
+        self.moved = False
+        self._folder = folder
+        self._arrival = arrival
+        self._parts = folder.parts(arrival.job.row_id, arrival.job.n)
+        self._is_new = False
+        self._written: list[tuple[Path, Path]] = []
+
+    def take(self, step: Callable[[_Row], None]) -> None:
+        if self.failure is None:
+            try:
+                step(self)
+            except Exception as error:  # noqa: BLE001 - belongs to whoever waits for this row
+                self.failure = error
+
+    def write(self) -> None:
+        self._is_new = _make(self._parts)
+        for stem, file in self._arrival.files.items():
+            self.files[stem] = self._file(part_of(self._parts, stem), file)
+        if self._publishes:
+            sidecar = self._parts / SIDECAR
+            part = sidecar.with_name(SIDECAR + ".part")
+            _write(part, sidecar_bytes(self._arrival.job, self._arrival.earlier, self._saved))
+            self._written.append((part, sidecar))
+
+    def sync(self) -> None:
+        for part, final in self._written:
+            sync_file(part)
+            os.replace(part, final)
+
+    def move(self) -> None:
+        if not self._publishes:
+            return
+        if not self._is_new:
+            drop_strays(self._parts, {SIDECAR, *(file.name for file in self._saved)})
+        sync_folder(self._parts)
+        place = self._folder.row(self._arrival.job.row_id)
+        if os.path.exists(place):
+            make_room(self._folder, self._arrival.job, place)
+        os.replace(self._parts, place)
+        self.moved = True
+
+    def _file(self, part: Path, file: bytes | Verified | SavedFile) -> SavedFile | Undecodable:
+        if isinstance(file, SavedFile):
+            return file
+        if isinstance(file, bytes):
+            _write(part, file)
+            try:
+                file = verify_bytes(file)
+            except Undecodable as error:
+                return error
+        else:
+            validator_of(part).unlink(missing_ok=True)
+        final = part.with_suffix(f".{file.extension}")
+        self._written.append((part, final))
+        return saved_file(final.name, file)
+
+    @property
+    def _saved(self) -> list[SavedFile]:
+        return [file for file in self.files.values() if isinstance(file, SavedFile)]
+
+    @property
+    def _publishes(self) -> bool:
+        return self._arrival.publish and len(self._saved) == len(self._arrival.files)
+
+
+def _make(parts: Path) -> bool:
+    """Make sure that there is such a folder; say whether there was none."""
+    try:
+        parts.mkdir()
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        parts.mkdir(parents=True, exist_ok=True)
+    return True
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Like `Path.write_bytes`, in three calls to the system: each may have to wait for the event loop to make way."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(handle, view) :]
+    finally:
+        os.close(handle)
