@@ -103,6 +103,20 @@ def test_every_line_of_a_rows_work_names_the_row_and_its_request(tmp_path: Path)
     ), "-v shows the same in words"
 
 
+def test_events_carry_what_the_readme_says(tmp_path: Path) -> None:
+    with serving(faults="submit.429=#2", latency="fixed:20ms") as server:
+        ended = Batchgen(tmp_path, server.url)("run", write_csv(tmp_path / "dunes.csv", 3), "--yes", "--events")
+    events = [json.loads(line) for line in ended.stdout.splitlines()]
+    of_rows = [event for event in events if event["event"] != "breaker"]
+    assert {tuple(event) for event in of_rows} == {
+        ("at", "row", "n", "event", "state", "request_id", "reason", "cost_usd")
+    }
+    assert {tuple(event) for event in events if event["event"] == "breaker"} == {
+        ("at", "event", "breaker", "model", "position", "reason", "since", "until")
+    }
+    assert [event["event"] for event in of_rows].count("Collected") == 3
+
+
 def test_a_log_is_added_to_and_one_that_cannot_be_written_stops_the_run_before_it_sends(tmp_path: Path) -> None:
     log = tmp_path / "night.log"
     with serving(latency="fixed:20ms") as server:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import typer.main
 
 from batchgen.cli import app
 from batchgen.exits import MEANING, Exit
-from batchgen.job import TRANSITIONS, State
+from batchgen.job import TRANSITIONS, Event, State
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 
@@ -36,3 +37,7 @@ def test_the_command_table_lists_every_command_and_no_other() -> None:
 
 def test_the_exit_code_table_lists_every_code_with_its_meaning() -> None:
     assert {int(row[0]): row[1] for row in table("Exit codes")} == {int(code): MEANING[code] for code in Exit}
+
+
+def test_the_event_table_lists_every_event_and_no_other() -> None:
+    assert {row[0].strip("`") for row in table("Events")} == {event.__name__ for event in get_args(Event)} | {"breaker"}

@@ -153,7 +153,12 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Agree to the bill withou
 Json = Annotated[bool, typer.Option("--json", envvar="BATCHGEN_JSON", help="Print one JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", envvar="BATCHGEN_QUIET", help="No progress.")]
 Events = Annotated[
-    bool, typer.Option("--events", envvar="BATCHGEN_EVENTS", help="A JSON line on stdout for every event of every row.")
+    bool,
+    typer.Option(
+        "--events",
+        envvar="BATCHGEN_EVENTS",
+        help="A JSON line on stdout for every event of every row, and every pause; the README lists them.",
+    ),
 ]
 Verbose = Annotated[
     bool,

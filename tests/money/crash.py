@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.money.harness import Scene, Settlement, every_fault, lost_answers, no_tracing
+from tests.money.harness import Scene, Settlement, every_fault, lost_answers, no_tracing, watched
 from tests.processes import Server, serving
 
 _HEAD = "scene            kills  charged  on disk  in doubt: charged  not charged  most by one kill  twice  lost"
@@ -119,7 +119,9 @@ def _at_random(folder: Path, seed: int, table: Table) -> None:
     """Kill the same run again and again until it has been killed often enough, or has nothing left to do."""
     chance = random.Random(seed)
     with serving(faults=every_fault("2%"), latency="lognormal:300ms", seed=seed) as server:
-        scene = Scene(folder / f"random-{seed}", server, "dune", rows=200, outputs=2, flags=("--in-flight", 40))
+        place = folder / f"random-{seed}"
+        everything = watched(place, hook_url=server.url)
+        scene = Scene(place, server, "dune", rows=200, outputs=2, flags=("--in-flight", "auto"), environ=everything)
         for _ in range(_KILLS_PER_SCENE):
             scene.kill_at_random(chance)
         table.add(f"random {seed}", scene.settle(scene.finish()), lost_answers(server))

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -46,6 +47,17 @@ def every_fault(share: str, but: Collection[str] = ()) -> str:
     known = [name for name in FAULTS if name not in but]
     plan = [f"{name}={_ONCE.get(name, share)}{_SHORT.get(name, '')}" for name in known]
     return ",".join([*plan, "submit.slow=50%:200ms"])
+
+
+def watched(folder: Path, hook_url: str) -> dict[str, str]:
+    """Variables that turn on all that a run tells while it goes on and at its end; *hook_url* need not answer well."""
+    note = "import os, pathlib; pathlib.Path('ends').open('a').write(os.environ['BATCHGEN_EXIT'] + '\\n')"
+    return {
+        "BATCHGEN_LOG": str(folder / "run.log"),
+        "BATCHGEN_VERBOSE": "1",
+        "BATCHGEN_NOTIFY_URL": hook_url,
+        "BATCHGEN_ON_FINISH": shlex.join([sys.executable, "-c", note]),
+    }
 
 
 _GO_ON = {3, 4, 5, 6, 75}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.money.harness import Scene, every_fault, lost_answers
+from tests.money.harness import Scene, every_fault, lost_answers, watched
 from tests.money.strace import traced
 from tests.processes import Server, serving
 
@@ -42,8 +43,14 @@ def _killed_at_random(folder: Path, seed: int) -> int:
     """How many POSTs its kills found on the wire."""
     chance = random.Random(seed)
     with serving(faults=every_fault("2%", but=_TOO_LONG), latency="lognormal:300ms", seed=seed) as server:
-        scene = Scene(folder / f"random-{seed}", server, "dune", rows=80, outputs=2, flags=("--in-flight", 20))
+        place = folder / f"random-{seed}"
+        everything = watched(place, hook_url=server.url)
+        scene = Scene(place, server, "dune", rows=80, outputs=2, flags=("--in-flight", "auto"), environ=everything)
         for _ in range(_RANDOM_KILLS):
             scene.kill_at_random(chance)
-        scene.settle(scene.finish()).check(lost_answers(server))
+        told = scene.finish()
+        scene.settle(told).check(lost_answers(server))
+        assert (place / "ends").read_text().split()[-1] == str(told["exit"])
+        for line in (place / "run.log").read_text("utf-8").splitlines():
+            assert {"at", "event"} <= set(json.loads(line)), "a kill tore the log"
         return sum(map(len, scene.on_the_wire_at_kills))
