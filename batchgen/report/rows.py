@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, TypeAlias
 from batchgen.job import Job
 from batchgen.report.causes import cause_of
 from batchgen.request import published_input
-from batchgen.runfolder import RunFolder
 from batchgen.statefile import Reader
 from batchgen.statefile.tables import JOB_COLUMNS, job_from_record
 
@@ -134,8 +133,8 @@ def thumb_key(sha256: str) -> str:
     return sha256[:32]
 
 
-def output_sources(folder: RunFolder, job: Job) -> list[Source]:
-    rows = folder.rows
+def output_sources(rows: Path, job: Job) -> list[Source]:
+    """*rows* is the folder of the row folders."""
     return [
         Source(thumb_key(file.sha256), file.media_type.partition("/")[0], (rows, job.row_id, file.name))
         for file in job.saved
@@ -148,10 +147,10 @@ def input_sources(job: Job) -> list[Source]:
     return [Source(thumb_key(str(file["sha256"])), "image", (str(file["path"]),)) for file in job.files]
 
 
-def shown(folder: RunFolder, job: Job, place: int, has_thumb: HasThumb) -> Shown:
+def shown(rows: Path, job: Job, place: int, has_thumb: HasThumb) -> Shown:
     """*job* as the page may show it: signatures off URLs, inlined files by size, over-long texts cut."""
     prompt, inputs, options = _parts(job, has_thumb)
-    thumbs = {source.parts[-1]: source.key for source in output_sources(folder, job) if has_thumb(source)}
+    thumbs = {source.parts[-1]: source.key for source in output_sources(rows, job) if has_thumb(source)}
     ended_at = job.collected_at or job.ended_at
     return Shown(
         row_id=job.row_id,

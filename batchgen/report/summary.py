@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,6 +85,11 @@ class Summary:
         return " and ".join(parts) if len(parts) < 3 else ", ".join(parts)
 
     @property
+    def remake(self) -> str:
+        """The command that makes what was rejected anew."""
+        return shlex.join(["batchgen", "retry", self.out, "--rejected", "--new-seed"])
+
+    @property
     def took(self) -> str | None:
         return None if self.began is None or self.ended is None else duration(max(self.ended - self.began, 1.0))
 
@@ -99,9 +105,9 @@ _ENDED_AT = "CASE state WHEN 'collected' THEN COALESCE(collected_at, ended_at) E
 _HAS_ENDED = "latest AND state IN ('collected', 'failed', 'cancelled')"
 
 
-def summarise(folder: RunFolder, reader: Reader, out: str) -> Summary:
-    """How the folder stands now. Quick, however many rows there are."""
-    files = reader.connection.execute(_FILES).fetchall()
+def summarise(folder: RunFolder, reader: Reader, out: str, with_files: bool = True) -> Summary:
+    """How the folder stands now. Quick, however many rows there are; without its files quicker still."""
+    files = reader.connection.execute(_FILES).fetchall() if with_files else []
     began = reader.connection.execute("SELECT MIN(intent_at) FROM jobs WHERE latest").fetchone()[0]
     ended = reader.connection.execute(f"SELECT MAX({_ENDED_AT}) FROM jobs WHERE {_HAS_ENDED}").fetchone()[0]
     return Summary(

@@ -51,7 +51,8 @@ class Look:
         return keys
 
     def rows(self, keys: Sequence[int]) -> list[Shown]:
-        return [shown(self.folder, job, place, self._has_thumb) for job, place in of_keys(self.reader, keys)]
+        rows = self.folder.rows
+        return [shown(rows, job, place, self._has_thumb) for job, place in of_keys(self.reader, keys)]
 
     def _has_thumb(self, source: Source) -> bool:
         """Pictures have one, made when it is asked for; of films only those that give one."""
@@ -77,8 +78,8 @@ class Look:
         return [(file.name, file.sha256) for file in attempts[-1].saved] if attempts else []
 
     def page(self) -> str:
-        """The page with its newest rows in it and nothing that takes long."""
-        summary = summarise(self.folder, self.reader, self.out)
+        """The page with its newest rows in it and nothing that takes long: what is missing follows at once."""
+        summary = summarise(self.folder, self.reader, self.out, with_files=False)
         settings = {"live": True, "single": False, "total": summary.total, "marks": self.marks(), "chunks": []}
         return page(summary, settings, self.rows(newest(self.reader, _ROWS_AT_ONCE)))
 

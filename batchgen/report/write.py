@@ -49,7 +49,8 @@ def write_report(out: Path, single_file: bool, told: Callable[[int, int], None])
         jobs = [job for job, _ in placed]
         sources = list(_sources(folder, jobs, _MOST_INLINED if single_file else None))
         there = make_missing(folder, sources, told)
-        rows = [shown(folder, job, place, lambda source: source.key in there) for job, place in placed]
+        home = folder.rows
+        rows = [shown(home, job, place, lambda source: source.key in there) for job, place in placed]
         settings = _settings(folder, jobs, rows) | {"single": single_file}
         if single_file:
             settings["inlined"] = _inlined(folder, there)
@@ -73,8 +74,9 @@ def open_reader(folder: RunFolder) -> Reader:
 def _sources(folder: RunFolder, jobs: Iterable[Job], most: int | None) -> Iterator[Source]:
     """What thumbnails are made of: *most* outputs and inputs at most, in manifest order, outputs first."""
     first: dict[str, Source] = {}
+    rows = folder.rows
     for job in jobs:
-        for source in (*output_sources(folder, job), *input_sources(job)):
+        for source in (*output_sources(rows, job), *input_sources(job)):
             first.setdefault(source.key, source)
     return islice(first.values(), most)
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from batchgen.marks import marks_file, rejected_rows
 from batchgen.runfolder import RunFolder
 from tests.processes import Batchgen, kill_group, write_csv
 from tests.report.conftest import OpenPage, reported
-from tests.report.folders import mixed_folder
+from tests.report.folders import large_folder, mixed_folder
 
 PICTURES = "#gallery .shot:not(.blank)"
 
@@ -121,8 +122,28 @@ def test_outputs_are_marked_by_keyboard_and_the_marks_last(folder: Path, watch: 
     assert written.exit == 0, written.stderr
     still = open_page((folder / "report.html").as_uri())
     assert still.locator("#gallery .shot.rejected").count() == 1
+    assert f"batchgen retry {folder} --rejected --new-seed" in still.inner_text("#rejected")
     still.select_option("[data-choice=mark]", "rejected")
     assert still.locator("#gallery .card").count() == 1
+
+
+def test_the_page_of_a_large_folder_is_there_before_its_rows_and_figures_are(
+    tmp_path: Path, open_page: OpenPage
+) -> None:
+    with watching(large_folder(tmp_path / "out", 10_000)) as live:
+        with urllib.request.urlopen(live.url, timeout=60) as answer:
+            told = answer.read().decode()
+        assert len(told) < 300_000, "the newest rows are in it, and no more"
+        assert told.count("One moment") == 3
+        assert "9,900 of 10,000 rows worked out." in told
+        page = open_page(live.url)
+        page.wait_for_selector(PICTURES)
+        page.wait_for_function("() => !document.body.textContent.includes('One moment')", timeout=60_000)
+        page.wait_for_function("() => document.getElementById('found').textContent === '10,000 rows'", timeout=60_000)
+        assert "100 rows failed" in page.inner_text("#failures")
+        page.select_option("#sort", "manifest")
+        assert page.locator("#gallery h3").first.inner_text() == "r000000", "though it came last"
+        page.close()
 
 
 @pytest.mark.parametrize("path", ["/", "/events", "/favicon.ico", "/x/", "/rows/row-0001/images-00.png"])

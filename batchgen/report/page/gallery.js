@@ -41,10 +41,12 @@ function inputPicture(input) {
   return element("span", { class: "named", title: input.text.slice(0, 500) }, element("bdi", null, name.slice(0, 80)));
 }
 
+const shapeOf = (files) =>
+  files.reduce((sum, file) => sum + (file.width && file.height ? file.width / file.height : 1), 0) / files.length;
+
 /** The number of columns that crops the pictures of a row least in a box of *ratio* (width by height). */
 function columnsFor(files, ratio) {
-  const shapes = files.map((file) => (file.width && file.height ? file.width / file.height : 1));
-  const mean = shapes.reduce((sum, shape) => sum + shape, 0) / shapes.length;
+  const mean = shapeOf(files);
   let best = 1;
   let least = Infinity;
   for (let columns = 1; columns <= files.length; columns += 1) {
@@ -55,6 +57,27 @@ function columnsFor(files, ratio) {
   return best;
 }
 
+const OUTPUTS_SHARE = 0.72; // of a card that shows inputs, too
+let cardRatio = 1.5; // width by height of every card on the page
+
+/** The shape of a card in which the outputs of this row would be whole. */
+function wholeRatio(row) {
+  const share = row.inputs.length ? OUTPUTS_SHARE : 1;
+  const columns = columnsFor(row.files, 1.5 * share);
+  return (columns * shapeOf(row.files)) / Math.ceil(row.files.length / columns) / share;
+}
+
+/** Choose the one shape of all cards for the rows *here*: rows of one manifest mostly ask for the same size. */
+function chooseRatio(here) {
+  const ratios = here.filter((row) => row.files.length).map(wholeRatio).sort((a, b) => a - b);
+  const middle = ratios.length ? ratios[Math.floor(ratios.length / 2)] : 1.5;
+  const chosen = Math.round(Math.min(Math.max(middle, 1.2), 2) * 10) / 10;
+  if (chosen === cardRatio) return;
+  cardRatio = chosen;
+  cards.clear();
+  $("gallery").style.setProperty("--ratio", cardRatio);
+}
+
 function media(row) {
   const box = element("div", { class: "media" });
   if (row.inputs.length) {
@@ -62,7 +85,7 @@ function media(row) {
   }
   if (row.files.length) {
     const outputs = element("div", { class: "outputs" }, ...row.files.map((_, index) => shot(row, index)));
-    outputs.style.setProperty("--columns", columnsFor(row.files, row.inputs.length ? 1.1 : 1.5));
+    outputs.style.setProperty("--columns", columnsFor(row.files, cardRatio * (row.inputs.length ? OUTPUTS_SHARE : 1)));
     box.append(outputs);
   } else {
     const words = row.reason || `${STATES[row.state]}…`;
@@ -114,6 +137,7 @@ function show() {
   pageNumber = Math.min(Math.max(pageNumber, 0), pages() - 1);
   const focused = document.activeElement && document.activeElement.closest("#gallery .shot");
   const here = wished.slice(pageNumber * PAGE_ROWS, (pageNumber + 1) * PAGE_ROWS);
+  chooseRatio(here);
   place($("gallery"), here.map(card));
   if (cards.size > PAGE_ROWS * 20) {
     const kept = new Set(here.map((row) => row.id));
@@ -129,6 +153,9 @@ function show() {
   const some = wished.length === rows.length ? "" : ` of ${rows.length.toLocaleString("en")}`;
   $("found").textContent = `${wished.length.toLocaleString("en")}${some} ${rows.length === 1 ? "row" : "rows"}${all}`;
   $("clear").hidden = wished.length === rows.length;
+  const rejected = [...marks.values()].filter((mark) => mark === "rejected").length;
+  $("rejected").hidden = !rejected;
+  $("rejected-count").textContent = `${rejected.toLocaleString("en")} rejected. New attempts, with other seeds:`;
 }
 
 function focusShot(rowId, file) {
