@@ -56,3 +56,8 @@ crash: $(DEV)
 .PHONY: bench
 bench: $(DEV)
 	$(BIN)/python -m tests.bench.hotpath
+
+# The README's picture of a run, drawn from a rehearsal that is on.
+.PHONY: picture
+picture: $(READY)
+	$(BIN)/python .github/terminal.py

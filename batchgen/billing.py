@@ -17,6 +17,7 @@ from batchgen.pricing import Unpriced, account
 from batchgen.request import Problem
 from batchgen.schema import ModelSchema
 from batchgen.statefile import Judgement, Reader, Rows, Scope, Scratch, expiring_inputs, judge
+from batchgen.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class Plan:
     local_files: int
     unpriced: tuple[Unpriced, ...] = ()
     asks: tuple[str, ...] = ()
+    unreachable: str = ""
+    """Why the provider could not be asked for what this bill says."""
 
     @property
     def to_send(self) -> int:
@@ -72,6 +75,11 @@ class Plan:
     def warnings(self) -> list[str]:
         """What a person should know before agreeing."""
         told = []
+        if self.unreachable:
+            told.append(
+                f"the provider is out of reach ({self.unreachable}): what it would say of models, prices and balance "
+                "is not in this bill; check the network and the API base"
+            )
         if self.total_usd is None and self.to_send:
             told.append("a price is unknown: this is not a complete bill, and a budget would refuse these rows")
         total_micro = micro(self.total_usd) or 0
@@ -85,7 +93,9 @@ class Plan:
             )
         if self.expiring:
             named = ", ".join(self.expiring[:5]) + (", ..." if len(self.expiring) > 5 else "")
-            told.append(f"{len(self.expiring)} rows have signed input URLs that expire before their turn: {named}")
+            told.append(
+                f"{counted(len(self.expiring), 'row')} with signed input URLs that expire before their turn: {named}"
+            )
         return told
 
     @property
@@ -154,6 +164,7 @@ class Circumstances:
     history: Mapping[str, Measured]
     in_flight: int | None
     now: float
+    unreachable: str = ""
 
 
 def make_plan(
@@ -196,6 +207,7 @@ def plan_of(
         expiring=(),
         local_files=0,
         unpriced=unpriced,
+        unreachable=catalogue.unreachable or around.unreachable,
     )
 
 
@@ -269,7 +281,7 @@ def asked_by_run(plan: Plan, consents: Consents) -> list[str]:
     refused = objections(plan, consents)
     told = [f"refuses: {reason}" for reason in refused]
     if plan.to_send and not refused:
-        told.append(f"asks before the first of {plan.to_send:,} requests; --yes agrees beforehand")
+        told.append(f"asks before the first of {counted(plan.to_send, 'request')}; --yes agrees beforehand")
     if plan.judgement.all.in_doubt:
         told.append(f"leaves rows in doubt alone; `batchgen reconcile {plan.out}` settles them")
     return told
@@ -280,15 +292,13 @@ def objections(plan: Plan, consents: Consents) -> list[str]:
     nobody said what to do."""
     judgement = plan.judgement
     reasons = []
-    live = (
-        f"; {judgement.live} paid jobs are live: `batchgen collect {plan.out}` brings them in" if judgement.live else ""
-    )
+    live = paid_and_live(plan)
     changed_paid = judgement.all.changed_paid
     if changed_paid and not (consents.rerun_changed or consents.keep_changed):
         named = ", ".join(judgement.changed_paid_ids)
         more = "" if changed_paid == len(judgement.changed_paid_ids) else ", ..."
         reasons.append(
-            f"{changed_paid} rows that were paid for have changed ({named}{more}). Nothing was sent. "
+            f"changed after being paid for: {counted(changed_paid, 'row')} ({named}{more}). Nothing was sent. "
             "--rerun-changed pays for them again, --keep-changed keeps what they are" + live
         )
     if judgement.looks_like_an_edit and not consents.new_rows:
@@ -308,11 +318,17 @@ def objections(plan: Plan, consents: Consents) -> list[str]:
         )
     if plan.to_send and plan.local_files and not consents.inline_files:
         reasons.append(
-            f"{plan.local_files} local input files: the provider documents hosted URLs only. Put them where an "
-            "https URL reaches them, or send them inside the request with --inline-files (used by the provider's "
+            f"{counted(plan.local_files, 'local input file')}: the provider documents hosted URLs only. Put them where "
+            "an https URL reaches them, or send them inside the request with --inline-files (used by the provider's "
             "own nodes, not documented)"
         )
     return reasons
+
+
+def paid_and_live(plan: Plan) -> str:
+    """What every refusal adds while jobs that are paid for are at the provider."""
+    live = plan.judgement.live
+    return f"; still live: {counted(live, 'paid job')}, `batchgen collect {plan.out}` brings that in" if live else ""
 
 
 def _existing(path: Path) -> Path:

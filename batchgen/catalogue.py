@@ -48,7 +48,8 @@ class Catalogue:
         self._cache = cache or SchemaCache()
         self._loop = asyncio.get_running_loop()
         self._known: dict[str, ModelSchema] = {}
-        self._unreachable = False
+        self.unreachable = ""
+        """Why the provider could not be asked; empty while it answers."""
 
     def schema(self, model: str) -> ModelSchema:
         """The schema of *model*. Call it from a worker thread until it is known. Raises ModelUnknown."""
@@ -84,12 +85,12 @@ class Catalogue:
         raise ModelUnknown(model, shipped_model_ids())
 
     def _ask(self, model: str) -> Mapping[str, Any] | None:
-        if self._provider is None or self._unreachable:
+        if self._provider is None or self.unreachable:
             return None
         asking = asyncio.run_coroutine_threadsafe(self._provider.catalogue_entry(model), self._loop)
         try:
             return asking.result(_ASK_S)
-        except Exception:  # noqa: BLE001 - whatever went wrong, the cache and the shipped schemas remain
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the cache and the shipped schemas remain
             asking.cancel()
-            self._unreachable = True
+            self.unreachable = str(error) or f"no answer in {_ASK_S:.0f} s"
             return None

@@ -18,6 +18,7 @@ from batchgen.billing import (
     asked_by_run,
     make_plan,
     objections,
+    paid_and_live,
     plan_of,
 )
 from batchgen.budget import micro
@@ -34,6 +35,7 @@ from batchgen.options import Options
 from batchgen.outcome import Report
 from batchgen.pricing import look_up
 from batchgen.providers.runcomfy import RunComfy, is_loopback
+from batchgen.providers.wire import AnswerLost
 from batchgen.request import Problem
 from batchgen.runfolder import RunFolder
 from batchgen.schema import did_you_mean
@@ -49,6 +51,7 @@ from batchgen.statefile import (
     read_only,
 )
 from batchgen.token import NO_TOKEN, TokenMissing
+from batchgen.wording import counted
 
 
 class InvalidManifest(Refusal):
@@ -179,9 +182,13 @@ def _price_list(manifest: Path, options: Options) -> dict[str, Decimal]:
 
 
 async def _circumstances(options: Options, provider: RunComfy | None) -> Circumstances:
-    balance_micro = None if provider is None else await provider.balance_micro()
-    budget_micro = micro(options.budget_usd)
-    return Circumstances(balance_micro, budget_micro, History(options.base).read(), options.in_flight, time.time())
+    balance_micro, unreachable = None, ""
+    try:
+        balance_micro = None if provider is None else await provider.balance_micro()
+    except AnswerLost as lost:
+        unreachable = str(lost)
+    budget_micro, history = micro(options.budget_usd), History(options.base).read()
+    return Circumstances(balance_micro, budget_micro, history, options.in_flight, time.time(), unreachable)
 
 
 async def collect(out: Path, options: Options, verify: bool = False, watch: Watch | None = None) -> Report:
@@ -196,7 +203,7 @@ async def collect(out: Path, options: Options, verify: bool = False, watch: Watc
         report = await opened.carry(options.only, watch, submitting=False)
         await opened.ask_late_costs(options.only)
         if lost:
-            note = f"{len(lost)} rows had lost or damaged files, which were asked for again: {'; '.join(lost[:10])}"
+            note = f"lost or damaged files of {counted(len(lost), 'row')} were asked for again: {'; '.join(lost[:10])}"
             report = replace(report, notes=(*report.notes, note))
         return replace(report, money=opened.state.tally.money)
 
@@ -262,4 +269,4 @@ def _refuse(bill: Plan, options: Options, consent: Consent) -> None:
     for reason in objections(bill, options.consents):
         raise Refused(reason)
     if bill.to_send and not consent(bill):
-        raise Refused("nothing was sent: the bill was not agreed to")
+        raise Refused(f"nothing was sent: the bill was not agreed to{paid_and_live(bill)}")

@@ -230,6 +230,8 @@ class Watched:
         if run.ending.cause is not None:
             yield f"nothing more is sent: {run.ending.reason}; what is in flight is carried to its end"
         else:
+            if run.ending.by_user:
+                yield "nothing more is sent, as you asked; what is in flight is finished. Ctrl-C again leaves now"
             breakers = run.breakers
             yield from (one.in_words(lambda at: clock(at, now, seconds=True)) for one in breakers)
             yield from self._waits(None if breakers else run.waiting_for, now)

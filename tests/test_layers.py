@@ -66,7 +66,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "story": "exits job runfolder statefile",
         "standing": "budget job runfolder scheduler statefile wording",
         "gathering": "catalogue links manifest request schema statefile",
-        "billing": "budget catalogue exits history pacing pricing request schema statefile",
+        "billing": "budget catalogue exits history pacing pricing request schema statefile wording",
         "scheduler": "alarm budget collector inputs job logs pacing providers.contract statefile",
         "reconcile": "exits job providers providers.contract request statefile",
         "cancelling": "job providers providers.contract statefile",
@@ -75,7 +75,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "opened": "awake budget canary catalogue collector exits failed history job logs marks options outcome pacing "
         "pricing providers runfolder scheduler standing statefile",
         "runner": "billing budget catalogue collector exits gathering history job manifest opened options outcome "
-        "pricing providers request runfolder schema seeds statefile token",
+        "pricing providers request runfolder schema seeds statefile token wording",
         "api": "billing datasets exits options outcome rehearsal.rehearse report runner standing token",
         "cli": "api audit billing budget canary cancelling datasets exits job logs lookup manifest notify opened "
         "options outcome pacing providers providers.contract reconcile redaction rehearsal rehearsal.rehearse report "

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from batchgen import __version__
-from batchgen.cli import asking, ends, exporting, reporting, running, settling, story
+from batchgen.cli import asking, ends, exporting, reporting, running, serving, settling, story
+
+
+def _first_sentence(verb: Callable[..., None]) -> str:
+    """What the list of commands says of *verb*: all of its first sentence, and not as much as fits a line."""
+    return " ".join((inspect.getdoc(verb) or "").split(". ")[0].removesuffix(".").split())
+
 
 app = typer.Typer(
     name="batchgen",
@@ -35,9 +43,9 @@ for verb in (
     exporting.export,
     asking.models,
     asking.init,
-    asking.serve,
+    serving.serve,
 ):
-    app.command(verb.__name__)(verb)
+    app.command(verb.__name__, short_help=_first_sentence(verb))(verb)
 
 
 @app.callback(invoke_without_command=True)

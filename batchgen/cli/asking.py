@@ -1,4 +1,4 @@
-"""The commands that only look, and the server: status, models, serve."""
+"""The commands that only look: status, models, init, audit."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import typer
 from batchgen.cli import flags
 from batchgen.cli.ends import carried, emit, end, refusals, say, tell
 from batchgen.exits import Exit
+from batchgen.wording import counted
 
 if TYPE_CHECKING:
     from batchgen.standing import Standing
@@ -114,8 +115,8 @@ def _search(words: str, as_json: bool, base: str | None) -> None:
     for entry in found:
         price = entry.get("base_price_usd")
         told = "" if price is None else f"  ${price}/{entry.get('price_unit') or 'output'}"
-        print(f"{entry['model_id']}{told}")
-    say(f"{len(found)} models, from {where}")
+        tell(f"{entry['model_id']}{told}")
+    say(f"{counted(len(found), 'model')}, from {where}")
 
 
 def init(
@@ -162,7 +163,7 @@ def audit(
             if as_json:
                 emit(told.as_json() | {"attempts": [asdict(entry) for entry in entries(folder, reader)]})
             else:
-                print("\n".join(account(told, entries(folder, reader))))
+                tell(*account(told, entries(folder, reader)))
     end(Exit.DONE if told.clean else Exit.SOME_FAILED)
 
 
@@ -183,12 +184,11 @@ def _show_model(model_id: str, as_json: bool, base: str | None) -> None:
         )
         return
     price = "unknown" if schema.base_price_usd is None else f"${schema.base_price_usd}/{schema.price_unit or 'output'}"
-    print(f"{schema.model_id}\nprice: {price}\nschema: {schema.source}\n")
+    tell(schema.model_id, f"price: {price}", f"schema: {schema.source}", "")
     for name, field in schema.fields.items():
-        print(f"{name}{' (required)' if name in schema.required else ''}")
-        print(f"    {_limits(field)}")
+        tell(f"{name}{' (required)' if name in schema.required else ''}", f"    {_limits(field)}")
         if field.get("description"):
-            print(f"    {field['description']}")
+            tell(f"    {field['description']}")
 
 
 def _limits(field: Mapping[str, Any]) -> str:
@@ -202,51 +202,3 @@ def _limits(field: Mapping[str, Any]) -> str:
     for rule in field.get("validations", ()):
         parts.append(f"{rule['validation_rule']}{rule['validation_value']}")
     return ", ".join(parts)
-
-
-def serve(
-    port: Annotated[int, typer.Option(envvar="BATCHGEN_PORT", help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
-    token: Annotated[
-        str, typer.Option(envvar="BATCHGEN_TOKEN", help="The token that clients must send.")
-    ] = "rehearsal",  # noqa: S107
-    faults: Annotated[str, typer.Option(metavar="PLAN", envvar="BATCHGEN_FAULTS", help="Faults made on purpose.")] = "",
-    seed: Annotated[int, typer.Option(envvar="BATCHGEN_SEED", help="What all chance hangs on.")] = 0,
-    latency: Annotated[str, typer.Option(envvar="BATCHGEN_LATENCY", help="How long jobs run.")] = "lognormal:2s",
-    concurrency: Annotated[int, typer.Option(envvar="BATCHGEN_CONCURRENCY", help="Jobs run at once.")] = 40,
-    max_queued: Annotated[int | None, typer.Option(envvar="BATCHGEN_MAX_QUEUED", help="Jobs that may wait.")] = None,
-    submit_rate: Annotated[
-        str | None, typer.Option(envvar="BATCHGEN_SERVE_RATE", help="POSTs let through, 50/s.")
-    ] = None,
-    retry_after: Annotated[bool, typer.Option(envvar="BATCHGEN_RETRY_AFTER", help="Send Retry-After with 429.")] = True,
-    wallet_usd: Annotated[
-        float | None, typer.Option(envvar="BATCHGEN_WALLET_USD", help="Money in the account.")
-    ] = None,
-    draw: Annotated[str, typer.Option(envvar="BATCHGEN_DRAW", help="full, tiny, or bytes:1MB.")] = "full",
-    other_account_token: Annotated[str, typer.Option(envvar="BATCHGEN_OTHER_TOKEN", help="A second account.")] = "",
-    parent_pid: Annotated[int | None, typer.Option(hidden=True)] = None,
-) -> None:
-    """The embedded server: RunComfy's protocol on loopback, with a ledger at /__ledger. Nothing costs money."""
-    from batchgen.rehearsal.options import ServeOptions
-    from batchgen.rehearsal.server import serve
-
-    try:
-        serve(
-            ServeOptions(
-                port=port,
-                token=token,
-                faults=faults,
-                seed=seed,
-                latency=latency,
-                concurrency=concurrency,
-                max_queued=max_queued,
-                submit_rate=submit_rate,
-                retry_after=retry_after,
-                wallet_usd=wallet_usd,
-                draw=draw,
-                other_account_token=other_account_token,
-                parent_pid=parent_pid,
-            )
-        )
-    except (ValueError, OSError) as error:
-        say(f"batchgen: {error}")
-        end(Exit.USAGE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
 import os
@@ -12,7 +13,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar
 
 import typer
 
@@ -44,6 +45,14 @@ def tell(*lines: str) -> None:
 def _single(lines: Iterable[str]) -> Iterator[str]:
     for line in lines:
         yield from map(harmless, line.split("\n"))
+
+
+def width_of(stream: TextIO) -> int | None:
+    """The columns of the terminal that *stream* is; None if it is none."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return None
 
 
 def emit(told: object) -> None:
@@ -110,6 +119,22 @@ def refusals() -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - 1 would say that the run has finished
         _say_unexpected(error)
         end(Exit.STATE)
+
+
+class PortRefused(Refusal):
+    """The port that was asked for cannot be listened at."""
+
+
+@contextmanager
+def listening(port: int) -> Iterator[None]:
+    """While open, a port that is taken, or not for everybody, is refused with what to do instead."""
+    try:
+        yield
+    except OSError as error:
+        why = {errno.EADDRINUSE: "is in use", errno.EACCES: "may not be listened at"}.get(error.errno or 0)
+        if why is None:
+            raise
+        raise PortRefused(f"port {port} on 127.0.0.1 {why}; choose another with --port, 0 takes a free one") from None
 
 
 def _say_unexpected(error: Exception) -> None:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from batchgen.cli import flags
-from batchgen.cli.ends import emit, refusals, say
+from batchgen.cli.ends import emit, refusals, say, tell
+from batchgen.wording import counted
 
 
 def export(
@@ -59,7 +60,7 @@ def export(
         int,
         typer.Option(
             metavar="SIZE",
-            parser=flags._size_bytes,
+            parser=flags.size_bytes,
             envvar="BATCHGEN_SHARD_SIZE",
             show_default="500M",
             help="Size of webdataset and parquet shards.",
@@ -79,9 +80,9 @@ def export(
     if as_json:
         emit(told.as_json() | {"dest": str(dest)})
     else:
-        print(f"{dest}: {sum(told.items.values())} items, {told.new} of them new")
+        tell(f"{dest}: {counted(sum(told.items.values()), 'item')}, {told.new:,} new")
         for name, count in told.items.items():
-            print(f"  {name}: {count}")
+            tell(f"  {name}: {count:,}")
     for name in (name for name, count in told.items.items() if not count):
         say(f"{name} is empty: whole groups go to a split by the hash of {group_by}, and none fell to it yet")
     for reason, count in told.left_out.items():

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 
-def _rate_per_min(text: str | float) -> float:
+def rate_per_min(text: str | float) -> float:
     """`30/min`, `2/s` or a bare number of submits a minute."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:/\s*(s|sec|second|min|minute|h|hour))?\s*", str(text))
     if found is None or float(found[1]) <= 0:
@@ -19,7 +19,7 @@ def _rate_per_min(text: str | float) -> float:
     return float(found[1]) * {"s": 60.0, "m": 1.0, "h": 1 / 60.0}[unit]
 
 
-def _in_flight(text: str | int) -> int | None:
+def in_flight(text: str | int) -> int | None:
     """A number of jobs, None for `auto`."""
     if str(text) == "auto":
         return None
@@ -31,7 +31,7 @@ def _in_flight(text: str | int) -> int | None:
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 
-def _size_bytes(text: str | int) -> int:
+def size_bytes(text: str | int) -> int:
     """`500M`, `1GiB` or a bare number of bytes."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", str(text), re.IGNORECASE)
     if found is None:
@@ -42,7 +42,7 @@ def _size_bytes(text: str | int) -> int:
 _DURATIONS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def _duration_s(text: str | float) -> float:
+def duration_s(text: str | float) -> float:
     """`90s`, `30m`, `2h` or a bare number of seconds."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", str(text))
     if found is None:
@@ -85,7 +85,8 @@ Out = Annotated[
         "-o",
         metavar="DIR",
         envvar="BATCHGEN_OUT",
-        help="The run folder. Default: out/<name>/ beside the manifest.",
+        show_default="out/<name>/ beside the manifest",
+        help="The run folder.",
     ),
 ]
 InFlight = Annotated[
@@ -94,27 +95,30 @@ InFlight = Annotated[
         "--in-flight",
         "-j",
         metavar="N|auto",
-        parser=_in_flight,
+        parser=in_flight,
         envvar="BATCHGEN_IN_FLIGHT",
-        help="Jobs at the provider at once; auto learns how many it runs. [default: auto]",
+        show_default="auto",
+        help="Jobs at the provider at once; auto learns how many it runs.",
     ),
 ]
 SubmitRate = Annotated[
     float | None,
     typer.Option(
         metavar="N/min",
-        parser=_rate_per_min,
+        parser=rate_per_min,
         envvar="BATCHGEN_SUBMIT_RATE",
-        help="Most submits in a minute. [default: none]",
+        show_default="none",
+        help="Most submits in a minute.",
     ),
 ]
 PollRate = Annotated[
     float | None,
     typer.Option(
         metavar="N/min",
-        parser=_rate_per_min,
+        parser=rate_per_min,
         envvar="BATCHGEN_POLL_RATE",
-        help="Most questions about jobs in a minute, over all jobs. [default: 6000/min]",
+        show_default="6000/min",
+        help="Most questions about jobs in a minute, over all jobs.",
     ),
 ]
 WaitForBalance = Annotated[
@@ -184,8 +188,9 @@ JobTimeout = Annotated[
     float,
     typer.Option(
         metavar="TIME",
-        parser=_duration_s,
+        parser=duration_s,
         envvar="BATCHGEN_JOB_TIMEOUT",
+        show_default="2h",
         help="A job older than this is overdue: waited for, never sent again.",
     ),
 ]
@@ -193,8 +198,9 @@ MinFree = Annotated[
     int,
     typer.Option(
         metavar="SIZE",
-        parser=_size_bytes,
+        parser=size_bytes,
         envvar="BATCHGEN_MIN_FREE",
+        show_default="1GiB",
         help="Stop submitting when less disk than this is free.",
     ),
 ]

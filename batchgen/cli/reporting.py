@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from batchgen.cli import flags
-from batchgen.cli.ends import carried, emit, refusals, say
+from batchgen.cli.ends import carried, emit, listening, refusals, say
 
 Open = Annotated[bool, typer.Option("--open", envvar="BATCHGEN_OPEN", help="Open the page in the browser.")]
 
@@ -61,7 +61,8 @@ def watch(
         from batchgen.report.live import serve
 
         try:
-            carried(lambda: serve(out, port, ready))
+            with listening(port):
+                carried(lambda: serve(out, port, ready))
         except KeyboardInterrupt:
             return
 

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from batchgen.budget import usd
+from batchgen.budget import dollars, usd
 from batchgen.cli import flags
 from batchgen.cli.atend import AtEnd
-from batchgen.cli.ends import carried, confirmed, emit, end, refusals, say
+from batchgen.cli.ends import carried, confirmed, emit, end, refusals, say, tell, width_of
 from batchgen.cli.live import Recent
 from batchgen.exits import Exit
 from batchgen.logs import written
 from batchgen.runfolder import RunFolder
+from batchgen.wording import counted
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -149,7 +150,9 @@ def rehearse(
         )
         watch = _watch(quiet or verbose, recent)
         with _invalid_manifests(as_json):
-            report = carried(lambda: rehearse(manifest, options, watch, faults=faults, latency=latency, draw=draw))
+            report = carried(
+                lambda: rehearse(manifest, options, watch, _free, faults=faults, latency=latency, draw=draw)
+            )
     _finish(report, as_json, at_end)
 
 
@@ -197,7 +200,7 @@ def plan(
     if as_json:
         emit(made.as_json())
     elif not made.errors:
-        print("\n".join(bill(made)))
+        tell(*bill(made, width_of(sys.stdout)))
         if options.token is None:
             say("note: no token, so prices and balance could not be asked of the provider; `run` needs one")
     if made.problems:
@@ -326,8 +329,7 @@ def _invalid_manifests(as_json: bool) -> Iterator[None]:
 
 
 def _counted(plan: Plan) -> str:
-    count = len(plan.errors)
-    return f"batchgen: {count} problem{'s' * (count != 1)} in {plan.manifest}; nothing was sent"
+    return f"batchgen: {counted(len(plan.errors), 'problem')} in {plan.manifest}; nothing was sent"
 
 
 def _consent(yes: bool) -> Callable[[Plan], bool]:
@@ -335,7 +337,7 @@ def _consent(yes: bool) -> Callable[[Plan], bool]:
     from batchgen.cli.show import bill, problems
 
     def agreed(plan: Plan) -> bool:
-        say(*problems(plan.problems), *bill(plan))
+        say(*problems(plan.problems), *bill(plan, width_of(sys.stderr)))
         if yes:
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -344,6 +346,14 @@ def _consent(yes: bool) -> Callable[[Plan], bool]:
         return confirmed("Send them?")
 
     return agreed
+
+
+def _free(plan: Plan) -> bool:
+    """A rehearsal needs no word, only to be told from a run."""
+    rows, outputs = counted(plan.to_send, "row"), counted(plan.judgement.all.outputs, "output")
+    say(f"rehearsal of {rows}, {outputs}, on the embedded server: free, nothing leaves this machine")
+    say(f"what it says of money is play money: {dollars(plan.total_usd)} by the server's own prices")
+    return True
 
 
 def _after_canary(yes: bool) -> Callable[[CanaryResult], bool]:

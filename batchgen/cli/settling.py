@@ -219,6 +219,7 @@ def repair(out: flags.OutFolder, as_json: flags.Json = False, api_base: flags.Ap
         emit({"rows": repaired.rows, "attempts": repaired.attempts, "notes": list(repaired.notes)})
     say(*(f"note: {note}" for note in repaired.notes))
     say(
-        f"repaired: {repaired.attempts} attempts at {repaired.rows} rows; the old state is in {folder.set_aside}",
+        f"repaired: {counted(repaired.attempts, 'attempt')} at {counted(repaired.rows, 'row')}",
+        f"the old state is in {folder.set_aside}",
         "`batchgen run MANIFEST` goes on; rows that were never sent come from the manifest again",
     )

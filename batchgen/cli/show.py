@@ -11,7 +11,7 @@ from batchgen.budget import Money, dollars, usd
 from batchgen.exits import Exit
 from batchgen.job import State
 from batchgen.outcome import Report
-from batchgen.wording import duration, size
+from batchgen.wording import counted, duration, size
 
 if TYPE_CHECKING:
     from batchgen.audit import Audit, Entry
@@ -36,8 +36,11 @@ def table(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) ->
 _KINDS = ("new", "waiting", "again", "paid", "changed", "left", "in_doubt")
 
 
-def bill(plan: Plan) -> list[str]:
-    """The plan as a bill: what each model's rows are, what they cost, and what to know before agreeing."""
+def bill(plan: Plan, width: int | None = None) -> list[str]:
+    """The plan as a bill: what each model's rows are, what they cost, and what to know before agreeing.
+
+    In less than *width* cells, models stand above their figures.
+    """
     lines = [f"{plan.manifest.name} -> {_near(plan.out)}", ""]
     kinds = [kind for kind in _KINDS if getattr(plan.judgement.all, kind)]
     head = ("model", *(kind.replace("_", " ") for kind in kinds), "to send", "outputs", "price", "total")
@@ -53,7 +56,7 @@ def bill(plan: Plan) -> list[str]:
         for line in plan.bill
     ]
     if body:
-        lines += table([head, *body], right=frozenset(range(1, len(head))))
+        lines += _by_model(head, body, width)
     lines += [f"  {line.model}: {line.note}" for line in plan.bill if line.note]
     lines += [
         f"  {line.model}: schema from {line.schema}"
@@ -61,7 +64,8 @@ def bill(plan: Plan) -> list[str]:
         if line.schema not in ("catalogue", "unknown")
     ]
     outputs = plan.judgement.all.outputs
-    lines += ["", f"to send: {plan.to_send:,} rows, {outputs:,} outputs, at most {dollars(plan.total_usd)}"]
+    most = "at a price nobody knows" if plan.total_usd is None else f"at most {dollars(plan.total_usd)}"
+    lines += ["", f"to send: {counted(plan.to_send, 'row')}, {counted(outputs, 'output')}, {most}"]
     lines += _forecast(plan)
     if plan.money.committed or plan.budget_micro is not None:
         lines.append(money(plan.money, plan.budget_micro))
@@ -70,6 +74,15 @@ def bill(plan: Plan) -> list[str]:
     lines += [f"warning: {warning}" for warning in plan.warnings]
     lines += [f"run: {what}" for what in plan.asks]
     return lines
+
+
+def _by_model(head: Sequence[str], body: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    right = frozenset(range(1, len(head)))
+    told = table([head, *body], right)
+    if width is None or max(map(len, told)) <= width:
+        return told
+    figures = table([("", *head[1:]), *(("", *line[1:]) for line in body)], right)
+    return [figures[0], *(line for one, money in zip(body, figures[1:], strict=True) for line in (one[0], money))]
 
 
 def _near(path: Path) -> str:
@@ -97,7 +110,7 @@ def money(account: Money, budget_micro: int | None) -> str:
     if account.possibly:
         parts.append(f"{dollars(usd(account.possibly))} possibly charged")
     if account.unpriced:
-        parts.append(f"{account.unpriced:,} jobs of unknown price")
+        parts.append(f"{counted(account.unpriced, 'job')} of unknown price")
     if budget_micro is not None:
         parts.append(f"of a budget of {dollars(usd(budget_micro))}")
     return "cost: " + ", ".join(parts)
@@ -129,7 +142,7 @@ def account(told: Audit, attempts: Iterable[Entry]) -> list[str]:
     )
     lines += ["", f"outputs: {books.expected:,} expected at most, {books.received:,} received, {books.usable:,} usable"]
     if books.unpriced:
-        lines.append(f"{books.unpriced:,} attempts have no known price and are not in these sums")
+        lines.append(f"not in these sums: {counted(books.unpriced, 'attempt')} of unknown price")
     for name, entries in (
         ("in doubt, and what they may have cost", told.in_doubt),
         ("accepted without all of their files", told.without_files),
@@ -210,13 +223,14 @@ def report(told: Report) -> list[str]:
 
 
 def _finish(told: Report, total: int) -> str:
-    if told.exit is Exit.DONE and told.rows[State.PENDING]:
-        home, unsent = told.rows[State.COLLECTED], told.rows[State.PENDING]
-        return f"done: {home:,} rows collected and verified; {unsent:,} were never sent, `run` sends them"
+    collected, unsent = told.rows[State.COLLECTED], told.rows[State.PENDING]
+    home = f"{collected:,} of {counted(total, 'row')}"
+    if told.exit is Exit.DONE and unsent:
+        return f"done: {home} collected and verified; {unsent:,} never sent, `run` sends the rest"
     if told.exit is Exit.DONE:
-        return f"finished: {told.rows[State.COLLECTED]:,} of {total:,} rows collected and verified"
+        return f"finished: {home} collected and verified"
     if told.exit is Exit.SOME_FAILED:
-        return f"finished: {told.rows[State.COLLECTED]:,} of {total:,} rows collected, the others did not work out"
+        return f"finished: {home} collected, the others did not work out"
     if told.exit is Exit.STILL_LIVE:
         return "stopped while paid jobs are live: the same command, or collect, goes on without paying again"
     if told.exit is Exit.STOPPED:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from batchgen.cli.ends import say
 from batchgen.scheduler import Scheduler
+from batchgen.wording import counted
 
 
 class Ladder:
@@ -25,12 +26,12 @@ class Ladder:
         if self._presses == 1:
             self._scheduler.stop()
             say(
-                f"stopping: nothing more is sent, {self._scheduler.in_flight} jobs in flight are waited for and "
+                f"stopping: nothing more is sent, {counted(self._scheduler.in_flight, 'job')} in flight waited for and "
                 "collected. Again: save and leave now, they can be collected later"
             )
         elif self._presses == 2:
             self._scheduler.leave()
-            say(f"leaving as soon as {self._scheduler.posts_on_the_wire} POSTs on the wire are answered")
+            say(f"leaving once {counted(self._scheduler.posts_on_the_wire, 'POST')} on the wire got an answer")
             say(f"to go on: {self._resume}")
         elif self._abandoning is None:
             say("leaving now: rows whose answers are not waited for are in doubt, and named below")

@@ -143,13 +143,13 @@ class RunComfy:
         return [entry for entry in found if isinstance(entry, dict) and isinstance(entry.get("model_id"), str)]
 
     async def balance_micro(self) -> int | None:
-        """What the account holds, None if it cannot be asked. The key goes to the provider's own hosts only."""
+        """What the account holds, None if that is not told. The key goes to the provider's own hosts only.
+
+        Raises AnswerLost if nobody answers.
+        """
         host = urlsplit(self.base).hostname or ""
         base = BALANCE_BASE if host.endswith(".runcomfy.net") else self.base
-        try:
-            answer = await self._wire.get("/prod/v2/balance", base=base)
-        except AnswerLost:
-            return None
+        answer = await self._wire.get("/prod/v2/balance", base=base)
         body = answer.body if isinstance(answer.body, dict) else {}
         held = body.get("balance_microdollars")
         return held if isinstance(held, int) and not isinstance(held, bool) else None

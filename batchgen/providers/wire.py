@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -159,4 +160,16 @@ async def _read(response: aiohttp.ClientResponse) -> Answer:
 
 
 def _sentence(error: BaseException) -> str:
+    """What went wrong in words for people, without the library's own and without anything secret."""
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
+        return redacted(f"{error.host}:{error.port}: {_of_system(error.os_error)}")
+    if isinstance(error, OSError) and error.errno and not isinstance(error, aiohttp.ClientError):
+        return _of_system(error)
     return redacted(str(error)) or type(error).__name__
+
+
+def _of_system(error: OSError) -> str:
+    """The system's own words; names that cannot be resolved have numbers of their own."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return (error.strerror or str(error)).lower()

@@ -18,19 +18,26 @@ from batchgen.options import Options
 from batchgen.outcome import Report
 from batchgen.rehearsal.options import SERVE_TOKEN
 from batchgen.runfolder import RunFolder
-from batchgen.runner import run
+from batchgen.runner import Consent, run
 from batchgen.statefile import Reader, read_only
 
 
 async def rehearse(
-    manifest: Path, options: Options, watch: Watch | None = None, *, faults: str, latency: str, draw: str
+    manifest: Path,
+    options: Options,
+    watch: Watch | None = None,
+    consent: Consent = lambda plan: True,
+    *,
+    faults: str,
+    latency: str,
+    draw: str,
 ) -> Report:
     """Run *manifest* for free. Every rehearsal starts over: its server forgets when it ends."""
     folder = options.folder(manifest).rehearsal
     _clear(folder)
     async with _server(faults, latency, draw) as url:
         here = replace(options, out=folder.path, api_base=url, token=SERVE_TOKEN, rehearsal=True, inline_files=True)
-        return await run(manifest, here, lambda plan: True, watch)
+        return await run(manifest, here, consent, watch)
 
 
 def _clear(folder: RunFolder) -> None:

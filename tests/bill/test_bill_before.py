@@ -148,7 +148,7 @@ def test_links_that_end_before_their_turn_are_named_and_paid_rows_are_not(tmp_pa
     bill = bill_of(shell, manifest, "-j", 1)
     assert bill["expiring"] == ["soon"]
     assert bill["expected_s"][0] <= 1800.0 <= bill["expected_s"][1]
-    assert "1 rows have signed input URLs that expire before their turn: soon" in bill["warnings"]
+    assert "1 row with signed input URLs that expire before their turn: soon" in bill["warnings"]
 
 
 def test_more_bytes_than_the_disk_has_are_warned_of(tmp_path: Path, shell: Shell) -> None:
@@ -169,7 +169,7 @@ def test_plan_says_what_run_will_refuse_and_the_flag_that_allows_it_prices_it(tm
     bill = bill_of(shell, manifest)
     assert (bill["rows"]["changed"], bill["to_send"]) == (2, 0)
     (ask,) = bill["asks"]
-    assert ask.startswith("refuses: 2 rows that were paid for have changed (row-000, row-001)")
+    assert ask.startswith("refuses: changed after being paid for: 2 rows (row-000, row-001)")
     assert shell("run", manifest, "--yes", "-q").exit == 2
     bill = bill_of(shell, manifest, "--rerun-changed")
     assert (bill["to_send"], bill["cost"]["estimate"]) == (2, 0.06)

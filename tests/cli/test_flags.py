@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from batchgen.cli import app, spread
-from batchgen.cli.flags import _duration_s, _in_flight, _rate_per_min, _size_bytes
+from batchgen.cli.flags import duration_s, in_flight, rate_per_min, size_bytes
 
 CONSENT = {
     "--yes",
@@ -69,40 +69,40 @@ def test_ids_after_only_are_all_meant_until_the_next_flag(typed: list[str], mean
     ("text", "per_min"), [("30/min", 30.0), ("2/s", 120.0), ("60/h", 1.0), ("5", 5.0), (" 1.5 / second ", 90.0)]
 )
 def test_a_rate_is_so_many_a_minute(text: str, per_min: float) -> None:
-    assert _rate_per_min(text) == pytest.approx(per_min)
+    assert rate_per_min(text) == pytest.approx(per_min)
 
 
 @pytest.mark.parametrize("text", ["0", "0/s", "-1/s", "fast", "1/day", ""])
 def test_what_is_no_rate_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="30/min"):
-        _rate_per_min(text)
+        rate_per_min(text)
 
 
 @pytest.mark.parametrize(("text", "meant"), [("1", 1), ("1000", 1000), ("auto", None)])
 def test_slots_are_one_to_a_thousand_or_auto(text: str, meant: int | None) -> None:
-    assert _in_flight(text) == meant
+    assert in_flight(text) == meant
 
 
 @pytest.mark.parametrize("text", ["0", "1001", "-1", "many", "1.5", ""])
 def test_other_numbers_of_slots_are_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="1 to 1000"):
-        _in_flight(text)
+        in_flight(text)
 
 
 @pytest.mark.parametrize(
     ("text", "size"), [("500M", 500 * 1024**2), ("1GiB", 1024**3), ("0", 0), ("1.5k", 1536), ("7B", 7)]
 )
 def test_sizes_are_in_powers_of_1024(text: str, size: int) -> None:
-    assert _size_bytes(text) == size
+    assert size_bytes(text) == size
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90.0), ("30m", 1800.0), ("2h", 7200.0), ("1d", 86400.0)])
 def test_durations_have_a_unit_or_are_seconds(text: str, seconds: float) -> None:
-    assert _duration_s(text) == seconds
-    assert _duration_s(str(seconds)) == seconds
+    assert duration_s(text) == seconds
+    assert duration_s(str(seconds)) == seconds
 
 
-@pytest.mark.parametrize(("parse", "text"), [(_size_bytes, "1 pound"), (_size_bytes, "-1"), (_duration_s, "soon")])
+@pytest.mark.parametrize(("parse", "text"), [(size_bytes, "1 pound"), (size_bytes, "-1"), (duration_s, "soon")])
 def test_what_is_neither_is_refused(parse: object, text: str) -> None:
     assert callable(parse)
     with pytest.raises(typer.BadParameter, match="write for example"):
