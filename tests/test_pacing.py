@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from batchgen.pacing import (
     EXPIRED_AFTER_S,
     Backoff,
-    BusyPause,
     Contact,
     ContactBreaker,
     DoubtBreaker,
     ProportionalPolling,
+    SubmitRate,
 )
 
 
@@ -110,10 +110,10 @@ class TestBusy:
         ("asked_s", "pause_s"), [(0.0, 1.0), (1.0, 1.0), (30.0, 30.0), (120.0, 120.0), (86_400.0, 120.0)]
     )
     def test_the_providers_own_hint_is_kept_within_bounds(self, asked_s: float, pause_s: float) -> None:
-        assert BusyPause().busy(100.0, asked_s, 0.5) == 100.0 + pause_s
+        assert SubmitRate().busy(100.0, asked_s, 0.5) == 100.0 + pause_s
 
     def test_without_a_hint_the_pause_grows_by_episode(self) -> None:
-        pause, now, pauses = BusyPause(), 100.0, []
+        pause, now, pauses = SubmitRate(), 100.0, []
         for _ in range(4):
             until = pause.busy(now, None, 1.0)
             pauses.append(until - now)
@@ -121,16 +121,70 @@ class TestBusy:
         assert pauses == [1.0, 2.0, 4.0, 8.0]
 
     def test_refusals_of_one_moment_are_one_episode(self) -> None:
-        pause = BusyPause()
+        pause = SubmitRate()
         first = pause.busy(100.0, None, 1.0)
         assert [pause.busy(100.5, 60.0, 1.0) for _ in range(20)] == [first] * 20
         assert pause.episodes == 1
 
     def test_an_accepted_post_ends_the_episodes(self) -> None:
-        pause = BusyPause()
+        pause = SubmitRate()
         now = pause.busy(pause.busy(100.0, None, 1.0), None, 1.0)
         pause.accepted()
         assert pause.busy(now, None, 1.0) - now == 1.0
+
+
+class TestLearnedRate:
+    """A bucket that fills with 50 a second and was full: 50 at once are taken, then one in 20 ms."""
+
+    def refused_after_the_first_50(self) -> SubmitRate:
+        rate = SubmitRate()
+        for _ in range(50):
+            rate.sent(100.0)
+            rate.accepted()
+        rate.sent(100.0)
+        assert rate.busy(100.0, 1.0, 0.5) == 101.0
+        return rate
+
+    def test_a_run_begins_with_few_posts_at_once_and_no_limit_later(self) -> None:
+        rate = SubmitRate()
+        assert rate.most_on_the_wire == 16
+        for _ in range(128):
+            rate.accepted()
+        assert rate.most_on_the_wire is None
+
+    def test_after_a_pause_one_row_tries_and_then_what_was_saved_up_goes_at_once(self) -> None:
+        rate = self.refused_after_the_first_50()
+        assert rate.wait_s(100.4) == pytest.approx(0.6)
+        assert (rate.wait_s(101.0), rate.most_on_the_wire) == (0.0, 1)
+        rate.sent(101.0)
+        rate.accepted()
+        for _ in range(49):
+            assert rate.wait_s(101.0) == 0.0
+            rate.sent(101.0)
+        assert rate.wait_s(101.0) > 0.0
+
+    def test_what_was_accepted_between_two_refusals_is_the_rate(self) -> None:
+        rate = self.refused_after_the_first_50()
+        for at in range(100):
+            rate.sent(101.0 + at / 100)
+            rate.accepted()
+        rate.busy(102.0, 1.0, 0.5)
+        assert rate.per_s == pytest.approx(50.0, rel=0.4)
+
+    def test_refusals_without_an_acceptance_between_halve_it_and_never_end_it(self) -> None:
+        rate = self.refused_after_the_first_50()
+        before, now = rate.per_s, 101.0
+        now = rate.busy(now, None, 0.5)
+        assert rate.per_s == before / 2
+        for _ in range(100):
+            now = rate.busy(now, None, 0.5)
+        assert rate.per_s == 1 / 120
+
+    def test_a_persons_rate_holds_whatever_the_provider_takes(self) -> None:
+        rate = SubmitRate(every_s=10.0)
+        rate.sent(100.0)
+        assert rate.wait_s(103.0) == 7.0
+        assert rate.wait_s(50.0) == 10.0  # the clock was set back
 
 
 class TestContact:

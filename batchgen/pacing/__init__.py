@@ -3,7 +3,6 @@
 from batchgen.pacing.backoff import Backoff
 from batchgen.pacing.board import Breakers, BreakerState, Position, Which
 from batchgen.pacing.breakers import (
-    BusyPause,
     ContactBreaker,
     DoubtBreaker,
     SameCauseBreaker,
@@ -24,7 +23,6 @@ __all__ = [
     "Backoff",
     "BreakerState",
     "Breakers",
-    "BusyPause",
     "Contact",
     "ContactBreaker",
     "Crowd",

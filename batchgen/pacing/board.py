@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 
 from batchgen.pacing.backoff import Backoff
 from batchgen.pacing.breakers import (
-    BusyPause,
     ContactBreaker,
     DoubtBreaker,
     SameCauseBreaker,
@@ -101,7 +100,6 @@ class Breakers:
         self.waits_for_balance = waits_for_balance
         self.waits_for_provider = waits_for_provider
         self.rate = SubmitRate(every_s)
-        self.busy = BusyPause()
         self.reach = ContactBreaker(math.inf, math.inf) if waits_for_provider else ContactBreaker()
         self.storm = StormBreaker()
         # A doubtful POST may cost a job: whoever waits all night tries at longer and longer intervals.
@@ -119,7 +117,7 @@ class Breakers:
         """A row of *model* was accepted."""
         self.answered()
         self.doubt.accepted()
-        self.busy.accepted()
+        self.rate.accepted()
         self._balance.accepted()
         self._models.pop(model, None)
 
@@ -144,7 +142,7 @@ class Breakers:
     def too_many(self, now: float, retry_after_s: float | None, roll: float, reason: str) -> float:
         """A POST was refused as too many. Answers when its row may be sent again."""
         self._note(Which.BUSY, None, now, reason)
-        return self.busy.busy(now, retry_after_s, roll)
+        return self.rate.busy(now, retry_after_s, roll)
 
     def no_balance(self, now: float, roll: float, reason: str) -> None:
         self._balance.refused(now, roll)
@@ -240,8 +238,8 @@ class Breakers:
             found.append(((Which.ERRORS, None), Position.HALF_OPEN, None))
         if self.doubt.one_at_a_time:
             found.append(_trying(Which.DOUBT, None, self.doubt.closed_until, now))
-        if self.busy.closed_until > now:
-            found.append(((Which.BUSY, None), Position.OPENED, self.busy.closed_until))
+        if self.rate.closed_until > now:
+            found.append(((Which.BUSY, None), Position.OPENED, self.rate.closed_until))
         found += [_trying(Which.MODEL, model, one.closed_until, now) for model, one in self._models.items()]
         for model, (_, given_up) in self.same_cause.open.items():
             found.append(((Which.SAME_CAUSE, model), Position.OPENED if given_up else Position.HALF_OPEN, None))

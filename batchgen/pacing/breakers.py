@@ -113,28 +113,6 @@ class TrialBreaker:
 
 
 @dataclass(slots=True)
-class BusyPause:
-    """429 and 503 answers: everyone waits, for as long as the provider asks, within bounds."""
-
-    least_s: float = 1.0
-    most_s: float = 120.0
-    backoff: Backoff = field(default_factory=lambda: Backoff(1.0, 60.0))
-    episodes: int = 0
-    closed_until: float = 0.0
-
-    def busy(self, now: float, retry_after_s: float | None, roll: float) -> float:
-        """When the row may be sent again."""
-        if now >= self.closed_until:  # many refusals of one moment are one episode
-            self.episodes += 1
-            asked_s = self.backoff.delay_s(self.episodes, roll) if retry_after_s is None else retry_after_s
-            self.closed_until = now + min(max(asked_s, self.least_s), self.most_s)
-        return self.closed_until
-
-    def accepted(self) -> None:
-        self.episodes = 0
-
-
-@dataclass(slots=True)
 class SameCauseBreaker:
     """*most* rows of a model in a row that were refused or failed for one cause: a bad column costs a few jobs.
 

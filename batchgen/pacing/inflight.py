@@ -137,10 +137,10 @@ class AutoInFlight:
         return self._queue.worth_a_look
 
     def busy(self, now: float, until: float) -> None:
-        if not self.knows:
+        self._cut.refused(self._queue.live, now, until)
+        if not self.knows and not self._cut.testing:
             self.knows = True
             self._want = max(self._queue.live, 1)
-        self._cut.refused(self._queue.live, now, until)
 
     def seen_running(self, key: int) -> None:
         self._queue.seen_running(key)
@@ -256,19 +256,25 @@ class _Queue:
 
 _CUT_TO = 0.75
 _PROBE_AFTER = 10
+_SURELY_MORE = 1.25
+"""Some jobs have ended unnoticed: only so many times as many as were refused show that it was not their number."""
 
 
 @dataclass(slots=True)
 class _Cut:
     """One cut per episode of refusals; then back up to just below where it was refused, and only seldom beyond.
 
-    Acceptances of the pause itself were under way before it and say nothing.
+    The first refusal may be of the rate and not of the number: it cuts nothing yet. If many more are taken later, it
+    was the rate, and so is a refusal of fewer than were taken since; one of as many, or without one that was accepted
+    between, is of the number.
     """
 
     most: float = math.inf
     refused_at: float = math.inf
     closed_until: float = 0.0
+    testing: bool = False
     _accepted_since: int = 0
+    _peak: int = 0
 
     @property
     def limit(self) -> int:
@@ -278,14 +284,24 @@ class _Cut:
         if now < self.closed_until:
             return
         self.closed_until = until
-        self.refused_at = max(live, 1)
-        self.most = max(_CUT_TO * live, 1.0)
+        first, again = math.isinf(self.most), self._accepted_since == 0
         self._accepted_since = 0
+        if live < self._peak and not again and (self.testing or live < self.most / 2):
+            return  # many more than these were taken since the last cut
+        self.testing = first
+        self.refused_at = max(live, 1)
+        self.most = _SURELY_MORE * live + _STEP if first else max(_CUT_TO * live, 1.0)
+        self._peak = live if first else 0
 
     def accepted(self, live: int) -> None:
+        self._accepted_since += 1
+        self._peak = max(self._peak, live)
         if math.isinf(self.most):
             return
-        self._accepted_since += 1
+        if self.testing:
+            if live > _SURELY_MORE * self.refused_at + 1:
+                self.most, self.testing = math.inf, False
+            return
         if self._accepted_since >= _PROBE_AFTER * self.refused_at:  # has the provider made room meanwhile?
             self._accepted_since = 0
             self.refused_at += max(1.0, self.refused_at // 16)

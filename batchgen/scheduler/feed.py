@@ -132,10 +132,16 @@ class Feeding:
             return TICK_S
         held = self._breakers.hold(now, bool(self.sending), bool(self._following.in_flight))
         if held is None:
-            return self._breakers.rate.wait_s(now) or None
+            return self._paced_s(now)
         tried = held.until is None and held.which is not Which.DISK and bool(self.sending)
         self.waiting_for = "the answer to a single trial row" if tried else _WAITS_FOR[held.which]
         return TICK_S if held.until is None else min(held.until - now, TICK_S)
+
+    def _paced_s(self, now: float) -> float | None:
+        most = self._breakers.rate.most_on_the_wire
+        if most is not None and len(self.sending) >= most:
+            return TICK_S
+        return self._breakers.rate.wait_s(now) or None
 
     @property
     def _slots_are_taken(self) -> bool:

@@ -173,7 +173,7 @@ class Submitting:
                     self._course.send_no_more(Cause.PROVIDER, why)
             case Busy():
                 breakers.answered()
-                self._slots.busy(now, breakers.busy.closed_until)
+                self._slots.busy(now, breakers.rate.closed_until)
             case Rejected():
                 breakers.answered()
         return post.job

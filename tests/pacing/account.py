@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from batchgen.pacing import BusyPause, Crowd, InFlight, Lag, PollPolicy
+from batchgen.pacing import Crowd, InFlight, Lag, PollPolicy, SubmitRate
 
 LOOK_S = 0.05
 
@@ -26,10 +26,17 @@ def list_schedule_s(jobs_s: Iterable[float], slots: int) -> float:
 
 @dataclass
 class Account:
-    """Runs *slots* jobs at once and lets *room* wait; refuses more with 429 (*room* None queues them all)."""
+    """Runs *slots* jobs at once and lets *room* wait; refuses more with 429 (*room* None queues them all).
+
+    *per_s* POSTs are let through in a second, evenly, and a second's worth at once; 429s of that say when to come
+    back, in whole seconds as headers do.
+    """
 
     slots: int
     room: int | None = None
+    per_s: float | None = None
+    saved: float | None = None
+    at: float = 0.0
     live: dict[int, float | None] = field(default_factory=dict)
     queue: deque[tuple[int, float]] = field(default_factory=deque)
     running: list[tuple[float, int]] = field(default_factory=list)
@@ -38,12 +45,23 @@ class Account:
 
     def post(self, key: int, job_s: float, now: float) -> bool:
         self.advance(now)
+        if self.per_s is not None and not self._takes_one(self.per_s, now):
+            self.refused += 1
+            return False
         if self.room is not None and len(self.running) >= self.slots and len(self.queue) >= self.room:
             self.refused += 1
             return False
         self.queue.append((key, job_s))
         self._fill(now)
         return True
+
+    def _takes_one(self, per_s: float, now: float) -> bool:
+        saved = per_s if self.saved is None else min(self.saved + (now - self.at) * per_s, per_s)
+        self.saved, self.at = saved - (saved >= 1.0), now
+        return saved >= 1.0
+
+    def retry_after_s(self, now: float) -> float | None:
+        return None if self.per_s is None else 1.0
 
     def status(self, key: int, now: float) -> str:
         self.advance(now)
@@ -92,7 +110,9 @@ class Client:
     def run(self) -> Run:
         self.told = Run()
         self.chance = random.Random(self.seed)
-        self.busy = BusyPause()
+        self.rate = SubmitRate()
+        self.on_the_wire = 0
+        self.wakes_at = 0.0
         self.events: list[tuple[float, int, str, int]] = []
         self.count = self.unsent = self.in_flight = 0
         self.again: deque[int] = deque()
@@ -116,13 +136,23 @@ class Client:
         heapq.heappush(self.events, (at, self.count, what, key))
 
     def _send(self, now: float) -> None:
-        if now < self.busy.closed_until:
-            return
         while (self.again or self.unsent < len(self.jobs_s)) and self.in_flight < self.slots.limit:
+            if self.on_the_wire >= (self.rate.most_on_the_wire or 32):
+                return
+            if (wait_s := self.rate.wait_s(now)) > 1e-9:
+                self._wake_at(now, now + wait_s)
+                return
+            self.rate.sent(now)
+            self.on_the_wire += 1
             key = self.again.popleft() if self.again else self.unsent
             self.unsent += key == self.unsent
             self.in_flight += 1
             self._at(now + self.post_s, "posted", key)
+
+    def _wake_at(self, now: float, at: float) -> None:
+        if not now < self.wakes_at <= at:
+            self.wakes_at = at
+            self._at(at, "wake", 0)
 
     def _wake(self, now: float, _: int) -> None:
         self._send(now)
@@ -132,14 +162,13 @@ class Client:
         self.changes[now](self.account)
 
     def _posted(self, now: float, key: int) -> None:
+        self.on_the_wire -= 1
         if not self.account.post(key, self.jobs_s[key], now):
             self.in_flight -= 1
             self.again.append(key)
-            until = self.busy.busy(now, None, self.chance.random())
-            self.slots.busy(now, until)
-            self._at(until, "wake", 0)
+            self.slots.busy(now, self.rate.busy(now, self.account.retry_after_s(now), self.chance.random()))
             return
-        self.busy.accepted()
+        self.rate.accepted()
         look = self.slots.accepted(key)
         self.sent_at[key] = now
         self.told.accepted_at.append(now)

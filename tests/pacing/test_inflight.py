@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 from collections.abc import Callable
@@ -85,12 +86,41 @@ def test_a_limit_that_refuses_is_found_and_held() -> None:
     assert list_schedule_s(jobs_s, 40) / told.makespan_s >= 0.90
 
 
+@pytest.mark.parametrize("job_s", [0.1, 2.0, 10.0])
+@pytest.mark.parametrize("slots", [FixedInFlight(200), AutoInFlight()])
+def test_where_50_submits_a_second_are_allowed_few_are_refused_and_no_time_is_lost(
+    slots: InFlight, job_s: float
+) -> None:
+    told = run(copy.deepcopy(slots), Account(600, per_s=50.0), [job_s] * 500)
+    assert told.refused <= 25
+    ideal_s = (500 - 50) / 50
+    if job_s * 50 < 150:  # else slots are the limit, and not the rate
+        assert told.accepted_at[-1] <= 1.05 * ideal_s
+
+
 class TestRefusals:
-    def test_many_refusals_of_one_pause_are_one_cut(self) -> None:
+    def test_the_first_refusal_cuts_nothing_and_the_next_does_if_nothing_was_accepted_between(self) -> None:
         slots = with_jobs(FixedInFlight(40), 40)
         for _ in range(20):
             slots.busy(100.0, 101.0)
+        assert slots.limit == 40
+        for _ in range(20):
+            slots.busy(101.0, 102.0)
         assert slots.limit == 30
+
+    def test_a_refusal_with_as_many_after_some_were_accepted_cuts_too(self) -> None:
+        slots = with_jobs(FixedInFlight(100), 40)
+        slots.busy(100.0, 101.0)
+        with_jobs(slots, 42, first=40)
+        slots.busy(101.0, 102.0)
+        assert slots.limit == 31
+
+    def test_many_more_than_were_refused_show_that_it_was_the_rate(self) -> None:
+        slots = with_jobs(FixedInFlight(100), 40)
+        slots.busy(100.0, 101.0)
+        assert slots.limit == 54
+        with_jobs(slots, 52, first=40)
+        assert slots.limit == 100
 
     def test_a_refusal_after_the_pause_cuts_again_from_what_is_live_then(self) -> None:
         slots = with_jobs(FixedInFlight(40), 40)
@@ -109,12 +139,14 @@ class TestRefusals:
     def test_acceptances_lead_back_to_just_below_where_it_was_refused(self) -> None:
         slots = with_jobs(FixedInFlight(40), 40)
         slots.busy(100.0, 101.0)
+        slots.busy(101.0, 102.0)
         replace_jobs(slots, 40, 200)
         assert 36 <= slots.limit <= 39
 
     def test_what_was_refused_is_tried_again_after_a_long_time_without_refusals(self) -> None:
         slots = with_jobs(FixedInFlight(40), 20)
         slots.busy(100.0, 101.0)
+        slots.busy(101.0, 102.0)
         replace_jobs(slots, 20, 5000)
         assert slots.limit > 20
 
