@@ -69,7 +69,7 @@ def test_an_id_that_the_disk_does_not_take_is_printed_and_written_once_there_is_
 
 
 def test_a_journal_that_takes_nothing_more_leaves_no_row_in_doubt(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", "1m") as disk, serving("submit.slow=100%:1s") as server:
+    with small_disk(tmp_path / "disk", "1m") as disk, serving("submit.slow=100%:3s") as server:
         scene = Scene(tmp_path / ("home" * 50), server, "dune", rows=30, flags=("--in-flight", 4))
         scene.out.mkdir(parents=True)
         (scene.out / "journal.jsonl").symlink_to(disk / "journal.jsonl")
