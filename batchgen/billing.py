@@ -16,7 +16,7 @@ from batchgen.pacing import CEILING, START, Measure, time_left_s
 from batchgen.pricing import Unpriced, account
 from batchgen.request import Problem
 from batchgen.schema import ModelSchema
-from batchgen.statefile import Judgement, Reader, Rows, Scope, Scratch, expiring_inputs, judge
+from batchgen.statefile import Judgement, Reader, Rows, Scope, Scratch, expiring_inputs, judge, local_files_to_send
 from batchgen.wording import counted
 
 
@@ -183,7 +183,8 @@ def make_plan(
     slow_s = made.expected_s[1] if made.expected_s is not None else 0.0
     each_s = slow_s / max(made.to_send, 1)
     expiring = expiring_inputs(reader.connection, scratch, scope, around.now, each_s)
-    return replace(made, problems=tuple(problems), local_files=scratch.local_files(), expiring=tuple(expiring))
+    local_files = local_files_to_send(reader.connection, scratch, scope)
+    return replace(made, problems=tuple(problems), local_files=local_files, expiring=tuple(expiring))
 
 
 def plan_of(

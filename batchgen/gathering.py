@@ -12,11 +12,11 @@ import aiohttp
 from batchgen import manifest
 from batchgen.catalogue import Catalogue
 from batchgen.links import expires_at
-from batchgen.manifest import ManifestError
+from batchgen.manifest import Known, ManifestError
 from batchgen.request import Problem, Row
-from batchgen.schema import ModelSchema
+from batchgen.schema import ModelSchema, ModelUnknown
 from batchgen.schema.media import MediaCheck
-from batchgen.statefile import Asked, Reader, Scratch
+from batchgen.statefile import Asked, KnownRows, Reader, Scratch, kept_schemas
 
 DEFAULT_MODEL = "bytedance/seedream-4-0/edit-sequential"
 """The model of a manifest that names none."""
@@ -26,55 +26,113 @@ _CHUNK_ROWS = 1000
 
 
 async def gather(
-    path: Path, catalogue: Catalogue, known: Reader, url_session: aiohttp.ClientSession | None = None
+    path: Path,
+    catalogue: Catalogue,
+    known: Reader,
+    url_session: aiohttp.ClientSession | None = None,
+    *,
+    partial: bool = False,
 ) -> tuple[Scratch, list[Problem]]:
-    """Read and check the whole manifest; rows that *known* has as they are, are not checked again.
+    """Read and check the whole manifest; rows that *known* has as they are, are neither parsed nor checked again.
 
-    With *url_session* hosted input files are looked at too. All problems are in the list, up to a thousand; a
-    manifest that cannot be read as a whole is one as well.
+    With *url_session* hosted input files are looked at too, and every row is. A *partial* manifest is a table of the
+    folder itself. All problems are in the list, up to a thousand; a manifest that cannot be read as a whole is one as
+    well.
     """
     scratch = Scratch()
     problems: list[Problem] = []
     media = MediaCheck(catalogue.schema, url_session)
-    found = manifest.read(path, catalogue.schema, default_model=DEFAULT_MODEL, known_hash=known.known_hash)
+    rows_known = None if url_session is not None or partial else await _recalled(catalogue, known)
+    found = manifest.read(
+        path,
+        catalogue.schema,
+        default_model=DEFAULT_MODEL,
+        known_hash=known.known_hash,
+        recall=None if rows_known is None else rows_known.take,
+    )
+    chunks = _Chunks(found, scratch, catalogue, known)
     try:
         while True:
-            rows, bad, more = await asyncio.to_thread(_take, found, scratch, catalogue, known)
+            rows, bad, more = await asyncio.to_thread(chunks.take)
             problems += bad + (await media.problems(rows) if rows else [])
             if not more or len(problems) >= MOST_PROBLEMS:
                 break
+        await asyncio.to_thread(scratch.done)
     except BaseException:
         scratch.close()
         raise
-    scratch.done()
+    finally:
+        if rows_known is not None:
+            rows_known.end_reading()
+    if rows_known is not None:
+        problems += await asyncio.to_thread(rows_known.part_names, scratch)
+    _note_basis(scratch, catalogue, known, rows_known)
     return scratch, sorted(problems[:MOST_PROBLEMS], key=lambda problem: (problem.file, problem.line or 0))
 
 
-def _take(
-    found: Iterator[Row | Problem], scratch: Scratch, catalogue: Catalogue, known: Reader
-) -> tuple[list[Row], list[Problem], bool]:
-    """Put one chunk into *scratch*: (rows whose media are to be checked, problems, whether there is more)."""
-    rows: list[Row] = []
-    problems: list[Problem] = []
-    asked: list[tuple[Row, Asked]] = []
-    taken = 0
-    before: Problem | None = None
+async def _recalled(catalogue: Catalogue, known: Reader) -> KnownRows | None:
+    """The rows of the folder, unless the schema of one of its models is another than they were checked by."""
+    schemas = kept_schemas(known)
     try:
-        for one in islice(found, _CHUNK_ROWS):
-            taken += 1
-            if isinstance(one, Problem):
-                problems += [*scratch.add_all(asked), one]
-                asked.clear()
-                if one.severity == "error" and not _same_row(one, before):
-                    problems += _used_twice(one, scratch)
-                before = one
-                continue
-            asked.append((one, _asked(one, catalogue)))
-            if not known.knows(one.row_id, one.fingerprint):
-                rows.append(one)
-    except ManifestError as error:
-        return rows, [*problems, *scratch.add_all(asked), *error.problems], False
-    return rows, problems + scratch.add_all(asked), taken == _CHUNK_ROWS
+        for model, digest in schemas.items():
+            if (await asyncio.to_thread(catalogue.schema, model)).digest != digest:
+                return None
+    except ModelUnknown:
+        return None
+    return await asyncio.to_thread(KnownRows, known) if schemas else None
+
+
+def _note_basis(scratch: Scratch, catalogue: Catalogue, known: Reader, rows_known: KnownRows | None) -> None:
+    """By what the rows were checked, and which state of the folder those that were seen are as."""
+    scratch.recalled = rows_known
+    scratch.enrolment = known.meta("enrolment")
+    scratch.schemas = {} if rows_known is None else dict(kept_schemas(known))
+    for model in scratch.models():
+        schema = catalogue.known(model)
+        assert schema is not None, "a row of this model was checked by it"
+        scratch.schemas[model] = schema.digest
+
+
+class _Chunks:
+    """A manifest on its way into *scratch*, a thousand entries at a time."""
+
+    def __init__(
+        self, found: Iterator[Row | Known | Problem], scratch: Scratch, catalogue: Catalogue, known: Reader
+    ) -> None:
+        self._found = found
+        self._scratch = scratch
+        self._catalogue = catalogue
+        self._known = known
+        self._all_new = known.is_empty
+
+    def take(self) -> tuple[list[Row], list[Problem], bool]:
+        """The next chunk: (rows whose media are to be checked, problems, whether there is more)."""
+        scratch = self._scratch
+        rows: list[Row] = []
+        problems: list[Problem] = []
+        read: list[tuple[int, Row, Asked]] = []
+        seen: list[tuple[int, int, str, int]] = []
+        taken = 0
+        before: Problem | None = None
+        try:
+            for one in islice(self._found, _CHUNK_ROWS):
+                taken += 1
+                if isinstance(one, Known):
+                    seen.append((one.key, scratch.place(), one.source, one.line))
+                elif isinstance(one, Row):
+                    read.append((scratch.place(), one, _asked(one, self._catalogue)))
+                    if self._all_new or not self._known.was_sent(one.row_id, one.fingerprint):
+                        rows.append(one)
+                else:
+                    problems += [*scratch.add_all(read), one]
+                    read.clear()
+                    if one.severity == "error" and not _same_row(one, before):
+                        problems += _used_twice(one, scratch)
+                    before = one
+        except ManifestError as error:
+            return rows, [*problems, *scratch.add_all(read), *error.problems], False
+        scratch.see(seen)
+        return rows, problems + scratch.add_all(read), taken == _CHUNK_ROWS
 
 
 def _same_row(one: Problem, before: Problem | None) -> bool:

@@ -66,7 +66,8 @@ class Row(NamedTuple):
     A tuple, because a million of them are made in one run and a frozen dataclass takes four times as long.
 
     *input* is what will be sent, typed by the model's schema; local files stand in it as the paths the
-    manifest gave and are listed in *files*. *line* is 1-based in *source*, the file the row was read from.
+    manifest gave and are listed in *files*. *line* is 1-based in *source*, the file the row was read from;
+    *digest* is what its record is known by when it is read again.
     """
 
     row_id: str
@@ -80,6 +81,7 @@ class Row(NamedTuple):
     note: str = ""
     source: str = ""
     line: int = 0
+    digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,8 @@ async def run(manifest: Path, options: Options, consent: Consent, watch: Watch |
                 raise TokenMissing(NO_TOKEN)
         opened = await stack.enter_async_context(open_run(folder, options, provider, read.catalogue))
         reader = opened.state.reader
+        if reader.meta("enrolment") != read.scratch.enrolment:
+            raise Refused(f"another run changed {folder.path} while the manifest was read; run the same command again")
         _refuse(read.plan(reader), options, consent)
         await opened.keep_budget()
         await opened.state.enrol(
@@ -157,19 +159,21 @@ async def _read(
     session = None
     if options.check_urls:
         session = await stack.enter_async_context(downloads_session(is_loopback(options.base), options.downloads))
-    scratch, problems = await gather(manifest, catalogue, known, session)
+    scope = options.scope(manifest, folder)
+    scratch, problems = await gather(manifest, catalogue, known, session, partial=scope.partial)
     stack.callback(scratch.close)
     await look_up(catalogue, known)
-    problems += _unknown_rows(manifest, scratch, options.only)
+    problems += _unknown_rows(manifest, scratch, known, options.only)
     around = await _circumstances(options, asked)
-    return _Read(manifest, folder, options.scope(manifest, folder), scratch, problems, catalogue, around)
+    return _Read(manifest, folder, scope, scratch, problems, catalogue, around)
 
 
-def _unknown_rows(manifest: Path, scratch: Scratch, only: frozenset[str] | None) -> list[Problem]:
+def _unknown_rows(manifest: Path, scratch: Scratch, known: Reader, only: frozenset[str] | None) -> list[Problem]:
     """A problem for each row that is asked for by name and that the manifest does not have."""
-    missing = scratch.not_among(sorted(only or ()))
-    known = scratch.row_ids() if missing else []
-    said = {row_id: f"no row is called {row_id!r}{did_you_mean(row_id, known)}" for row_id in missing}
+    seen = scratch.recalled
+    missing = [row_id for row_id in sorted(only or ()) if not scratch.has(row_id) and not (seen and seen.holds(row_id))]
+    names = [*scratch.row_ids(), *known.row_ids()] if missing else []
+    said = {row_id: f"no row is called {row_id!r}{did_you_mean(row_id, names)}" for row_id in missing}
     return [Problem(str(manifest), None, "--only", row_id, None, message) for row_id, message in said.items()]
 
 

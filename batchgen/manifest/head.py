@@ -17,7 +17,11 @@ from batchgen.schema import Fault, did_you_mean
 
 @dataclass(slots=True)
 class Head:
-    """Everything a manifest says outside its rows. *lines* gives the line of each key, `a.b` for nested ones."""
+    """Everything a manifest says outside its rows. *lines* gives the line of each key, `a.b` for nested ones.
+
+    *written* is what all rows hang on, as it stands there: not the values of the matrix, of which each row names its
+    own, and not the prices.
+    """
 
     file: str
     model: str | None = None
@@ -30,6 +34,7 @@ class Head:
     lines: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     has_rows: bool = False
+    written: list[str] = field(default_factory=list)
     _variables: frozenset[str] = frozenset()
 
     @property
@@ -113,8 +118,11 @@ def read_head(path: Path) -> Head:
             head.has_rows = True  # read again, item by item, when all else is known
             continue
         head.problems.extend(entry.problems)
+        if entry.key not in ("matrix", "prices"):
+            head.written.append(f"{entry.key}: {entry.node.bare()!r}")
         _take(head, path, entry.key, entry.node)
     used = [template.names for name in head.templates for template in head.templates_in(name)]
+    head.written.append(f"matrix: {sorted(head.matrix.keys) if head.matrix else None!r}")
     head._variables = frozenset(head.matrix.keys if head.matrix else ()).union(*used)
     return head
 

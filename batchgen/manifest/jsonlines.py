@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from batchgen.manifest.memory import Known, Memory
 from batchgen.manifest.record import Record, Table
 from batchgen.request import Problem
 from batchgen.schema import Plain
@@ -20,23 +21,27 @@ class _Twice(Exception):
     pass
 
 
-def read_jsonl(path: Path) -> Table:
+def read_jsonl(path: Path, memory: Memory) -> Table:
     """The records of a JSON Lines file; numbers stay text until the model's schema types them."""
-    return Table(str(path), None, _records(path))
+    return Table(str(path), None, _records(path, memory))
 
 
-def _records(path: Path) -> Iterator[Record | Problem]:
+def _records(path: Path, memory: Memory) -> Iterator[Record | Known | Problem]:
     with open(path, "rb") as file:
         for line, raw in enumerate(file, 1):
             if line == 1:
                 raw = raw.removeprefix(b"\xef\xbb\xbf")
             if not raw.strip():
                 continue
+            digest = memory.digest(raw.strip())
+            if (key := memory.key(digest)) is not None:
+                yield Known(key, str(path), line)
+                continue
             parsed = _parsed(raw)
             if isinstance(parsed, str):
                 yield Problem(str(path), line, None, None, None, parsed)
             else:
-                yield Record(line, parsed)
+                yield Record(line, parsed, None, digest)
 
 
 def _parsed(raw: bytes) -> dict[str, Any] | str:

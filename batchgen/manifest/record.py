@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from batchgen.exits import Refusal
+from batchgen.manifest.memory import Known
 from batchgen.request import Problem
 
 
 class Record(NamedTuple):
-    """One row as it stands in its file: cells by column or key, and where each began if lines differ."""
+    """One row as it stands in its file: cells by column or key, and where each began if lines differ.
+
+    *digest* is what `Memory` knows it by.
+    """
 
     line: int
     cells: dict[str, Any]
     lines: Mapping[str, int] | None = None
+    digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,7 @@ class Table:
 
     file: str
     columns: tuple[str, ...] | None
-    records: Iterator[Record | Problem]
+    records: Iterator[Record | Known | Problem]
     header_line: int = 1
 
 

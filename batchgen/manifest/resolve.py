@@ -8,6 +8,7 @@ from typing import Any
 
 from batchgen.manifest.head import Head
 from batchgen.manifest.localfiles import LocalFiles
+from batchgen.manifest.memory import Known, Memory
 from batchgen.manifest.parts import Parts, slug, split
 from batchgen.manifest.record import Record, Table
 from batchgen.manifest.told import Told
@@ -21,8 +22,9 @@ _NO_MODEL = "no model is given; add a `model` column, or in a YAML manifest `mod
 class Resolver:
     """Turns the records of one file into rows. *head* says what the manifest gives to all of them."""
 
-    def __init__(self, head: Head, table: Table, told: Told, files: LocalFiles) -> None:
+    def __init__(self, head: Head, table: Table, told: Told, files: LocalFiles, memory: Memory) -> None:
         self._head = head
+        self._memory = memory
         self._table = table
         self._told = told
         self._files = files
@@ -33,15 +35,21 @@ class Resolver:
         self._head_folder = os.path.dirname(head.file)
         self._written_as = {field: column for column, field in head.columns.items()}
 
-    def rows(self, record: Record) -> Iterable[Row | Problem]:
+    def recalled(self, record: Record) -> Iterable[Row | Known | Problem]:
+        """As `rows`, for a record that memory was not asked for yet."""
+        if self._head.matrix is None and (key := self._memory.key(record.digest)) is not None:
+            return [Known(key, self._table.file, record.line)]
+        return self.rows(record)
+
+    def rows(self, record: Record) -> Iterable[Row | Known | Problem]:
         """The rows of one record, or the problems that stand against it."""
         head = self._head
         if head.columns:
             renamed = {head.columns.get(key, key): cell for key, cell in record.cells.items()}
             record = record._replace(cells=renamed)
-        return self._crossed(record) if head.matrix else self._row(record, {})
+        return self._crossed(record) if head.matrix else self._row(record, {}, record.digest)
 
-    def _crossed(self, record: Record) -> Iterator[Row | Problem]:
+    def _crossed(self, record: Record) -> Iterator[Row | Known | Problem]:
         assert self._head.matrix is not None
         both = self._head.matrix.keys & record.cells.keys()
         for key in sorted(both):
@@ -49,14 +57,18 @@ class Resolver:
             yield self._problem(record, key, message)
         seen: set[tuple[int | None, str]] = set()
         for combination in self._head.matrix.combinations() if not both else ():
-            for found in self._row(record, combination):
+            digest = self._memory.digest(record.digest + repr(combination).encode("utf-8", "surrogatepass"))
+            if (row := self._memory.key(digest)) is not None:
+                yield Known(row, self._table.file, record.line)
+                continue
+            for found in self._row(record, combination, digest):
                 if isinstance(found, Problem):  # one fault of the row, not one a combination
                     if (found.line, found.message) in seen:
                         continue
                     seen.add((found.line, found.message))
                 yield found
 
-    def _row(self, record: Record, combination: Mapping[str, Any]) -> Sequence[Row | Problem]:
+    def _row(self, record: Record, combination: Mapping[str, Any], digest: bytes) -> Sequence[Row | Problem]:
         cells = record.cells if self._is_plain else {**self._head.defaults, **record.cells, **combination}
         parts = split(cells)
         if self._head.templates:
@@ -75,11 +87,11 @@ class Resolver:
             parts.without(unusable)
         if self._variables:
             parts.set_aside(self._variables, schema)
-        found = self._checked(record, combination, schema, parts)
+        found = self._checked(record, combination, digest, schema, parts)
         return [*news, *found] if news else found
 
     def _checked(
-        self, record: Record, combination: Mapping[str, Any], schema: ModelSchema, parts: Parts
+        self, record: Record, combination: Mapping[str, Any], digest: bytes, schema: ModelSchema, parts: Parts
     ) -> Sequence[Row | Problem]:
         request_input, faults = schema.checked(parts.fields)
         if parts.faults:
@@ -107,6 +119,7 @@ class Resolver:
                 note=to_string(parts.own.get("note") or ""),
                 source=self._table.file,
                 line=record.line,
+                digest=digest,
             )
         ]
 

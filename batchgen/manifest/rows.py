@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from batchgen.manifest.document import Entry, entries
 from batchgen.manifest.head import Head, read_head
 from batchgen.manifest.localfiles import KnownHash, LocalFiles
+from batchgen.manifest.memory import Known, Memory, Recall
 from batchgen.manifest.record import ManifestError, Record, Table, unreadable
 from batchgen.manifest.resolve import Resolver
 from batchgen.manifest.tables import DOCUMENTS, check_file, open_table
@@ -23,12 +25,14 @@ def read(
     *,
     default_model: str | None = None,
     known_hash: KnownHash | None = None,
-) -> Iterator[Row | Problem]:
+    recall: Recall | None = None,
+) -> Iterator[Row | Known | Problem]:
     """Every row of the manifest, and every problem where it stands, in the order of the file.
 
     A row with a problem is not among the rows. Rows stream: memory does not grow with them. *schemas* gives
     a model's schema or raises ModelUnknown; such models come last, once each. *known_hash* spares reading
-    local files again. Two rows may have one id: whoever keeps the rows looks for that.
+    local files again, *recall* rows that the folder has as they are. Two rows may have one id: whoever keeps the
+    rows looks for that.
 
     Raises ManifestError if the manifest cannot be read as a whole, or holds no row.
     """
@@ -37,7 +41,8 @@ def read(
     head.model = head.model or default_model
     yield from head.problems
     some = bool(head.problems)
-    for found in _rows(path, head, told, files):
+    memory = Memory(recall).of(head.written, head.model, os.path.abspath(path.parent))
+    for found in _rows(path, head, told, files, memory):
         some = True
         yield found
     for unknown in told.models_unknown():
@@ -75,26 +80,26 @@ def _head(path: Path) -> Head:
     return read_head(path) if path.suffix.lower() in DOCUMENTS else Head(str(path))
 
 
-def _rows(path: Path, head: Head, told: Told, files: LocalFiles) -> Iterator[Row | Problem]:
+def _rows(path: Path, head: Head, told: Told, files: LocalFiles, memory: Memory) -> Iterator[Row | Known | Problem]:
     if path.suffix.lower() not in DOCUMENTS:
-        yield from _table_rows(path, head, told, files)
+        yield from _table_rows(path, head, told, files, memory)
         return
     if head.rows_from is not None:
         try:
-            yield from _table_rows(head.rows_from, head, told, files)
+            yield from _table_rows(head.rows_from, head, told, files, memory)
         except ManifestError as error:
             yield from error.problems
-    resolver = Resolver(head, Table(head.file, None, iter(())), told, files)
+    resolver = Resolver(head, Table(head.file, None, iter(())), told, files, memory)
     if head.has_rows:
         for entry in entries(path):
             if entry.key == "rows":
-                yield from _document_row(head.file, entry, resolver)
+                yield from _document_row(head.file, entry, resolver, memory)
     elif head.rows_from is None and head.matrix is not None:
         line = head.lines["matrix"]
-        yield from resolver.rows(Record(line, {}, {}))
+        yield from resolver.rows(Record(line, {}, {}, memory.digest(b"")))
 
 
-def _document_row(file: str, entry: Entry, resolver: Resolver) -> Iterator[Row | Problem]:
+def _document_row(file: str, entry: Entry, resolver: Resolver, memory: Memory) -> Iterator[Row | Known | Problem]:
     node = entry.node
     yield from entry.problems
     if entry.problems:
@@ -103,18 +108,23 @@ def _document_row(file: str, entry: Entry, resolver: Resolver) -> Iterator[Row |
         yield Problem(file, node.line, None, None, None, "a row is field: value pairs, such as {text: a dune}")
     else:
         lines = {key: inner.line for key, inner in node.value.items()}
-        yield from resolver.rows(Record(node.line, node.bare(), lines))
+        cells = node.bare()
+        digest = memory.digest(repr(cells).encode("utf-8", "surrogatepass"))
+        yield from resolver.recalled(Record(node.line, cells, lines, digest))
 
 
-def _table_rows(path: Path, head: Head, told: Told, files: LocalFiles) -> Iterator[Row | Problem]:
-    table = open_table(path)
+def _table_rows(
+    path: Path, head: Head, told: Told, files: LocalFiles, memory: Memory
+) -> Iterator[Row | Known | Problem]:
+    memory = memory.of(os.path.abspath(path.parent))
+    table = open_table(path, memory if head.matrix is None else memory.of(recalls=False))
     for column in head.columns:
         if table.columns is not None and column not in table.columns:
             message = f"{table.file} has no column {column!r}"
             yield Problem(head.file, head.lines.get(f"columns.{column}"), column, None, None, message)
-    resolver = Resolver(head, table, told, files)
+    resolver = Resolver(head, table, told, files, memory)
     for record in table.records:
-        if isinstance(record, Problem):
-            yield record
-        else:
+        if isinstance(record, Record):
             yield from resolver.rows(record)
+        else:
+            yield record

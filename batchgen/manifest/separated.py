@@ -7,6 +7,7 @@ ragged line is padded or shifted in silence. What is not whole becomes a Problem
 from __future__ import annotations
 
 import csv
+import heapq
 import io
 import itertools
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from batchgen.manifest.memory import Known, Memory
 from batchgen.manifest.record import Record, Table, unreadable
 from batchgen.request import Problem
 
@@ -29,19 +31,35 @@ class _Block:
     lines: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     faults: list[tuple[int, str | None, str]] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
+
+    def take_known(self, file: str, memory: Memory) -> list[Known]:
+        """Take out the records that *memory* knows; the others get their digests."""
+        known: list[Known] = []
+        new: list[tuple[int, str, bytes]] = []
+        for line, text in zip(self.lines, self.texts, strict=True):
+            digest = memory.digest(text.rstrip("\r\n").encode())
+            if (key := memory.key(digest)) is not None:
+                known.append(Known(key, file, line))
+            else:
+                new.append((line, text, digest))
+        if known:
+            self.lines, self.texts = [line for line, _, _ in new], [text for _, text, _ in new]
+        self.digests = [digest for _, _, digest in new]
+        return known
 
 
-def read_csv(path: Path) -> Table:
+def read_csv(path: Path, memory: Memory) -> Table:
     """The records of a comma-separated file."""
-    return _read(path, ",")
+    return _read(path, ",", memory)
 
 
-def read_tsv(path: Path) -> Table:
+def read_tsv(path: Path, memory: Memory) -> Table:
     """The records of a tab-separated file."""
-    return _read(path, "\t")
+    return _read(path, "\t", memory)
 
 
-def _read(path: Path, separator: str) -> Table:
+def _read(path: Path, separator: str, memory: Memory) -> Table:
     with _opened(path) as file:
         first, text, header = _header(str(path), file, separator)
     fault = _damage(text) or _wrong_separator(header, separator)
@@ -52,7 +70,7 @@ def _read(path: Path, separator: str) -> Table:
     names = tuple(columns[place] for place in usable)
     if not usable:
         raise unreadable(str(path), "no column has a name; the first line names the columns", first)
-    records = _records(path, separator, columns, usable, first)
+    records = _records(path, separator, columns, usable, first, memory.of(separator, columns))
     problems = _header_problems(str(path), first, columns)
     return Table(str(path), names, itertools.chain(problems, records), first)
 
@@ -93,19 +111,22 @@ def _header_problems(file: str, line: int, columns: tuple[str, ...]) -> Iterator
 
 
 def _records(
-    path: Path, separator: str, columns: tuple[str, ...], usable: list[int], header_lines: int
-) -> Iterator[Record | Problem]:
+    path: Path, separator: str, columns: tuple[str, ...], usable: list[int], header_lines: int, memory: Memory
+) -> Iterator[Record | Known | Problem]:
     names = [columns[place] for place in usable]
     with _opened(path) as file:
         for _ in range(header_lines):
             next(file, None)
         for block in _blocks(file, separator, columns, header_lines):
+            known = block.take_known(str(path), memory)
             rows = _cells("".join(block.texts), separator, len(columns), usable)
-            found: Iterator[Record | Problem] = (
-                Record(line, {name: cell for name, cell in zip(names, cells, strict=True) if cell})
-                for line, cells in zip(block.lines, rows, strict=True)
+            found: Iterator[Record | Known | Problem] = (
+                Record(line, {name: cell for name, cell in zip(names, cells, strict=True) if cell}, None, digest)
+                for line, digest, cells in zip(block.lines, block.digests, rows, strict=True)
                 if any(cells)  # spreadsheets leave lines of nothing but commas
             )
+            if known:
+                found = heapq.merge(found, known, key=lambda each: each.line or 0) if block.texts else iter(known)
             if block.faults:
                 faults = [Problem(str(path), line, column, None, None, why) for line, column, why in block.faults]
                 found = iter(sorted([*found, *faults], key=lambda each: each.line or 0))
@@ -183,10 +204,10 @@ def _damage(text: str) -> str | None:
 
 
 def _cells(text: str, separator: str, width: int, usable: list[int]) -> Iterator[tuple[str, ...]]:
-    import pandas  # a quarter of a second and 75 MB: only when a table is read
-
     if not text:
         return iter(())
+    import pandas  # a quarter of a second and 75 MB: only when a table has something new
+
     frame = pandas.read_csv(
         io.StringIO(text),
         sep=separator,

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from batchgen.manifest.jsonlines import read_jsonl
+from batchgen.manifest.memory import Memory
 from batchgen.manifest.parquet import read_parquet
 from batchgen.manifest.record import Table, unreadable
 from batchgen.manifest.separated import read_csv, read_tsv
 
-READERS: dict[str, Callable[[Path], Table]] = {
+READERS: dict[str, Callable[[Path, Memory], Table]] = {
     ".csv": read_csv,
     ".tsv": read_tsv,
     ".jsonl": read_jsonl,
@@ -19,13 +20,16 @@ READERS: dict[str, Callable[[Path], Table]] = {
 DOCUMENTS = (".yaml", ".yml")
 
 
-def open_table(path: Path) -> Table:
-    """The records of *path*. Raises ManifestError if there is no such file or no reader for it."""
+def open_table(path: Path, memory: Memory) -> Table:
+    """The records of *path*, those that *memory* knows by their keys.
+
+    Raises ManifestError if there is no such file or no reader for it.
+    """
     check_file(path)
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise unreadable(str(path), f"no reader for {path.suffix or 'a file without suffix'}; {_known()}")
-    return reader(path)
+    return reader(path, memory)
 
 
 def check_file(path: Path) -> None:

@@ -22,6 +22,9 @@ class Plain(str):
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        return f"Plain({str.__repr__(self)})"  # it means another thing than the same text in quotes
+
 
 class Misfit(Exception):
     """A cell that cannot become what its field wants; *path* is the place inside the field (`[0].url`)."""

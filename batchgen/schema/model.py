@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -64,6 +66,12 @@ class ModelSchema:
     def fields(self) -> Mapping[str, Mapping[str, Any]]:
         """The input's properties by name, as the provider publishes them."""
         return self._compiled.fields
+
+    @property
+    def digest(self) -> str:
+        """Of all by which rows are typed, checked and counted."""
+        said = json.dumps([self.input_schema, self.price_unit], sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     @property
     def required(self) -> tuple[str, ...]:

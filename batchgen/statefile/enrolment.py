@@ -8,12 +8,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from batchgen.request import json_encoder
+from batchgen.statefile.scratch import Scratch
 
 _in_json = json_encoder()
 
 
-def enrol(state: sqlite3.Connection, partial: bool, rerun_changed: bool, keep_changed: bool) -> None:
-    """Take the rows of the attached scratch database into *state*, inside the caller's transaction.
+def enrol(
+    state: sqlite3.Connection, scratch: Scratch, *, partial: bool, rerun_changed: bool, keep_changed: bool
+) -> None:
+    """Take the rows of *scratch*, which is attached, into *state*, inside the caller's transaction.
 
     Never-accepted rows are updated in place. With *rerun_changed*, a changed row that was accepted gets a new
     attempt, once its live one has ended; a doubtful one never. With *keep_changed* it stays as it was paid for.
@@ -21,6 +24,7 @@ def enrol(state: sqlite3.Connection, partial: bool, rerun_changed: bool, keep_ch
     """
     if not partial:
         _note_who_left(state)
+        _move_seen(state)
     _update_known(state)
     if not keep_changed:
         _update_unsent(state)
@@ -32,14 +36,47 @@ def enrol(state: sqlite3.Connection, partial: bool, rerun_changed: bool, keep_ch
         "INSERT OR REPLACE INTO input_files SELECT path, size_bytes, mtime_ns, sha256 FROM scratch.scratch_files"
     )
     start_queued(state)
+    if not partial and scratch.recalled is None:  # checked by other schemas, or by other rules
+        state.execute("UPDATE rows SET digest = NULL WHERE digest IS NOT NULL")
+    _keep_digests(state, partial)
+    known = {"enrolment": str(int(_meta(state, "enrolment") or 0) + 1)}
+    if not partial:
+        known["schemas"] = json.dumps(scratch.schemas, sort_keys=True)
+    state.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", known.items())
+
+
+def _meta(state: sqlite3.Connection, name: str) -> str | None:
+    found = state.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return None if found is None else str(found[0])
 
 
 def _note_who_left(state: sqlite3.Connection) -> None:
-    gone = "row_id NOT IN (SELECT row_id FROM scratch.scratch)"
+    gone = "row_id NOT IN (SELECT row_id FROM scratch.scratch) AND key NOT IN (SELECT key FROM scratch.seen)"
     state.execute(f"UPDATE rows SET position = NULL WHERE position IS NOT NULL AND {gone}")
     state.execute(
         "UPDATE jobs SET position = NULL WHERE state = 'pending' AND key IN "
         "(SELECT key FROM rows WHERE position IS NULL)"
+    )
+
+
+def _move_seen(state: sqlite3.Connection) -> None:
+    """Rows that are as they were may stand in another place."""
+    state.execute(
+        "UPDATE rows SET position = s.position, source = s.source, line = s.line FROM scratch.seen AS s "
+        "WHERE rows.key = s.key AND (rows.position, rows.line, rows.source) IS NOT (s.position, s.line, s.source)"
+    )
+
+
+def _keep_digests(state: sqlite3.Connection, partial: bool) -> None:
+    """Remember by what each row of the manifest is known, if its latest attempt asks for just that.
+
+    A *partial* manifest is not what rows are read from the next time: its rows keep their digests, or lose them.
+    """
+    digest = "rows.digest" if partial else "s.digest"
+    state.execute(
+        f"UPDATE rows SET digest = CASE WHEN jobs.fingerprint = s.fingerprint THEN {digest} END, "
+        "local_files = s.local_files, inputs_expire_at = s.inputs_expire_at FROM scratch.scratch AS s, jobs "
+        "WHERE rows.row_id = s.row_id AND jobs.key = rows.key AND jobs.latest"
     )
 
 
@@ -69,10 +106,15 @@ _REQUEST_JSON = (
 
 
 def _update_unsent(state: sqlite3.Connection) -> None:
+    """What was never accepted becomes what the manifest asks for, also where that is one request by its fingerprint:
+    signed again, or typed by a newer schema. A later attempt may have a seed of its own, and keeps it.
+    """
     state.execute(
         f"UPDATE jobs SET ({_REQUEST_COLUMNS}) = (s.model, s.input, s.files, s.fingerprint, s.outputs_asked, s.units) "
         "FROM scratch.scratch AS s JOIN rows USING (row_id) "
-        "WHERE jobs.key = rows.key AND jobs.latest AND jobs.state = 'pending' AND jobs.fingerprint <> s.fingerprint"
+        "WHERE jobs.key = rows.key AND jobs.latest AND jobs.state = 'pending' AND (jobs.fingerprint <> s.fingerprint "
+        "OR jobs.n = 1 AND (jobs.input, jobs.files, jobs.outputs_asked, jobs.units) "
+        "IS NOT (s.input, s.files, s.outputs_asked, s.units))"
     )
 
 

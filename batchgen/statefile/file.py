@@ -87,7 +87,9 @@ class StateFile:
         """Take a judged manifest into the state."""
 
         def work(connection: sqlite3.Connection) -> None:
-            enrolment.enrol(connection, partial, rerun_changed, keep_changed)
+            enrolment.enrol(
+                connection, scratch, partial=partial, rerun_changed=rerun_changed, keep_changed=keep_changed
+            )
 
         await self._attached(scratch.path, work)
         self._recount()
@@ -167,7 +169,7 @@ class StateFile:
         self._queued = {
             key
             for (key,) in self.reader.connection.execute(
-                "SELECT key FROM rows WHERE json_extract(next_request, '$.start')"
+                "SELECT key FROM rows WHERE next_request IS NOT NULL AND json_extract(next_request, '$.start')"
             )
         }
 

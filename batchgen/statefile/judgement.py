@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 
-from batchgen.statefile.scratch import Scratch
+from batchgen.statefile.scratch import Scratch, attached
 
 # A row was accepted, or may have been, if its latest attempt is one of these.
 _PAID = """(jobs.state IN ('submitting', 'in_doubt', 'submitted', 'ready', 'collected')
@@ -76,57 +75,63 @@ class Scope:
 
 def judge(state: sqlite3.Connection, scratch: Scratch, scope: Scope) -> Judgement:
     """Compare the gathered rows with *state*; writes nothing."""
-    with _attached(state, scratch):
-        return _judge(state, scope)
+    with attached(state, scratch):
+        state.execute(f"CREATE TEMP TABLE absent AS SELECT key FROM {_ABSENT}")
+        try:
+            return _judge(state, scope, scratch)
+        finally:
+            state.execute("DROP TABLE absent")
+
+
+def local_files_to_send(state: sqlite3.Connection, scratch: Scratch, scope: Scope) -> int:
+    """How many local input files go with the rows to send."""
+    with attached(state, scratch):
+        found = state.execute(
+            f"SELECT SUM(local_files) FROM ({_rows_to_send(scope, scratch)})",
+            {"only": json.dumps([*(scope.only or ())])},
+        )
+        return int(found.fetchone()[0] or 0)
 
 
 def expiring_inputs(state: sqlite3.Connection, scratch: Scratch, scope: Scope, now: float, each_s: float) -> list[str]:
     """Rows to send whose signed input URLs stop working before their turn, if one is started every *each_s*."""
-    with _attached(state, scratch):
-        if not state.execute("SELECT MAX(inputs_expire_at) FROM scratch").fetchone()[0]:
-            return []
+    with attached(state, scratch):
+        rows = _rows_to_send(scope, scratch)
         found = state.execute(
             "SELECT row_id FROM (SELECT row_id, inputs_expire_at, "
-            f"ROW_NUMBER() OVER (ORDER BY priority DESC, position) - 1 AS before_it FROM ({_rows_to_send(scope)})) "
+            f"ROW_NUMBER() OVER (ORDER BY priority DESC, position) - 1 AS before_it FROM ({rows})) "
             "WHERE inputs_expire_at <= :now + before_it * :each_s ORDER BY before_it",
             {"only": json.dumps([*(scope.only or ())]), "now": now, "each_s": each_s},
         )
         return [row_id for (row_id,) in found]
 
 
-@contextmanager
-def _attached(state: sqlite3.Connection, scratch: Scratch) -> Iterator[None]:
-    state.execute("ATTACH ? AS scratch", (str(scratch.path),))
-    try:
-        yield
-    finally:
-        state.execute("DETACH scratch")
-
-
 _CHANGED = f"{_BOTH} WHERE jobs.fingerprint <> scratch.fingerprint"
 _NEW = "scratch WHERE NOT EXISTS (SELECT 1 FROM main.rows WHERE rows.row_id = scratch.row_id)"
 _ABSENT = (
-    "main.rows JOIN main.jobs ON jobs.key = rows.key AND jobs.latest WHERE rows.position IS NOT NULL AND "
-    "NOT EXISTS (SELECT 1 FROM scratch WHERE scratch.row_id = rows.row_id)"
+    "main.rows WHERE rows.position IS NOT NULL AND NOT EXISTS (SELECT 1 FROM seen WHERE seen.key = rows.key) "
+    "AND NOT EXISTS (SELECT 1 FROM scratch WHERE scratch.row_id = rows.row_id)"
 )
+_LEFT = "temp.absent JOIN main.rows USING (key) JOIN main.jobs ON jobs.key = rows.key AND jobs.latest"
+_LIVE = "jobs.state IN ('submitting', 'in_doubt', 'submitted', 'ready')"  # as the index on them has it
 
 
-def _judge(state: sqlite3.Connection, scope: Scope) -> Judgement:
+def _judge(state: sqlite3.Connection, scope: Scope, scratch: Scratch) -> Judgement:
     def count(sql: str) -> int:
         return int(state.execute(f"SELECT COUNT(*) FROM {sql}").fetchone()[0])
 
     whole = not scope.partial
     changed_ids = state.execute(f"SELECT row_id FROM {_changed_paid(scope)} ORDER BY scratch.line LIMIT {_NAMED}")
     return Judgement(
-        models=_by_model(state, scope),
+        models=_by_model(state, scope, scratch),
         changed_paid_ids=tuple(row_id for (row_id,) in changed_ids.fetchall()),
-        left_unnamed_paid=count(f"{_ABSENT} AND NOT rows.explicit_id AND {_PAID}") if whole else 0,
+        left_unnamed_paid=count(f"{_LEFT} WHERE NOT rows.explicit_id AND {_PAID}") if whole else 0,
         renamed=_renamed(state) if whole else 0,
-        live=count("main.jobs WHERE state IN ('submitted', 'ready')"),
+        live=count(f"main.jobs WHERE {_LIVE} AND state IN ('submitted', 'ready')"),
     )
 
 
-def _by_model(state: sqlite3.Connection, scope: Scope) -> dict[str, Rows]:
+def _by_model(state: sqlite3.Connection, scope: Scope, scratch: Scratch) -> dict[str, Rows]:
     doubtful = "jobs.state IN ('in_doubt', 'submitting')"
     counted = {
         "new": ("scratch.model", _NEW),
@@ -135,17 +140,27 @@ def _by_model(state: sqlite3.Connection, scope: Scope) -> dict[str, Rows]:
         "paid": ("scratch.model", f"{_BOTH} WHERE {_PAID} AND NOT {doubtful}"),
         "changed": ("scratch.model", _CHANGED),
         "changed_paid": ("scratch.model", _changed_paid(scope)),
-        "in_doubt": ("jobs.model", f"main.jobs WHERE jobs.latest AND {doubtful}"),
+        "in_doubt": ("jobs.model", f"main.jobs WHERE {_LIVE} AND jobs.latest AND {doubtful}"),
     }
     if not scope.partial:
-        counted["left"] = ("jobs.model", _ABSENT)
+        counted["left"] = ("jobs.model", _LEFT)
     found: dict[str, dict[str, int]] = {}
     for name, (model_column, rows) in counted.items():
         for model, count in state.execute(f"SELECT {model_column}, COUNT(*) FROM {rows} GROUP BY 1").fetchall():
             found.setdefault(model, {})[name] = count
-    for model, rows_to_send, outputs, units in _to_send(state, scope):
+    for model, waiting, paid in state.execute(_SEEN).fetchall():
+        of_model = found.setdefault(model, {})
+        of_model["waiting"] = of_model.get("waiting", 0) + waiting
+        of_model["paid"] = of_model.get("paid", 0) + paid
+    for model, rows_to_send, outputs, units in _to_send(state, scope, scratch):
         found.setdefault(model, {}).update(to_send=rows_to_send, outputs=outputs, units=units)
     return {model: Rows(**counts) for model, counts in sorted(found.items())}
+
+
+_SEEN = (
+    f"SELECT jobs.model, SUM(jobs.state = 'pending'), SUM({_PAID} AND jobs.state NOT IN ('in_doubt', 'submitting')) "
+    "FROM seen CROSS JOIN main.jobs ON jobs.key = seen.key AND jobs.latest GROUP BY jobs.model"
+)
 
 
 def _changed_paid(scope: Scope) -> str:
@@ -166,24 +181,30 @@ def _again(scope: Scope) -> str:
     return f"({' OR '.join(asked)})"
 
 
-def _to_send(state: sqlite3.Connection, scope: Scope) -> tuple[tuple[str, int, int, int], ...]:
+def _to_send(state: sqlite3.Connection, scope: Scope, scratch: Scratch) -> tuple[tuple[str, int, int, int], ...]:
     """(model, rows, outputs, units) of what the run may send."""
     found = state.execute(
-        f"SELECT model, COUNT(*), SUM(outputs_asked), SUM(units) FROM ({_rows_to_send(scope)}) "
+        f"SELECT model, COUNT(*), SUM(outputs_asked), SUM(units) FROM ({_rows_to_send(scope, scratch)}) "
         "GROUP BY model ORDER BY model",
         {"only": json.dumps([*(scope.only or ())])},
     )
     return tuple(found.fetchall())
 
 
-def _rows_to_send(scope: Scope) -> str:
+def _rows_to_send(scope: Scope, scratch: Scratch) -> str:
     """The rows that the run may send within its limits, the ids of *scope* being the parameter `:only`."""
-    columns = ("position", "priority", "row_id", "model", "outputs_asked", "units", "inputs_expire_at")
+    columns = ("position", "priority", "row_id", "model", "outputs_asked", "units", "inputs_expire_at", "local_files")
     asked = ", ".join(f"scratch.{column}" for column in columns)
     rows = (
         f"SELECT {asked} FROM {_NEW} UNION ALL "
         f"SELECT {asked} FROM {_BOTH} WHERE jobs.state = 'pending' OR {_again(scope)}"
     )
+    if scratch.recalled is not None:
+        rows += (
+            " UNION ALL SELECT seen.position, jobs.priority, rows.row_id, jobs.model, jobs.outputs_asked, jobs.units, "
+            "rows.inputs_expire_at, rows.local_files FROM main.jobs CROSS JOIN seen ON seen.key = jobs.key "
+            "JOIN main.rows ON rows.key = jobs.key WHERE jobs.state = 'pending'"
+        )
     if scope.only is not None:
         rows = f"SELECT * FROM ({rows}) WHERE row_id IN (SELECT value FROM json_each(:only))"
     if scope.limit is not None:
@@ -194,6 +215,6 @@ def _rows_to_send(scope: Scope) -> str:
 def _renamed(state: sqlite3.Connection) -> int:
     """Rows that were paid for under an id that left, and ask for the same under a new one."""
     found = state.execute(
-        f"SELECT COUNT(*) FROM {_NEW} AND fingerprint IN (SELECT jobs.fingerprint FROM {_ABSENT} AND {_PAID})"
+        f"SELECT COUNT(*) FROM {_NEW} AND fingerprint IN (SELECT jobs.fingerprint FROM {_LEFT} WHERE {_PAID})"
     )
     return int(found.fetchone()[0])

@@ -197,13 +197,24 @@ class Reader:
         ).fetchone()
         return None if found is None else str(found[0])
 
-    def knows(self, row_id: str, fingerprint: str) -> bool:
-        """Whether the folder has this very request under this id already."""
+    def was_sent(self, row_id: str, fingerprint: str) -> bool:
+        """Whether this very request was sent under this id already."""
         found = self.connection.execute(
-            "SELECT 1 FROM rows JOIN jobs ON jobs.key = rows.key AND jobs.latest WHERE row_id = ? AND fingerprint = ?",
+            "SELECT 1 FROM rows JOIN jobs ON jobs.key = rows.key AND jobs.latest "
+            "WHERE row_id = ? AND fingerprint = ? AND state <> 'pending'",
             (row_id, fingerprint),
         )
         return found.fetchone() is not None
+
+    def row_ids(self) -> list[str]:
+        """The rows of the manifest that was taken in last."""
+        found = self.connection.execute("SELECT row_id FROM rows WHERE position IS NOT NULL ORDER BY position")
+        return [row_id for (row_id,) in found]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no manifest was ever taken in."""
+        return self.connection.execute("SELECT 1 FROM rows LIMIT 1").fetchone() is None
 
     def unpriced(self) -> Iterator[Job]:
         """Every attempt that counts as nothing because nobody knew its price, of all rows, in manifest order."""

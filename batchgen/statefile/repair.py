@@ -33,6 +33,9 @@ from batchgen.statefile.tables import (
 )
 
 _UNNAMED = re.compile(r"r-[0-9a-f]{16}(-\d+)?")
+_OF_ROWS = ("schemas", "enrolment")
+"""What the meta table says of rows by their keys, which a rebuilt state gives out anew."""
+
 _PLACE = "position, priority, note, source, line, explicit_id"
 
 
@@ -109,7 +112,8 @@ def _read_state(folder: RunFolder, found: _Found) -> None:
             if version > SCHEMA_VERSION:
                 raise StateUnusable(f"{folder.state} was written by a newer batchgen; install that one to repair it")
             found.meta |= dict(connection.execute("SELECT name, value FROM meta").fetchall())
-            found.meta.pop("manifest", None)
+            for name in _OF_ROWS:
+                found.meta.pop(name, None)
             for row_id, *place in connection.execute(f"SELECT row_id, {_PLACE} FROM rows"):
                 found.places[row_id] = tuple(place)
             for seq, *record in connection.execute(f"SELECT jobs.seq, {JOB_COLUMNS} FROM jobs JOIN rows USING (key)"):

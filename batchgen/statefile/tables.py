@@ -11,7 +11,7 @@ from typing import Any
 from batchgen.exits import Exit, Refusal
 from batchgen.job import Billed, Job, Output, SavedFile, State
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _TABLES = """
 CREATE TABLE meta (
@@ -20,7 +20,8 @@ CREATE TABLE meta (
 ) WITHOUT ROWID;
 
 -- One row of the manifest. `position` is its place there, NULL once it has left; `next_request` is a changed
--- request that waits for the live attempt to end.
+-- request that waits for the live attempt to end. `digest` is what its record in the manifest is known by, NULL unless
+-- the latest attempt is what that record asks for.
 CREATE TABLE rows (
   key          INTEGER PRIMARY KEY,
   row_id       TEXT NOT NULL UNIQUE,
@@ -32,8 +33,13 @@ CREATE TABLE rows (
   note         TEXT NOT NULL DEFAULT '',
   source       TEXT NOT NULL DEFAULT '',
   line         INTEGER NOT NULL DEFAULT 0,
-  next_request TEXT
+  next_request TEXT,
+  digest       BLOB,
+  local_files  INTEGER NOT NULL DEFAULT 0,
+  inputs_expire_at REAL
 );
+CREATE INDEX rows_digest ON rows (digest) WHERE digest IS NOT NULL;
+CREATE INDEX rows_next_request ON rows (key) WHERE next_request IS NOT NULL;
 
 -- One attempt at a row; never overwritten by a later one. `latest` marks the attempt whose state is the row's.
 CREATE TABLE jobs (
@@ -126,7 +132,15 @@ def bring_forward(connection: sqlite3.Connection, path: Path) -> None:
     _migrate(connection, path, version)
 
 
-MIGRATIONS: dict[int, str] = {}
+MIGRATIONS: dict[int, str] = {
+    1: """
+    ALTER TABLE rows ADD COLUMN digest BLOB;
+    ALTER TABLE rows ADD COLUMN local_files INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rows ADD COLUMN inputs_expire_at REAL;
+    CREATE INDEX rows_digest ON rows (digest) WHERE digest IS NOT NULL;
+    CREATE INDEX rows_next_request ON rows (key) WHERE next_request IS NOT NULL
+    """,
+}
 """SQL that brings a file from the version of its key to the next one."""
 
 
