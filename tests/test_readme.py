@@ -11,6 +11,9 @@ import typer.main
 from batchgen.cli import app
 from batchgen.exits import MEANING, Exit
 from batchgen.job import TRANSITIONS, Event, State
+from batchgen.marks import marks_file
+from batchgen.runfolder import RunFolder
+from tests.processes import Batchgen
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 
@@ -41,3 +44,22 @@ def test_the_exit_code_table_lists_every_code_with_its_meaning() -> None:
 
 def test_the_event_table_lists_every_event_and_no_other() -> None:
     assert {row[0].strip("`") for row in table("Events")} == {event.__name__ for event in get_args(Event)} | {"breaker"}
+
+
+def test_every_file_of_a_run_folder_is_explained() -> None:
+    section = README.split("\n### The folder after\n", 1)[1].split("```text\n", 1)[1].split("```", 1)[0]
+    folder = RunFolder.at(Path("out"))
+    known = [getattr(folder, name) for name, of in vars(RunFolder).items() if isinstance(of, property)]
+    known += [marks_file(folder), folder.parts("row", 1).parent]
+    names = {path.name for path in known if isinstance(path, Path)}
+    assert {"state.db", "rows", "parts", "marks.jsonl"} <= names
+    assert {name for name in names if name not in section} == set()
+
+
+def test_the_manifests_in_the_readme_have_no_problems(tmp_path: Path) -> None:
+    for kind, name in (("csv", "ads.csv"), ("yaml", "ads.yaml")):
+        text = README.split(f"```{kind}\n", 1)[1].split("```", 1)[0]
+        (tmp_path / name).write_text(text, "utf-8")
+        ended = Batchgen(tmp_path, token=None)("plan", name, "--offline", "--json")
+        assert ended.exit == 0, ended.stderr
+        assert ended.json["problems"] == []
