@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batchgen.budget import dollars, usd
 from batchgen.cli.ends import say
-from batchgen.job import ENDED, CostKnown, Event, Job
-from batchgen.standing import Last, Standing, Watched
+from batchgen.standing import Standing, Watched
 from batchgen.wording import clock, rate, size
 
 if TYPE_CHECKING:
@@ -20,18 +17,6 @@ if TYPE_CHECKING:
 
 _LINE_S = 10.0
 _DRAW_S = 1.0
-_KEPT = 100
-
-
-@dataclass
-class Recent:
-    """The rows of a run that came to their end last, newest first; told of every move."""
-
-    rows: deque[Last] = field(default_factory=lambda: deque(maxlen=_KEPT))
-
-    def moved(self, job: Job, event: Event) -> None:
-        if job.state in ENDED and not isinstance(event, CostKnown):
-            self.rows.appendleft(Last.of(job))
 
 
 def line(standing: Standing) -> str:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
-import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from batchgen.budget import dollars, usd
+from batchgen.budget import dollars
 from batchgen.cli import flags
 from batchgen.cli.atend import AtEnd
 from batchgen.cli.ends import carried, confirmed, emit, end, refusals, say, tell, width_of
-from batchgen.cli.live import Recent
+from batchgen.cli.progress import Progress
 from batchgen.exits import Exit
 from batchgen.logs import written
 from batchgen.runfolder import RunFolder
@@ -28,10 +25,7 @@ if TYPE_CHECKING:
 
     from batchgen.billing import Plan
     from batchgen.canary import CanaryResult
-    from batchgen.job import Event, Job
     from batchgen.outcome import Report
-    from batchgen.pacing import BreakerState
-    from batchgen.scheduler import Scheduler
 
 _JOB_TIMEOUT_S = 7200.0
 _MIN_FREE = 1024**3
@@ -76,7 +70,7 @@ def run(
         from batchgen.options import Options
         from batchgen.runner import run
 
-        recent = Recent()
+        progress = Progress(events, quiet or verbose)
         options = Options(
             out=out,
             api_base=api_base,
@@ -102,13 +96,12 @@ def run(
             offline=offline,
             check_urls=check_urls,
             prices=_price_list(prices),
-            on_trouble=_on_trouble,
-            on_move=_on_move(events, recent),
-            on_breaker=_on_breaker(events),
+            on_trouble=progress.trouble,
+            on_move=progress.moved,
+            on_breaker=progress.breaker,
         )
-        watch = _watch(quiet or verbose, recent)
         with _invalid_manifests(as_json):
-            report = carried(lambda: run(manifest, options, _consent(yes), watch))
+            report = carried(lambda: run(manifest, options, _consent(yes), progress.watch))
     _finish(report, as_json, at_end)
 
 
@@ -137,7 +130,7 @@ def rehearse(
         from batchgen.options import Options
         from batchgen.rehearsal.rehearse import rehearse
 
-        recent = Recent()
+        progress = Progress(events, quiet or verbose)
         options = Options(
             out=out,
             in_flight=in_flight,
@@ -145,13 +138,12 @@ def rehearse(
             only=_ids(only),
             rehearsal=True,
             inline_files=True,
-            on_move=_on_move(events, recent),
-            on_breaker=_on_breaker(events),
+            on_move=progress.moved,
+            on_breaker=progress.breaker,
         )
-        watch = _watch(quiet or verbose, recent)
         with _invalid_manifests(as_json):
             report = carried(
-                lambda: rehearse(manifest, options, watch, _free, faults=faults, latency=latency, draw=draw)
+                lambda: rehearse(manifest, options, progress.watch, _free, faults=faults, latency=latency, draw=draw)
             )
     _finish(report, as_json, at_end)
 
@@ -236,7 +228,7 @@ def collect(
         from batchgen.runner import collect
         from batchgen.token import find_token
 
-        recent = Recent()
+        progress = Progress(events, quiet or verbose)
         options = Options(
             api_base=base_of(out, api_base),
             token=find_token(),
@@ -245,12 +237,11 @@ def collect(
             poll_rate=poll_rate,
             downloads=downloads,
             collect_workers=collect_workers,
-            on_trouble=_on_trouble,
-            on_move=_on_move(events, recent),
-            on_breaker=_on_breaker(events),
+            on_trouble=progress.trouble,
+            on_move=progress.moved,
+            on_breaker=progress.breaker,
         )
-        watch = _watch(quiet or verbose, recent)
-        report = carried(lambda: collect(out, options, verify, watch))
+        report = carried(lambda: collect(out, options, verify, progress.watch))
     _finish(report, as_json, at_end)
 
 
@@ -289,7 +280,7 @@ def retry(
         from batchgen.runner import retry
         from batchgen.token import find_token
 
-        recent = Recent()
+        progress = Progress(events, quiet or verbose)
         options = Options(
             api_base=base_of(out, api_base),
             token=find_token(),
@@ -304,12 +295,11 @@ def retry(
             min_free_bytes=min_free,
             inline_files=inline_files,
             prices=_price_list(prices),
-            on_trouble=_on_trouble,
-            on_move=_on_move(events, recent),
-            on_breaker=_on_breaker(events),
+            on_trouble=progress.trouble,
+            on_move=progress.moved,
+            on_breaker=progress.breaker,
         )
-        watch = _watch(quiet or verbose, recent)
-        report = carried(lambda: retry(out, options, _consent(yes), rerun, rejected, new_seed, watch))
+        report = carried(lambda: retry(out, options, _consent(yes), rerun, rejected, new_seed, progress.watch))
     _finish(report, as_json, at_end)
 
 
@@ -376,28 +366,6 @@ def _price_list(file: Path | None) -> dict[str, Decimal]:
     return price_list(file)
 
 
-def _watch(quiet: bool, recent: Recent) -> Callable[[Scheduler], Coroutine[None, None, None]]:
-    """Progress for people, and the Ctrl-C ladder."""
-
-    async def watch(scheduler: Scheduler) -> None:
-        import asyncio
-
-        from batchgen.cli import frame, live
-        from batchgen.cli.signals import ladder
-        from batchgen.standing import Watched
-
-        with ladder(scheduler, _resume_command()):
-            try:
-                if not quiet:
-                    show = live.view if frame.can_draw(sys.stderr) else live.lines
-                    await show(Watched(scheduler, recent.rows))
-            except Exception as error:  # noqa: BLE001 - a fault in what is shown must not take the ladder away
-                say(f"progress is no longer shown: {error!r}; the run goes on")
-            await asyncio.Event().wait()
-
-    return watch
-
-
 def _finish(report: Report, as_json: bool, at_end: AtEnd) -> NoReturn:
     from batchgen.cli.show import report as lines
 
@@ -408,36 +376,6 @@ def _finish(report: Report, as_json: bool, at_end: AtEnd) -> NoReturn:
                 emit(report.as_json())
         say(*lines(report))
         end(report.exit)
-
-
-def _on_trouble(reason: str, jobs: list[Job]) -> None:
-    """An id that the disk does not take is paid for: it goes to the screen until it is written."""
-    say(f"batchgen: {reason}; trying again until it is written (Ctrl-C twice gives up)")
-    for job in jobs:
-        if job.request_id is not None:
-            say(f"{job.row_id} {job.request_id}")
-
-
-def _on_move(events: bool, recent: Recent) -> Callable[[Job, Event], None]:
-    """How events are told while they happen: as data and in the live view, or there alone."""
-
-    def told(job: Job, event: Event) -> None:
-        recent.moved(job, event)
-        if events:
-            line = {"at": event.at, "row": job.row_id, "n": job.n, "event": type(event).__name__, "state": job.state}
-            emit(line | {"request_id": job.request_id, "reason": job.reason, "cost_usd": usd(job.cost_micro)})
-
-    return told
-
-
-def _on_breaker(events: bool) -> Callable[[BreakerState], None]:
-    """How it is told as data that something keeps rows from being sent, and that it no longer does."""
-
-    def told(breaker: BreakerState) -> None:
-        if events:
-            emit({"at": time.time(), "event": "breaker"} | breaker.as_json())
-
-    return told
 
 
 def _ids(only: list[str] | None) -> frozenset[str] | None:
@@ -470,14 +408,3 @@ def base_of(out: Path, given: str | None) -> str | None:
 
 def _folder(manifest: Path, out: Path | None) -> RunFolder:
     return RunFolder.at(out) if out is not None else RunFolder.beside(manifest)
-
-
-def _resume_command() -> str:
-    """The command line again, but for a URL that may be a secret."""
-    kept, url_given = [], False
-    for before, argument in pairwise(sys.argv):
-        if argument.startswith("--notify-url"):
-            url_given = True
-        elif before != "--notify-url":
-            kept.append(argument)
-    return "batchgen " + shlex.join(kept) + (" (and the --notify-url it was given)" if url_given else "")

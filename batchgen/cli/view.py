@@ -257,14 +257,14 @@ def _fit(text: str, width: int, pad: bool = False) -> str:
 
 def _parts(label: str, parts: Sequence[Part], width: int) -> list[Text]:
     """*parts* side by side behind *label*, as many lines as they need; a part that is too long is cut."""
-    lines = [Text(label.ljust(_LABEL), "dim")]
+    lines = [Text.assemble((label.ljust(_LABEL), "dim"))]
     for words, style in parts:
         words = _fit(harmless(words), width - _LABEL)
         first = lines[-1].cell_len <= _LABEL
         if not first and lines[-1].cell_len + len(_SEPARATOR) + cell_len(words) > width:
             lines.append(Text(" " * _LABEL))
             first = True
-        lines[-1].append("" if first else _SEPARATOR, "dim").append(words, style or "not dim")
+        lines[-1].append("" if first else _SEPARATOR, "dim").append(words, style)
     return lines
 
 

@@ -1,0 +1,75 @@
+"""What a command that carries jobs tells while it is at work: a view or lines for people, events as data."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import sys
+import time
+from collections import deque
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from batchgen.budget import usd
+from batchgen.cli.ends import emit, say
+from batchgen.job import ENDED, CostKnown, Event, Job
+from batchgen.standing import Last, Watched
+
+if TYPE_CHECKING:
+    from batchgen.pacing import BreakerState
+    from batchgen.scheduler import Scheduler
+
+_LAST = 100
+
+
+class Progress:
+    """Told of everything that a run does. *events* are printed as data; *quiet* shows nothing to people."""
+
+    def __init__(self, events: bool, quiet: bool) -> None:
+        self._events = events
+        self._quiet = quiet
+        self._last: deque[Last] = deque(maxlen=_LAST)
+
+    async def watch(self, scheduler: Scheduler) -> None:
+        """Show the run until cancelled, with the Ctrl-C ladder in place."""
+        from batchgen.cli import frame, live
+        from batchgen.cli.signals import ladder
+
+        with ladder(scheduler, _resume_command()):
+            try:
+                if not self._quiet:
+                    show = live.view if frame.can_draw(sys.stderr) else live.lines
+                    await show(Watched(scheduler, self._last))
+            except Exception as error:  # noqa: BLE001 - a fault in what is shown must not take the ladder away
+                say(f"progress is no longer shown: {error!r}; the run goes on")
+            await asyncio.Event().wait()
+
+    def moved(self, job: Job, event: Event) -> None:
+        if job.state in ENDED and not isinstance(event, CostKnown):
+            self._last.appendleft(Last.of(job))
+        if self._events:
+            line = {"at": event.at, "row": job.row_id, "n": job.n, "event": type(event).__name__, "state": job.state}
+            emit(line | {"request_id": job.request_id, "reason": job.reason, "cost_usd": usd(job.cost_micro)})
+
+    def breaker(self, breaker: BreakerState) -> None:
+        """Something keeps rows from being sent, or no longer does."""
+        if self._events:
+            emit({"at": time.time(), "event": "breaker"} | breaker.as_json())
+
+    def trouble(self, reason: str, jobs: list[Job]) -> None:
+        """An id that the disk does not take is paid for: it goes to the screen until it is written."""
+        say(f"batchgen: {reason}; trying again until it is written (Ctrl-C twice gives up)")
+        for job in jobs:
+            if job.request_id is not None:
+                say(f"{job.row_id} {job.request_id}")
+
+
+def _resume_command() -> str:
+    """The command line again, but for a URL that may be a secret."""
+    kept, url_given = [], False
+    for before, argument in pairwise(sys.argv):
+        if argument.startswith("--notify-url"):
+            url_given = True
+        elif before != "--notify-url":
+            kept.append(argument)
+    return "batchgen " + shlex.join(kept) + (" (and the --notify-url it was given)" if url_given else "")
