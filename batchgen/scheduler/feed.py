@@ -73,7 +73,7 @@ class Feeding:
                 self.leave_if_nothing_moves()
                 await self._course.wait_changed(hold_s)
             elif (job := self._next_row(now)) is not None:
-                if self._afford(job):
+                if await self._afford(job):
                     self._send(job, now)
                 else:
                     self._read_ahead.clear()
@@ -195,8 +195,11 @@ class Feeding:
             return []
         return found
 
-    def _afford(self, job: Job) -> bool:
-        """Whether the budget allows *job*. A model of unknown price is closed under a budget; the others go on."""
+    async def _afford(self, job: Job) -> bool:
+        """Whether the budget allows *job*. A model of unknown price is closed under a budget; the others go on.
+
+        Where the rest of the budget is reserved for jobs that may yet cost less, they are waited for first.
+        """
         match self._purse.hold(job):
             case Afford.YES:
                 return True
@@ -210,6 +213,14 @@ class Feeding:
                 count = self._state.tally.money.unpriced
                 reason = f"{count} jobs were sent at a price nobody knows, so nobody knows what is left of the budget"
                 self._course.stopped(RunStopped(Cause.BUDGET, reason))
+            case Afford.OVER_BUDGET if self._may_cost_less:
+                self.waiting_for = "what the jobs in flight really cost: the rest of the budget is reserved for them"
+                await self._course.wait_changed(TICK_S)
             case Afford.OVER_BUDGET:
                 self._course.stopped(RunStopped(Cause.BUDGET, f"row {job.row_id} would go over the budget"))
         return False
+
+    @property
+    def _may_cost_less(self) -> bool:
+        """Whether jobs are under way whose end gives back what is reserved for them and not charged."""
+        return not self._carried.keys() <= self._course.overdue.keys()

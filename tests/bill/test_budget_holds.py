@@ -213,6 +213,8 @@ class Life:
                     await release(state, list(state.reader.jobs([State.IN_DOUBT])))
                 await opened.ask_late_costs(None)
                 report = await opened.carry(None, watch)
+            if careless:  # some of it at prices that the run learned as it went
+                self.spent_before = state.reader.money().committed
         finally:
             state.close()
         if self.provider.is_off:
@@ -360,6 +362,15 @@ async def test_the_money_of_a_released_row_is_never_free_again(tmp_path: Path, f
     life.budget_micro += 1
     assert (await life.run()).exit is Exit.IN_DOUBT  # the second POST's answer is lost as well
     assert life.money()[0] == Money(charged=3 * LIST_MICRO, possibly=LIST_MICRO, reserved=LIST_MICRO)
+
+
+async def test_what_jobs_give_back_of_their_reserve_is_spent_before_the_budget_stops_the_run(
+    tmp_path: Path, file_url: str
+) -> None:
+    life = Life(tmp_path, [Ask(share=0.5)] * 4, 2 * LIST_MICRO, file_url)
+    assert (await life.run(in_flight=4)).exit is Exit.BUDGET
+    account, _, pending, _ = life.money()
+    assert (account, len(pending)) == (Money(charged=3 * LIST_MICRO // 2), 1)
 
 
 async def test_what_was_sent_at_an_unknown_price_counts_before_the_next_row_is_sent_under_a_budget(
