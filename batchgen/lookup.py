@@ -9,7 +9,7 @@ from typing import Any
 
 from batchgen.catalogue import Catalogue
 from batchgen.providers.runcomfy import RunComfy, api_base
-from batchgen.schema import ModelSchema, shipped_model_ids
+from batchgen.schema import ModelSchema, did_you_mean, shipped_model_ids
 from batchgen.token import TokenMissing, find_token
 
 
@@ -27,6 +27,12 @@ async def search(words: str, base: str | None) -> tuple[list[Mapping[str, Any]],
         return found, "the provider's catalogue"
     matching = [model_id for model_id in shipped_model_ids() if all(word in model_id for word in words.lower().split())]
     return [{"model_id": model_id} for model_id in matching], "the models shipped with batchgen"
+
+
+def no_such_model(words: str) -> str:
+    """What to try where *words* found nothing."""
+    hint = did_you_mean(words, shipped_model_ids())
+    return hint or "; try fewer or other words, such as a maker's name or image-to-video; without words all are listed"
 
 
 @asynccontextmanager

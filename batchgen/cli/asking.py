@@ -106,7 +106,7 @@ def models(
 
 
 def _search(words: str, as_json: bool, base: str | None) -> None:
-    from batchgen.lookup import search
+    from batchgen.lookup import no_such_model, search
 
     found, where = carried(lambda: search(words, base))
     if as_json:
@@ -116,7 +116,8 @@ def _search(words: str, as_json: bool, base: str | None) -> None:
         price = entry.get("base_price_usd")
         told = "" if price is None else f"  ${price}/{entry.get('price_unit') or 'output'}"
         tell(f"{entry['model_id']}{told}")
-    say(f"{counted(len(found), 'model')}, from {where}")
+    hint = "" if found else no_such_model(words)
+    say(f"{counted(len(found), 'model')}, from {where}{hint}")
 
 
 def init(

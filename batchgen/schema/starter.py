@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from batchgen.schema.model import MediaField, ModelSchema
+from batchgen.schema.model import MediaField, ModelSchema, properties_of
 from batchgen.schema.wording import shown_options
 
 _WIDTH = 100
@@ -51,6 +51,11 @@ def _says(of: Mapping[str, Any], media: MediaField | None) -> Iterator[str]:
     if media is not None:
         place = "a path beside this file or an https:// address"
         yield f"Each is {place}, as a list: [a.png, b.png]" if media.many else place.capitalize()
+    inner = properties_of(_entry(of))
+    if inner:
+        required = _entry(of).get("required") or ()
+        parts = [f"{name} (required)" if name in required else name for name in inner]
+        yield f"{'Each entry has' if of.get('type') == 'array' else 'It has'} {', '.join(parts)}"
     if of.get("enum"):
         yield "One of: " + shown_options([str(option) for option in of["enum"]])
     limits = {"minimum": "At least {}", "maximum": "At most {}", "maxLength": "{} characters at most"}
@@ -66,10 +71,19 @@ def shown_default(value: Any) -> str:
     return textwrap.shorten(str(value), 60, placeholder=" …")
 
 
+def _entry(of: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The field itself, or what the entries of a list are."""
+    items = of.get("items")
+    return items if of.get("type") == "array" and isinstance(items, Mapping) else of
+
+
 def _example(of: Mapping[str, Any]) -> Any:
-    """A value that would be accepted in an optional field."""
+    """A value that would be accepted in an optional field; of what is nested, its form."""
     if of.get("default") not in (None, ""):
         return of["default"]
+    if inner := properties_of(_entry(of)):
+        form = {name: _example(field) for name, field in inner.items()}
+        return [form] if of.get("type") == "array" else form
     if of.get("enum"):
         return of["enum"][0]
     low, high = of.get("minimum", 1), of.get("maximum", 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.budget import Money
-from batchgen.job import Job, State
+from batchgen.job import RESERVED, Job, State
 from batchgen.statefile.tables import BOOK_COLUMNS, JOB_COLUMNS, StateUnusable, create, job_from_record
 
 _JOBS = f"SELECT {JOB_COLUMNS} FROM jobs JOIN rows USING (key)"
@@ -92,6 +92,8 @@ class Reader:
         """The latest attempts in *states*, in manifest order, of the rows *only* if given."""
         sql = f"{_JOBS} WHERE jobs.latest AND jobs.state IN (SELECT value FROM json_each(?))"
         parameters: list[Any] = [json.dumps([*states])]
+        if RESERVED.issuperset(states):  # the very words of the index, or all attempts there ever were are looked at
+            sql += " AND jobs.state IN ('submitting', 'in_doubt', 'submitted', 'ready')"
         if only is not None:
             sql += " AND rows.row_id IN (SELECT value FROM json_each(?))"
             parameters.append(json.dumps([*only]))

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.bill.conftest import SEED, Shell, dunes, posts
 from tests.processes import Server, serving
 
@@ -185,3 +187,30 @@ def test_run_shows_the_bill_that_plan_showed_before_it_asks(tmp_path: Path, shel
     shown = asked.stderr.splitlines()
     said = [line for line in planned if "schema from" not in line]
     assert [line for line in shown if "schema from" not in line][: len(said)] == said
+
+
+def test_a_parquet_table_is_planned_with_its_types_and_lists_and_its_faults_are_told_by_row(
+    tmp_path: Path, shell: Shell
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed; it comes with the extra `parquet`")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns: dict[str, list[Any]] = {
+        "id": ["a", "b", "c"],
+        "text": ["a dune", "the sea", "the sky"],
+        "images": [["https://e.com/a.png", "https://e.com/b.png"], ["https://e.com/c.png"], ["https://e.com/d.png"]],
+        "sequential_image_generation_options": [2, None, 3],
+        "meta.weight": [0.5, float("nan"), 1.5],
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "ads.parquet", row_group_size=2)
+    bill = bill_of(shell, "ads.parquet", "--offline")
+    assert (bill["rows"]["new"], bill["outputs"], bill["problems"]) == (
+        3,
+        8,
+        [],
+    )  # left out: 3
+    columns["text"][2] = ""
+    parquet.write_table(pyarrow.table(columns), tmp_path / "ads.parquet")
+    faulty = shell("plan", "ads.parquet", "--offline", "--json")
+    assert faulty.exit == 2
+    (problem,) = faulty.json["problems"]
+    assert (problem["line"], problem["column"], problem["row"]) == (3, "text", "c")

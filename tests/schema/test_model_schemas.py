@@ -247,6 +247,16 @@ def test_the_offers_of_a_first_manifest_are_valid_when_taken(tmp_path: Path) -> 
     assert row.input["image_size"] == "2560:1440 (16:9)"
 
 
+def test_a_first_manifest_shows_the_form_of_what_is_nested() -> None:
+    element = {"type": "object", "properties": {"url": {"type": "string"}, "weight": {"type": "number"}}}
+    element["required"] = ["url"]
+    elements = {"type": "array", "title": "Elements", "items": element}
+    schema = from_catalogue_entry({"model_id": "a/b", "input_schema": {"properties": {"elements": elements}}})
+    text = init(schema)
+    assert "# Elements. Each entry has url (required), weight" in text
+    assert '#   elements: [{"url": "", "weight": 1}]' in text
+
+
 SMALL = st.integers(-3, 3)
 LENGTH = st.integers(0, 3)
 FIELD = st.one_of(
