@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import io
 import json
@@ -62,6 +61,8 @@ def emit(told: object) -> None:
 
 def carried(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run *work* to its end."""
+    import asyncio  # a tenth of what `--help` takes, which has no use for it
+
     return asyncio.run(work())
 
 
@@ -90,6 +91,8 @@ def _prompted(prompt: Callable[[], T]) -> T | None:
 
 def _pressed_already() -> bool:
     """Whether Ctrl-C came just before the prompt: the event loop has noted it, and ends the command later."""
+    import asyncio
+
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -14,7 +14,6 @@ from batchgen.budget import dollars
 from batchgen.cli import flags
 from batchgen.cli.atend import AtEnd
 from batchgen.cli.ends import carried, confirmed, emit, end, refusals, say, tell, width_of
-from batchgen.cli.progress import Progress
 from batchgen.exits import Exit
 from batchgen.logs import written
 from batchgen.runfolder import RunFolder
@@ -67,6 +66,7 @@ def run(
     """Validate, show the bill, ask, submit, poll and collect. Run it again, and it resumes."""
     at_end = AtEnd("run", _folder(manifest, out), notify_url, on_finish)
     with at_end, refusals(), written(log, verbose):
+        from batchgen.cli.progress import Progress
         from batchgen.options import Options
         from batchgen.runner import run
 
@@ -127,6 +127,7 @@ def rehearse(
     """The same run against the embedded server: free, and in a folder of its own (OUT.rehearsal)."""
     at_end = AtEnd("rehearse", _folder(manifest, out).rehearsal, notify_url, on_finish)
     with at_end, refusals(), written(log, verbose):
+        from batchgen.cli.progress import Progress
         from batchgen.options import Options
         from batchgen.rehearsal.rehearse import rehearse
 
@@ -224,6 +225,7 @@ def collect(
     """Poll and download what was paid for. Never submits anything."""
     at_end = AtEnd("collect", RunFolder.at(out), notify_url, on_finish)
     with at_end, refusals(), written(log, verbose):
+        from batchgen.cli.progress import Progress
         from batchgen.options import Options
         from batchgen.runner import collect
         from batchgen.token import find_token
@@ -276,6 +278,7 @@ def retry(
     """Send failed and cancelled rows again, each as a new attempt."""
     at_end = AtEnd("retry", RunFolder.at(out), notify_url, on_finish)
     with at_end, refusals(), written(log, verbose):
+        from batchgen.cli.progress import Progress
         from batchgen.options import Options
         from batchgen.runner import retry
         from batchgen.token import find_token
