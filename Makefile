@@ -52,10 +52,10 @@ crash: $(DEV)
 	$(BIN)/python -m tests.money.crash 200
 	$(BIN)/python -m tests.datasets.kills
 
-# Figures, a few minutes: what a row costs against a bare loop, on this machine.
+# Every figure in one table, against a bare loop of the same run; a few minutes. `python -m tests.bench --json` too.
 .PHONY: bench
 bench: $(DEV)
-	$(BIN)/python -m tests.bench.hotpath
+	$(BIN)/python -m tests.bench
 
 # The README's picture of a run, drawn from a rehearsal that is on.
 .PHONY: picture

@@ -94,7 +94,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def main() -> None:
-    arguments = parsed(__doc__, add_flags)
+    arguments, _ = parsed(__doc__, add_flags)
     show(figures(arguments), arguments.json)
 
 

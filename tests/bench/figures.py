@@ -66,12 +66,14 @@ def machine() -> dict[str, object]:
     }
 
 
-def parsed(doc: str | None, *more: Callable[[argparse.ArgumentParser], object]) -> argparse.Namespace:
+def parsed(
+    doc: str | None, add_flags: Callable[[argparse.ArgumentParser], object]
+) -> tuple[argparse.Namespace, list[str]]:
+    """The flags of a benchmark, and those that it does not know."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
-    for add in more:
-        add(parser)
-    return parser.parse_args()
+    add_flags(parser)
+    return parser.parse_known_args()
 
 
 @dataclass(frozen=True)

@@ -83,5 +83,5 @@ def _paints_s(browser: Browser, address: str) -> tuple[float, ...]:
 
 
 if __name__ == "__main__":
-    told = parsed(__doc__, lambda parser: parser.add_argument("rows", nargs="?", type=int, default=50_000))
+    told, _ = parsed(__doc__, lambda parser: parser.add_argument("rows", nargs="?", type=int, default=50_000))
     show(figures(told.rows), told.json)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import resource
 import sqlite3
-import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from batchgen.gathering import gather
 from batchgen.providers.runcomfy import RunComfy, api_base
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import open_state
+from tests.bench.figures import Figure, once, parsed, show
 from tests.processes import TOKEN, Batchgen, Server, kill_group, serving, write_csv
 
 LEFT = 1_000
@@ -88,17 +89,22 @@ def _posts(server: Server) -> int:
     return int(server.ledger(summary=True)["totals"]["posts"])
 
 
-def main(rows: int) -> None:
+def figures(rows: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder, serving(latency="fixed:600s") as server:
         manifest = asyncio.run(nearly_done(Path(folder), server, rows))
-        print(f"{rows:,} rows, {LEFT:,} left; from the start of the command to its first POST")
-        for name in ("first run of the command", "unchanged", "changed", "unchanged again"):
-            if name == "changed":
+        for which in ("first run of the command", "unchanged", "changed", "unchanged again"):
+            if which == "changed":
                 edit(manifest)
             took_s, cpu_s = first_post_s(Path(folder), server, manifest)
-            each = f"{cpu_s / rows * 1e6:5.1f} µs of CPU a row"
-            print(f"{name:>25}: {took_s:6.2f} s, {cpu_s:6.2f} s of CPU, {each}", flush=True)
+            name = f"resume of {rows:,} rows, {LEFT:,} left, {which}"
+            yield once(f"{name}: to the first POST", took_s, "s", "" if which == "changed" else "< 1")
+            yield once(f"{name}: CPU", cpu_s / rows * 1e6, "µs/row", "<= 25" if which == "changed" else "")
+
+
+def main() -> None:
+    arguments, _ = parsed(__doc__, lambda parser: parser.add_argument("rows", nargs="?", type=int, default=1_000_000))
+    show(figures(arguments.rows), arguments.json)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+    main()
