@@ -35,7 +35,7 @@ STATE_WORDS = {
     State.SUBMITTED: "at the provider",
     State.PENDING: "pending",
 }
-_STYLES = {State.FAILED: "red", State.CANCELLED: "red", State.IN_DOUBT: "yellow"}
+_STYLES = {State.FAILED: "red", State.CANCELLED: "red", State.IN_DOUBT: "bold"}
 _MARKS = {State.COLLECTED: ("✓", "green"), State.FAILED: ("✗", "red"), State.CANCELLED: ("✗", "red")}
 _ASCII = str.maketrans({"━": "=", "╌": "-", "✓": "+", "✗": "x", "·": "|", "…": "."})
 
@@ -147,19 +147,25 @@ def _finish(standing: Standing) -> list[Part]:
     seconds = left[1] < 600
     earliest, latest = (clock(at, standing.at, seconds) for at in (first, last))
     when = f"about {latest}" if earliest == latest else f"between {earliest} and {latest}"
-    return [(when, ""), (f"{duration(round(left[0]))} to {duration(round(left[1]))} left", "")]
+    return [(when, ""), (f"{_roughly(left[0])} to {_roughly(left[1])} left", "")]
+
+
+def _roughly(seconds: float) -> str:
+    """No seconds where it is minutes that count."""
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if 10 <= minutes < 60 else duration(round(seconds))
 
 
 def _money(standing: Standing) -> list[Part]:
     account, budget_micro = standing.money, standing.budget_micro
     parts = [(f"{dollars(usd(account.charged))} charged", "bold"), (f"{dollars(usd(account.reserved))} reserved", "")]
     if account.possibly:
-        parts.append((f"{dollars(usd(account.possibly))} possibly charged", "yellow"))
+        parts.append((f"{dollars(usd(account.possibly))} possibly charged", "bold"))
     if account.unpriced:
-        parts.append((f"{counted(account.unpriced, 'job')} of unknown price", "yellow"))
+        parts.append((f"{counted(account.unpriced, 'job')} of unknown price", "bold"))
     if budget_micro is not None:
         left = max(budget_micro - account.committed, 0)
-        parts.append((f"{dollars(usd(left))} left of {dollars(usd(budget_micro))}", "" if left else "yellow"))
+        parts.append((f"{dollars(usd(left))} left of {dollars(usd(budget_micro))}", "" if left else "bold"))
     if standing.rehearsal:
         parts.append(("play money", "dim"))
     return parts
@@ -270,7 +276,7 @@ def _parts(label: str, parts: Sequence[Part], width: int) -> list[Text]:
 
 def _wrapped(trouble: str, width: int, most: int = 4) -> list[Text]:
     """*trouble* behind a mark, at most *most* lines of it."""
-    lines = [Text.assemble(("! ", "bold yellow"))]
+    lines = [Text.assemble(("! ", "bold red"))]
     for word in harmless(trouble).split(" "):
         word = _fit(word, width - 2)
         if lines[-1].cell_len + cell_len(word) > width:
