@@ -226,6 +226,17 @@ async def test_only_and_limit_bound_what_is_sent(night: Night) -> None:
     assert sorted(night.sent[2:]) == ["row-00", "row-02"]
 
 
+async def test_rows_left_are_those_in_scope_and_within_the_limit(night: Night) -> None:
+    left: list[int] = []
+
+    async def look(scheduler: Scheduler) -> None:
+        left.append(scheduler.rows_left)
+
+    await night.run(*names(6), only=frozenset({"row-01", "row-04"}), during=look)
+    await night.run(*names(6), rows=1, during=look)
+    assert left == [2, 1]
+
+
 async def test_a_limit_counts_rows_and_not_the_tries_at_them(night: Night) -> None:
     night.provider.submits["row-00"] = [NotSent("no route"), Busy("busy", 0.0)]
     ending = await night.run(*names(3), rows=1)

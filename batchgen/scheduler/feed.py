@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from batchgen.job import Job
+from batchgen.job import Job, State
 from batchgen.pacing import InFlight, Which
 from batchgen.providers.contract import Cause, RunStopped
 from batchgen.scheduler.course import Course, Limits
@@ -142,6 +142,13 @@ class Feeding:
         if most is not None and len(self.sending) >= most:
             return TICK_S
         return self._breakers.rate.wait_s(now) or None
+
+    @property
+    def to_send(self) -> int:
+        """Pending rows within the scope and the limit of this run."""
+        state, most = self._state, self._limits.rows
+        pending = state.tally.counts[State.PENDING] if self._only is None else state.reader.pending(self._only)
+        return pending if most is None else min(pending, max(most - self.sent_rows, 0))
 
     @property
     def _slots_are_taken(self) -> bool:

@@ -189,7 +189,7 @@ class Scheduler:
         """Rows that this run still carries or is to send."""
         counts = self.state.tally.counts
         live = counts[State.SUBMITTING] + counts[State.SUBMITTED] + counts[State.READY]
-        return live + (counts[State.PENDING] if self._course.submits else 0)
+        return live + (self._feeding.to_send if self._course.submits else 0)
 
     @property
     def left_s(self) -> Range | None:
