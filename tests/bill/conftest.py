@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from batchgen.cli import app
 from tests.processes import Batchgen, Ended, Server, serving
 
 SEED = "bytedance/seedream-4-0/edit-sequential"
@@ -29,9 +33,29 @@ def at(tmp_path: Path) -> Callable[[Server], Shell]:
 
     def of(server: Server) -> Shell:
         command = Batchgen(tmp_path, server.url)
-        return lambda *arguments, **environ: replace(command, environ=environ)(*arguments)
+
+        def shell(*arguments: object, **environ: str) -> Ended:
+            asked = replace(command, environ=environ)
+            return planned_here(asked, *arguments) if arguments[0] == "plan" else asked(*arguments)
+
+        return shell
 
     return of
+
+
+def planned_here(command: Batchgen, *arguments: object) -> Ended:
+    """`plan` in this process, with the folder and the environment of *command*: a process of its own takes two seconds
+    to import what is here already."""
+    with chdir(command.folder), pytest.MonkeyPatch.context() as patch:
+        environment = command.environment()
+        for name in {*os.environ} - {*environment}:
+            patch.delenv(name)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        result = CliRunner().invoke(app, [*map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Ended(result.exit_code, result.stdout, result.stderr)
 
 
 @pytest.fixture
