@@ -12,7 +12,7 @@ from batchgen.budget import Money, Price, cost_report, dollars, micro, usd
 from batchgen.catalogue import Catalogue
 from batchgen.exits import Refusal
 from batchgen.history import Measured
-from batchgen.pacing import CEILING, START, Measure, time_left_s
+from batchgen.pacing import CEILING, START, Measure, cost_left_micro, time_left_s
 from batchgen.pricing import Unpriced, account
 from batchgen.request import Problem
 from batchgen.schema import ModelSchema
@@ -54,6 +54,7 @@ class Plan:
     free_bytes: int
     expected_bytes: int | None
     expected_s: tuple[float, float] | None
+    expected_usd: tuple[float, float] | None
     expiring: tuple[str, ...]
     local_files: int
     unpriced: tuple[Unpriced, ...] = ()
@@ -117,6 +118,7 @@ class Plan:
                 **cost_report(self.money, self.budget_micro),
                 "unpriced": self.money.unpriced,
                 "estimate": self.total_usd,
+                "expected": list(self.expected_usd) if self.expected_usd else None,
                 "balance": usd(self.balance_micro),
             },
             "outputs": rows.outputs,
@@ -205,6 +207,7 @@ def plan_of(
         free_bytes=shutil.disk_usage(_existing(out)).free,
         expected_bytes=_expected_bytes(judgement, around.history),
         expected_s=_expected_s(judgement, around),
+        expected_usd=_expected_usd(judgement, catalogue, seen, around.history),
         expiring=(),
         local_files=0,
         unpriced=unpriced,
@@ -239,6 +242,29 @@ def _expected_s(judgement: Judgement, around: Circumstances) -> tuple[float, flo
         return 0.0, 0.0
     slots = _AUTO if around.in_flight is None else (around.in_flight, around.in_flight)
     return time_left_s(Measure(min(known), total_s / to_send), to_send, 0, slots)
+
+
+def _expected_usd(
+    judgement: Judgement, catalogue: Catalogue, seen: Mapping[str, int], history: Mapping[str, Measured]
+) -> tuple[float, float] | None:
+    """What would be sent is likely to cost, from measured costs; None while a price is unknown."""
+    least = most = 0
+    for model, rows in judgement.models.items():
+        if not rows.to_send:
+            continue
+        highest_micro = catalogue.price(model, seen.get(model)).highest_unit_micro
+        if highest_micro is None:
+            return None
+        low, high = cost_left_micro(_unit_costs(history.get(model, Measured())), rows.units, highest_micro)
+        least, most = least + low, most + high
+    return usd(least) or 0.0, usd(most) or 0.0
+
+
+def _unit_costs(known: Measured) -> Measure:
+    if not known.priced:
+        return Measure()
+    mean = known.unit_micro / known.priced
+    return Measure(known.priced, mean, max(known.unit_micro_squared - known.priced * mean**2, 0.0))
 
 
 def is_part_of(path: Path, out: Path) -> bool:

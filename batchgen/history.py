@@ -18,12 +18,19 @@ from batchgen.schema.cache import cache_folder
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Sums over collected jobs of one model: seconds from acceptance to the end, files and their bytes."""
+    """Sums over collected jobs of one model: seconds from acceptance to the end, files and their bytes.
+
+    *priced* of them had a measured cost; *unit_micro* and *unit_micro_squared* are sums of what a unit (an output or
+    a second) of these cost, and of its square.
+    """
 
     jobs: int = 0
     seconds: float = 0.0
     files: int = 0
     bytes: int = 0
+    priced: int = 0
+    unit_micro: float = 0.0
+    unit_micro_squared: float = 0.0
 
     def __add__(self, other: Measured) -> Measured:
         return Measured(
@@ -31,6 +38,9 @@ class Measured:
             self.seconds + other.seconds,
             self.files + other.files,
             self.bytes + other.bytes,
+            self.priced + other.priced,
+            self.unit_micro + other.unit_micro,
+            self.unit_micro_squared + other.unit_micro_squared,
         )
 
     @property
@@ -48,9 +58,16 @@ def measured(jobs: Iterable[Job]) -> dict[str, Measured]:
     for job in jobs:
         if job.state is State.COLLECTED and job.submitted_at is not None and job.ended_at is not None:
             took_s = max(job.ended_at - job.submitted_at, 0.0)
-            one = Measured(1, took_s, len(job.saved), sum(file.bytes for file in job.saved))
+            one = Measured(1, took_s, len(job.saved), sum(file.bytes for file in job.saved), *_unit_cost(job))
             sums[job.model] = sums.get(job.model, Measured()) + one
     return sums
+
+
+def _unit_cost(job: Job) -> tuple[int, float, float]:
+    if job.cost_micro is None:
+        return 0, 0.0, 0.0
+    unit_micro = job.cost_micro / max(job.units, 1)
+    return 1, unit_micro, unit_micro**2
 
 
 class History:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batchgen.budget import Money, cost_report
+from batchgen.budget import Money, cost_report, usd
 from batchgen.job import ENDED, Job, State
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import Reader, StateUnusable, held_by, read_only
@@ -50,6 +50,7 @@ class Activity:
     troubles: tuple[str, ...] = ()
     overdue: tuple[str, ...] = ()
     breakers: tuple[dict[str, Any], ...] = ()
+    cost_left_micro: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,8 @@ class Standing:
             told |= {"in_flight": now.in_flight, "queued": now.queued, "received_bytes": now.received_bytes}
             told |= {"troubles": list(now.troubles), "overdue": list(now.overdue)}
             told |= {"breakers": list(now.breakers)}
+            cost_left = now.cost_left_micro
+            told |= {"cost_left": None if cost_left is None else [usd(micro) for micro in cost_left]}
         return told
 
 
@@ -223,6 +226,7 @@ class Watched:
             tuple(self._troubles(now)),
             tuple(sorted(run.overdue)),
             tuple(one.as_json() for one in run.breakers),
+            run.cost_left_micro,
         )
 
     def _troubles(self, now: float) -> Iterator[str]:

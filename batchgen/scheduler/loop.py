@@ -14,7 +14,7 @@ from typing import TypeAlias
 from batchgen import logs
 from batchgen.budget import Price
 from batchgen.collector import Collector, DiskFull
-from batchgen.job import Job, State
+from batchgen.job import ENDED, Job, State
 from batchgen.pacing import (
     AutoInFlight,
     BreakerState,
@@ -29,6 +29,7 @@ from batchgen.scheduler.course import Course, Ending, Limits
 from batchgen.scheduler.feed import TICK_S, Feeding
 from batchgen.scheduler.fetch import Fetching
 from batchgen.scheduler.follow import Following
+from batchgen.scheduler.outlook import Outlook
 from batchgen.scheduler.purse import Purse
 from batchgen.scheduler.submit import Submitting
 from batchgen.statefile import HEARTBEAT_S, StateFile, StateUnusable
@@ -94,6 +95,7 @@ class Scheduler:
             self._start,
         )
         self._on_breaker = on_breaker
+        self._outlook = Outlook(state.reader.units_left(only), self._purse)
 
     # ── the run ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -201,6 +203,14 @@ class Scheduler:
         return time_left_s(self._following.ages, to_come, self.in_flight, (min(self.in_flight or most, most), most))
 
     @property
+    def cost_left_micro(self) -> tuple[int, int] | None:
+        """What the rows that have not ended will cost, at least and at most; None while a price is unknown.
+
+        All of the manifest's rows count, also where a limit lets this run send only some of them.
+        """
+        return self._outlook.cost_left_micro()
+
+    @property
     def received_bytes(self) -> int:
         return self._collector.received_bytes
 
@@ -252,6 +262,8 @@ class Scheduler:
                 self._following.free_slot(job)
             self._course.wake()
             self._judge(job)
+            if job.state in ENDED:
+                self._outlook.ended(job)
             self._tell_breakers()
             if job.state is before.state:
                 if job.state is State.PENDING:

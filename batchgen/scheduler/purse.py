@@ -31,6 +31,11 @@ class Purse:
         price = self._prices.get(job.model)
         return None if price is None else price.reserve_micro(job.units)
 
+    def unit_price_micro(self, model: str) -> int | None:
+        """The highest price known of one output or second; None where nobody knows."""
+        price = self._prices.get(model)
+        return None if price is None else price.highest_unit_micro
+
     def hold(self, job: Job) -> Afford:
         """Hold the price of *job* until its intent reserves it, in place of what was held for it, if there is room."""
         if self._budget_micro is None:

@@ -183,6 +183,16 @@ class Reader:
         sql += " AND rows.row_id IN (SELECT value FROM json_each(?))"
         return int(self.connection.execute(sql, (json.dumps([*only]),)).fetchone()[0])
 
+    def units_left(self, only: Collection[str] | None = None) -> dict[str, int]:
+        """Outputs or seconds of rows that have not ended and are not in doubt, by model."""
+        sql = (
+            "SELECT jobs.model, SUM(jobs.units) FROM jobs JOIN rows USING (key) WHERE jobs.latest AND "
+            "(state IN ('submitting', 'submitted', 'ready') OR state = 'pending' AND jobs.position IS NOT NULL)"
+        )
+        if only is not None:
+            sql += " AND rows.row_id IN (SELECT value FROM json_each(?))"
+        return dict(self._ask(f"{sql} GROUP BY jobs.model", [] if only is None else [json.dumps([*only])]))
+
     def models(self) -> list[str]:
         """Every model that rows of this folder ask for."""
         return [model for (model,) in self.connection.execute("SELECT DISTINCT model FROM jobs ORDER BY model")]

@@ -1,0 +1,39 @@
+"""What the rows that have not ended will cost, from what those that have ended did cost."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from batchgen.job import Billed, Job
+from batchgen.pacing import Measure, cost_left_micro
+from batchgen.scheduler.purse import Purse
+
+
+class Outlook:
+    """*units* are those of rows that have not ended, by model (outputs or seconds)."""
+
+    def __init__(self, units: Mapping[str, int], purse: Purse) -> None:
+        self._units = dict(units)
+        self._purse = purse
+        self._costs: defaultdict[str, Measure] = defaultdict(Measure)
+
+    def ended(self, job: Job) -> None:
+        """*job* came to its end: its cost, if it is known, says what others will cost."""
+        self._units[job.model] = max(self._units.get(job.model, 0) - job.units, 0)
+        cost_micro = 0 if job.billed is Billed.NO else job.cost_micro
+        if cost_micro is not None:
+            self._costs[job.model].add(cost_micro / max(job.units, 1))
+
+    def cost_left_micro(self) -> tuple[int, int] | None:
+        """Micro-dollars, at least and at most; None while a price is unknown."""
+        least = most = 0
+        for model, units in self._units.items():
+            if not units:
+                continue
+            highest_micro = self._purse.unit_price_micro(model)
+            if highest_micro is None:
+                return None
+            low, high = cost_left_micro(self._costs[model], units, highest_micro)
+            least, most = least + low, most + high
+        return least, most

@@ -1,0 +1,75 @@
+"""What the rest will cost: a range before the start and while a run is on, which holds what it then came to."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from batchgen.exits import Exit
+from batchgen.history import History, measured
+from batchgen.job import Job, State
+from batchgen.scheduler import Scheduler
+from tests.processes import Batchgen, serving, write_csv
+from tests.virtual import in_virtual_time, names, night
+
+
+def job(**known: object) -> Job:
+    plain = Job(1, "a", 1, State.COLLECTED, "model", {}, (), "f", submitted_at=0.0, ended_at=5.0)
+    return replace(plain, **known)  # type: ignore[arg-type]
+
+
+@in_virtual_time
+async def test_while_a_run_is_on_the_rest_is_told_from_what_ended(tmp_path: Path) -> None:
+    async with night(tmp_path, latency="fixed:60s") as here:
+        told: list[tuple[int, int] | None] = []
+
+        async def look(scheduler: Scheduler) -> None:
+            told.append(scheduler.cost_left_micro)
+            await asyncio.sleep(300.0)
+            left = 10 - scheduler.state.tally.counts[State.COLLECTED]
+            assert 0 < left < 8
+            told.append(scheduler.cost_left_micro)
+            assert told[-1] == (left * 30_000, left * 30_000)
+
+        await here.run(names(10), during=look, in_flight=1)
+        assert here.exit() is Exit.DONE
+        assert told[0] == (0, 10 * 30_000)  # nothing has ended: anything up to the highest price
+        assert here.scheduler.cost_left_micro == (0, 0)
+
+
+@in_virtual_time
+async def test_refused_rows_lower_what_is_to_be_expected(tmp_path: Path) -> None:
+    async with night(tmp_path, faults="submit.refuse=#1-3") as here:
+        seen: list[tuple[int, int] | None] = []
+
+        async def look(scheduler: Scheduler) -> None:
+            await asyncio.sleep(20.0)
+            seen.append(scheduler.cost_left_micro)
+
+        await here.run(names(6), during=look, in_flight=1)
+        assert seen == [(0, 0)]  # three ended, and none of them cost anything
+
+
+def test_the_history_keeps_what_units_cost_and_reads_what_older_versions_wrote(tmp_path: Path) -> None:
+    history = History("http://127.0.0.1:1", tmp_path)
+    history.add(measured([job(cost_micro=60_000, units=2), job(cost_micro=40_000, units=1), job()]))
+    known = history.read()["model"]
+    assert (known.jobs, known.priced) == (3, 2)
+    assert known.unit_micro / known.priced == pytest.approx(35_000.0)
+    (file,) = (tmp_path / "history").iterdir()
+    file.write_text('{"model": {"jobs": 4, "seconds": 8.0, "files": 4, "bytes": 400}}')
+    assert (history.read()["model"].jobs, history.read()["model"].priced) == (4, 0)
+
+
+def test_a_plan_tells_what_rows_are_likely_to_cost_and_status_what_is_left(tmp_path: Path) -> None:
+    with serving() as server:
+        batchgen = Batchgen(tmp_path, server.url)
+        manifest = write_csv(tmp_path / "m.csv", 6)
+        before = batchgen("plan", manifest, "--json").json["cost"]
+        assert before["expected"] == [0.0, pytest.approx(before["estimate"])]
+        assert batchgen("run", manifest, "--yes", "-q").exit == 0
+        again = batchgen("plan", write_csv(tmp_path / "n.csv", 6, prefix="other"), "--json").json["cost"]
+        assert again["expected"] == [pytest.approx(again["estimate"])] * 2
