@@ -146,9 +146,12 @@ class Feeding:
     @property
     def to_send(self) -> int:
         """Pending rows within the scope and the limit of this run."""
-        state, most = self._state, self._limits.rows
-        pending = state.tally.counts[State.PENDING] if self._only is None else state.reader.pending(self._only)
-        return pending if most is None else min(pending, max(most - self.sent_rows, 0))
+        counts, most = self._state.tally.counts, self._limits.rows
+        pending = counts[State.PENDING] if self._only is None else self._state.reader.pending(self._only)
+        if most is None:
+            return pending
+        on_their_way = max(len(self.sending) - counts[State.SUBMITTING], 0)  # counted as sent, and pending still
+        return min(pending, max(most - self.sent_rows, 0) + on_their_way)
 
     @property
     def _slots_are_taken(self) -> bool:
