@@ -30,6 +30,8 @@ MAX_BYTES = 4 * 1024**3
 HELD_BYTES = 64 * 1024
 """A file up to this size is handed on in memory: a `.part` that is written for it alone costs more than the rest."""
 _CHUNK_BYTES = 1024 * 1024
+_RESUMED_BYTES = 8 * _CHUNK_BYTES
+"""After a kill, a file is gone on with from this size on; of a break that is noticed, whatever came is kept."""
 _DISK_IS_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _IDLE_S = 60.0
 _TOTAL_S = 3600.0
@@ -186,6 +188,7 @@ class _Arriving:
         self._part = part
         self._headers = headers
         self._resumed = have_bytes is not None
+        self._is_resumable = False
         self._held = bytearray()
         self._stream: AsyncBufferedIOBase | None = None
 
@@ -193,10 +196,10 @@ class _Arriving:
         self.received_bytes += len(chunk)
         self._held += chunk
         if len(self._held) >= _CHUNK_BYTES:
-            if self._stream is None:
-                await self._open()
-                _remember_validator(self._headers, self._part)
             await self._write()
+            if not self._is_resumable and self.received_bytes >= _RESUMED_BYTES:
+                _remember_validator(self._headers, self._part)
+                self._is_resumable = True
 
     async def whole(self) -> Whole:
         """All came: a small file stays in memory, of a larger one the rest is written."""

@@ -97,7 +97,7 @@ def _told_to_leave_if_it_waits(scene: Scene) -> Ended:
     """Run; if an id waits for room, leave as a person would with Ctrl-C twice."""
     process = scene.start()
     try:
-        stdout, stderr = process.communicate(timeout=12)
+        stdout, stderr = process.communicate(timeout=40)
     except subprocess.TimeoutExpired:
         for _ in range(2):
             process.send_signal(signal.SIGINT)
