@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from batchgen.job import Job
     from batchgen.opened import Opened
 
+_MOST = 20
+
 
 def reconcile(
     out: flags.OutFolder,
@@ -104,8 +106,8 @@ async def _ask(opened: Opened, doubtful: Sequence[Job]) -> None:
     """Go through the rows in doubt one by one with a person, until they have enough."""
     say(
         f"{counted(len(doubtful), 'row')} in doubt. The provider's web page lists what was generated.",
-        "For each row paste its request_id, or type `release` to send it again, `give up` to close it,",
-        "or nothing to leave it in doubt. Ctrl-C leaves the rest in doubt.",
+        "For each row paste its request_id, or type `release` to send it again,",
+        "`give up` to close it, or nothing to leave it in doubt. Ctrl-C ends this.",
     )
     for number, job in enumerate(doubtful, 1):
         say(
@@ -156,8 +158,9 @@ def _doubt_lines(jobs: Sequence[Job]) -> list[str]:
     from batchgen.cli.show import table
 
     head = ("row", "sent", "may have cost", "how the answer was lost")
-    body = [(job.row_id, _clock(job.intent_at), _cost([job]), job.reason or "") for job in jobs]
-    return table([head, *body])
+    body = [(job.row_id, _clock(job.intent_at), _cost([job]), job.reason or "") for job in jobs[:_MOST]]
+    more = [f"... and {len(jobs) - _MOST:,} more; --json lists them"] if len(jobs) > _MOST else []
+    return table([head, *body]) + more
 
 
 def _cost(jobs: Sequence[Job]) -> str:

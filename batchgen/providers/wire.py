@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -161,9 +162,11 @@ async def _read(response: aiohttp.ClientResponse) -> Answer:
 
 def _sentence(error: BaseException) -> str:
     """What went wrong in words for people, without the library's own and without anything secret."""
-    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):  # these have numbers of their own
+        return redacted(str(error))
+    if isinstance(error, aiohttp.ClientConnectorError):
         return redacted(f"{error.host}:{error.port}: {_of_system(error.os_error)}")
-    if isinstance(error, OSError) and error.errno and not isinstance(error, aiohttp.ClientError):
+    if isinstance(error, OSError) and error.errno:
         return _of_system(error)
     return redacted(str(error)) or type(error).__name__
 

@@ -174,5 +174,6 @@ def test_an_unreachable_host_is_given_up_after_a_while_and_rows_stay_pending(
     assert unreachable[name].returncode == 5, stderr
     assert '"pending": 2' in stdout
     assert "check the network" in stderr
+    assert "warning: the provider is out of reach" in stderr, "the bill says what it could not ask"
     assert "Traceback" not in stderr
     assert TOKEN not in stdout + stderr
