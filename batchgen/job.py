@@ -52,7 +52,11 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class SavedFile:
-    """One whole and verified file of a row folder. *width* and *height* are pixels, None for sound."""
+    """One whole and verified file of a row folder. *width* and *height* are pixels, None for sound.
+
+    *checked* is how far: `decoded` to the last pixel and sample, by its `container`, or by its `signature` alone (its
+    first bytes); empty where an earlier version did not say.
+    """
 
     name: str
     bytes: int
@@ -60,6 +64,11 @@ class SavedFile:
     media_type: str
     width: int | None
     height: int | None
+    checked: str = ""
+
+    @property
+    def is_decoded(self) -> bool:
+        return self.checked == "decoded" or (not self.checked and self.media_type.startswith("image/"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,10 @@ class Opened:
             model_missing=scheduler.models_missing,
             unsent=scheduler.rows_unsent,
         )
+        if self.collector.not_decoded:
+            ending.notes.append(_not_decoded(self.collector.not_decoded))
+        for note in ending.notes:
+            logs.tell("note", reason=note)
         logs.tell(
             "end", exit=int(code), reason=ending.reason, **{state.value: count for state, count in counts.items()}
         )
@@ -247,3 +251,10 @@ async def open_existing(out: Path, options: Options) -> AsyncIterator[Opened]:
             yield opened
     finally:
         await provider.close()
+
+
+def _not_decoded(files: int) -> str:
+    return (
+        f"{files} sound or video files were not decoded: only their container or first bytes were checked, as "
+        "`checked` in row.json says; the extra `video` decodes them"
+    )

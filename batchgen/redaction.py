@@ -12,6 +12,7 @@ _hidden: set[str] = set()
 _DATA = re.compile(r"(data:[\w.+-]+/[\w.+-]+)[;,][^\s\"'<>]*", re.IGNORECASE)
 _QUERY = re.compile(r"(https?://[^\s\"'<>?]*)\?[^\s\"'<>]*", re.IGNORECASE)
 _LOGIN = re.compile(r"(https?://)[^\s/@\"'<>]+@", re.IGNORECASE)
+_LINE_END = re.compile(r"\n|\\n")  # written out, where an exception quotes
 _BEARER = re.compile(r"(bearer\s+)[^\s\"',;}\]]+", re.IGNORECASE)
 
 
@@ -31,3 +32,9 @@ def redacted(text: str) -> str:
     if "data:" in lower:
         text = _DATA.sub(r"\1...", text)
     return _BEARER.sub(r"\1[hidden]", text) if "bearer" in lower else text
+
+
+def sentence(error: BaseException) -> str:
+    """What *error* says, without secrets, in one line that is not too long: some bring the bytes they stumbled over."""
+    first_line = _LINE_END.split(redacted(str(error)), maxsplit=1)[0]
+    return first_line[:200] or type(error).__name__

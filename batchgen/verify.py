@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import json
 import sys
+import time
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,13 +22,25 @@ MAX_PIXELS = 300_000_000
 """Larger pictures are refused: no model makes them, and decoding one would take gigabytes."""
 
 
+MOST_FRAMES_PIXELS = 10 * MAX_PIXELS
+"""All frames of a moving picture together: a few kilobytes can hold years of decoding."""
+
+DECODED, CONTAINER, SIGNATURE = "decoded", "container", "signature"
+"""How far a file was checked: to its last pixel and sample; that its container is whole; by its first bytes alone."""
+
+_DECODE_S = 600.0
+
+
 class Undecodable(Exception):
     """The bytes are not a whole picture, video or sound. Says what they are instead, as far as can be told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What a file is. *extension* belongs to its content; *width* and *height* are pixels, None if unknown."""
+    """What a file is. *extension* belongs to its content; *width* and *height* are pixels, None if unknown.
+
+    *checked* is DECODED, CONTAINER or SIGNATURE.
+    """
 
     size_bytes: int
     sha256: str
@@ -34,12 +48,14 @@ class Verified:
     extension: str
     width: int | None = None
     height: int | None = None
+    checked: str = DECODED
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
     media_type: str
     extension: str
+    checked: str = SIGNATURE
     width: int | None = None
     height: int | None = None
 
@@ -59,8 +75,9 @@ _EXTENSIONS = {
 def verify(path: Path) -> Verified:
     """Decode the whole file at *path* and hash it. Takes CPU: run it off the event loop.
 
-    Pictures are decoded to the last pixel; MP4 and WAV are checked by their container, other sound and video
-    by their first bytes only. Raises Undecodable.
+    Pictures are decoded to the last pixel, and so are sound and video where the extra `video` is installed. Without it
+    MP4, WAV and AVI are checked by their container, other sound and video by their first bytes only. Raises
+    Undecodable.
     """
     with path.open("rb") as stream:
         return _verify(stream, path.stat().st_size)
@@ -75,10 +92,11 @@ def _verify(stream: Content, size_bytes: int) -> Verified:
     if size_bytes == 0:
         raise Undecodable("the file is empty")
     head = stream.read(4096)
-    kind = _container(head, stream, size_bytes) or _picture(stream, head)
+    media = _container(head, stream, size_bytes)
+    kind = _picture(stream, head) if media is None else _played(stream, media)
     stream.seek(0)
     sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Verified(size_bytes, sha256, kind.media_type, kind.extension, kind.width, kind.height)
+    return Verified(size_bytes, sha256, kind.media_type, kind.extension, kind.width, kind.height, kind.checked)
 
 
 def sha256_of(path: Path) -> str:
@@ -98,10 +116,13 @@ def _picture(stream: Content, head: bytes) -> _Kind:
                 raise Undecodable(f"a {picture.format} file is not something a model returns")
             if picture.width * picture.height > MAX_PIXELS:
                 raise Undecodable(f"{picture.width}x{picture.height} pixels are more than any model returns")
+            frames = getattr(picture, "n_frames", 1)  # counted without decoding any
+            if frames * picture.width * picture.height > MOST_FRAMES_PIXELS:
+                raise Undecodable(f"its {frames} frames have more than {MOST_FRAMES_PIXELS} pixels")
             for frame in ImageSequence.Iterator(picture):
                 frame.load()  # verify() would accept a JPEG that was cut off
             media_type = Image.MIME.get(picture.format or "", "application/octet-stream")
-            return _Kind("image/jpeg" if extension == "jpg" else media_type, extension, *picture.size)
+            return _Kind("image/jpeg" if extension == "jpg" else media_type, extension, DECODED, *picture.size)
     except Undecodable:
         raise
     except Exception as error:  # noqa: BLE001 - Pillow raises whatever a broken file provokes
@@ -143,7 +164,8 @@ def _riff(head: bytes, size_bytes: int) -> _Kind:
     stated = int.from_bytes(head[4:8], "little") + 8
     if stated > size_bytes:
         raise Undecodable(f"cut off: {size_bytes} of {stated} bytes")
-    return _Kind("audio/wav", "wav") if head[8:12] == b"WAVE" else _Kind("video/x-msvideo", "avi")
+    is_sound = head[8:12] == b"WAVE"
+    return _Kind("audio/wav", "wav", CONTAINER) if is_sound else _Kind("video/x-msvideo", "avi", CONTAINER)
 
 
 def _mp4(head: bytes, stream: Content, size_bytes: int) -> _Kind:
@@ -164,10 +186,33 @@ def _mp4(head: bytes, stream: Content, size_bytes: int) -> _Kind:
     if not {b"moov", b"mdat"} <= boxes and b"moof" not in boxes:
         raise Undecodable("the file has no media or no index")
     if head[8:11] == b"M4A":
-        return _Kind("audio/mp4", "m4a")
+        return _Kind("audio/mp4", "m4a", CONTAINER)
     if head[8:10] == b"qt":
-        return _Kind("video/quicktime", "mov")
-    return _Kind("video/mp4", "mp4")
+        return _Kind("video/quicktime", "mov", CONTAINER)
+    return _Kind("video/mp4", "mp4", CONTAINER)
+
+
+def _played(stream: Content, kind: _Kind) -> _Kind:
+    """*kind* once every frame and sample of it was decoded; as it is where the extra `video` is not installed."""
+    try:
+        av: Any = importlib.import_module("av")  # an extra: nothing may depend on its types
+    except ImportError:
+        return kind
+    stream.seek(0)
+    give_up = time.monotonic() + _DECODE_S
+    size, count = (None, None), 0
+    try:
+        with av.open(stream, mode="r", metadata_errors="replace", options={"err_detect": "explode"}) as media:
+            for frame in media.decode(*(one for one in media.streams if one.type in ("video", "audio"))):
+                count += 1
+                size = (getattr(frame, "width", size[0]), getattr(frame, "height", size[1]))
+                if time.monotonic() > give_up:
+                    return kind
+    except Exception as error:  # noqa: BLE001 - PyAV raises whatever a broken file provokes
+        raise Undecodable(f"it cannot be played ({type(error).__name__}: {error})") from None
+    if not count:
+        raise Undecodable("it holds neither a picture nor a sound")
+    return _Kind(kind.media_type, kind.extension, DECODED, *size)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from batchgen import logs
 from batchgen.collector import rowfolder
 from batchgen.collector.download import (
     MAX_BYTES,
+    TOTAL_S,
     Broken,
     Dead,
     DiskFull,
@@ -85,7 +86,8 @@ class Arrived:
 class Collector:
     """Downloads, verifies and publishes. Its session never holds the provider's key.
 
-    No output is longer than *max_bytes*; *workers* processes decode what is larger than a few kilobytes.
+    No output is longer than *max_bytes* nor takes longer than *total_s*; *workers* processes decode what is larger than
+    a few kilobytes. *not_decoded* counts the files that were checked by their container or their first bytes alone.
     """
 
     def __init__(
@@ -96,13 +98,16 @@ class Collector:
         now: Callable[[], float],
         max_bytes: int = MAX_BYTES,
         workers: int = 1,
+        total_s: float = TOTAL_S,
     ) -> None:
         self.folder = folder
         self.session = session
         self.allow_private = allow_private
         self.now = now
         self.max_bytes = max_bytes
+        self.total_s = total_s
         self.received_bytes = 0
+        self.not_decoded = 0
         self._trouble: dict[tuple[int, str], _Trouble] = {}
         self._shelf = Shelf(folder)
         self._verifiers = Verifiers(workers)
@@ -147,6 +152,7 @@ class Collector:
             if not saved:
                 await asyncio.to_thread(rowfolder.remove_parts, self.folder, job)
         failed = [ending for ending in endings if isinstance(ending, JobFailed)]
+        self.not_decoded += sum(not file.is_decoded for file in saved.values())
         return failed[0] if failed else Collected(self.now(), tuple(saved.values()))
 
     async def _put(self, arrival: Arrival) -> tuple[dict[str, SavedFile], dict[str, str]]:
@@ -178,7 +184,7 @@ class Collector:
 
     async def _file(self, job: Job, output: Output, stem: str) -> bytes | Verified | JobFailed | TryLater:
         part = rowfolder.part_of(self._parts(job), stem)
-        got = await download(self.session, output.url, part, self.allow_private, self.max_bytes)
+        got = await download(self.session, output.url, part, self.allow_private, self.max_bytes, self.total_s)
         if not isinstance(got, Whole):
             return self._not_whole(job, stem, got)
         if got.content is not None:

@@ -24,7 +24,7 @@ from yarl import URL
 
 from batchgen import __version__
 from batchgen.proxies import proxy_for
-from batchgen.redaction import redacted
+from batchgen.redaction import sentence
 
 MAX_BYTES = 4 * 1024**3
 HELD_BYTES = 64 * 1024
@@ -34,8 +34,9 @@ _RESUMED_BYTES = 8 * _CHUNK_BYTES
 """After a kill, a file is gone on with from this size on; of a break that is noticed, whatever came is kept."""
 _DISK_IS_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _IDLE_S = 60.0
-_TOTAL_S = 3600.0
+TOTAL_S = 3600.0
 _MAX_REDIRECTS = 5
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ async def download(
     part: Path,
     allow_private: bool,
     max_bytes: int = MAX_BYTES,
-    total_s: float = _TOTAL_S,
+    total_s: float = TOTAL_S,
 ) -> Download:
     """Bring *url* here, going on after the bytes that *part* holds already if the file is still the same.
 
@@ -127,7 +128,7 @@ async def download(
     except (aiohttp.ClientError, OSError) as error:
         if is_disk_full(error):
             raise DiskFull(f"no room for {part.name}: {error}") from None
-        return Broken(redacted(str(error)) or type(error).__name__)
+        return Broken(sentence(error))
 
 
 async def _follow(
@@ -174,6 +175,10 @@ async def _save(response: aiohttp.ClientResponse, part: Path, max_bytes: int) ->
     except BaseException:
         await arriving.keep()
         raise
+    if resumed and _falls_short(response.headers, arriving.received_bytes):
+        await arriving.close()
+        _forget(part)
+        return Broken("the server sent less of a range, or more, than it said")
     return await arriving.whole()
 
 
@@ -267,10 +272,16 @@ def _have(part: Path) -> int:
 
 
 def _continues(headers: Mapping[str, str], part: Path) -> bool:
-    """Whether a 206 goes on where *part* ends, in the same file as far as its ETag tells."""
-    found = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
+    """Whether a 206 goes on where *part* ends, to the end of the same file as far as its ETag tells."""
+    found = _RANGE.match(headers.get("Content-Range", ""))
     same = headers.get("ETag", _validator(part)) == _validator(part)
-    return same and found is not None and int(found[1]) == _have(part)
+    return same and found is not None and int(found[1]) == _have(part) and int(found[2]) + 1 == int(found[3])
+
+
+def _falls_short(headers: Mapping[str, str], received_bytes: int) -> bool:
+    """Whether a range came that is not as long as it says: its Content-Length may have told another story."""
+    found = _RANGE.match(headers.get("Content-Range", ""))
+    return found is not None and received_bytes != int(found[3])
 
 
 def _remember_validator(headers: Mapping[str, str], part: Path) -> None:

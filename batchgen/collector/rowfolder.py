@@ -78,7 +78,8 @@ def finished(parts: Path, stem: str) -> SavedFile | None:
 
 
 def saved_file(name: str, verified: Verified) -> SavedFile:
-    return SavedFile(name, verified.size_bytes, verified.sha256, verified.media_type, verified.width, verified.height)
+    size = (verified.width, verified.height)
+    return SavedFile(name, verified.size_bytes, verified.sha256, verified.media_type, *size, verified.checked)
 
 
 def published(folder: RunFolder, job: Job) -> tuple[SavedFile, ...] | None:

@@ -14,7 +14,7 @@ import aiohttp
 
 from batchgen import __version__
 from batchgen.proxies import proxy_for
-from batchgen.redaction import redacted
+from batchgen.redaction import redacted, sentence
 
 MAX_POSTS_ON_THE_WIRE = 32
 _READ_S = 150.0
@@ -168,7 +168,7 @@ def _sentence(error: BaseException) -> str:
         return redacted(f"{error.host}:{error.port}: {_of_system(error.os_error)}")
     if isinstance(error, OSError) and error.errno:
         return _of_system(error)
-    return redacted(str(error)) or type(error).__name__
+    return sentence(error)
 
 
 def _of_system(error: OSError) -> str:

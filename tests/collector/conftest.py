@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,9 +96,9 @@ class Bench:
         """What is half-way, by name, and its bytes."""
         return {path.name: path.stat().st_size for path in (self.folder.path / "parts").rglob("*") if path.is_file()}
 
-    def with_bounds(self, max_bytes: int) -> Bench:
+    def with_bounds(self, **bounds: Any) -> Bench:
         same = self.collector
-        return replace(self, collector=Collector(self.folder, same.session, same.allow_private, same.now, max_bytes))
+        return replace(self, collector=Collector(self.folder, same.session, same.allow_private, same.now, **bounds))
 
 
 @pytest.fixture

@@ -80,6 +80,28 @@ def stalls(content: bytes, after: int, etag: str = '"v1"') -> Way:
     return way
 
 
+def drips(content: bytes, every_s: float = 0.05) -> Way:
+    """A byte at a time: never silent for long, and never done in time."""
+
+    async def way(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(head(200, {"Content-Length": str(len(content))}))
+        for byte in content:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(every_s)
+
+    return way
+
+
+def says(content: bytes) -> Way:
+    """Exactly these bytes, whether they are HTTP or not, and then the end of the connection."""
+
+    async def way(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(content)
+
+    return way
+
+
 async def endless(asked: Asked, writer: asyncio.StreamWriter) -> None:
     """Bytes without an end and without a length."""
     writer.write(head(200, {"Content-Type": "image/png"}))

@@ -10,6 +10,8 @@ import zlib
 
 from PIL import Image
 
+from batchgen.rehearsal.motion import mp4
+
 
 def picture(kind: str = "PNG", width: int = 64, height: int = 48, seed: int = 1) -> bytes:
     """A picture of noise, so that every byte of the file counts."""
@@ -26,10 +28,9 @@ def animation() -> bytes:
     return content.getvalue()
 
 
-def film() -> bytes:
-    """The boxes of an MP4: type, index, media."""
-    boxes = ((b"ftyp", b"isom\0\0\2\0isomiso2"), (b"moov", bytes(200)), (b"mdat", bytes(range(256)) * 8))
-    return b"".join(struct.pack(">I", len(content) + 8) + name + content for name, content in boxes)
+def film(frames: int = 3) -> bytes:
+    """A real MP4: every frame is a JPEG."""
+    return mp4([picture("JPEG", seed=number) for number in range(frames)], (64, 48), 4, "a film")
 
 
 def sound() -> bytes:
@@ -50,3 +51,17 @@ def picture_bomb(width: int = 60_000, height: int = 60_000) -> bytes:
     return (
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(64))) + chunk(b"IEND", b"")
     )
+
+
+def animation_bomb(frames: int = 11) -> bytes:
+    """Some dots that would be decoded as frames of 300 megapixels each."""
+    screen = b"GIF89a" + struct.pack("<HHBBB", 20_000, 15_000, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
+    dot = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\0"
+    return screen + dot * frames + b"\x3b"
+
+
+def film_of_rubbish() -> bytes:
+    """A whole container whose frames are none."""
+    whole = film()
+    start = whole.index(b"mdat") + 4
+    return whole[:start] + bytes(len(whole[start : whole.index(b"moov") - 4])) + whole[whole.index(b"moov") - 4 :]
