@@ -166,6 +166,10 @@ def _money(standing: Standing) -> list[Part]:
     if budget_micro is not None:
         left = max(budget_micro - account.committed, 0)
         parts.append((f"{dollars(usd(left))} left of {dollars(usd(budget_micro))}", "" if left else "bold"))
+    now = standing.activity
+    if now is not None and now.cost_left_micro is not None and now.cost_left_micro[1]:
+        least, most = (dollars(usd(round(micro, -4))) for micro in now.cost_left_micro)
+        parts.append((f"{most} for the rest" if least == most else f"{least} to {most} for the rest", ""))
     if standing.rehearsal:
         parts.append(("play money", "dim"))
     return parts

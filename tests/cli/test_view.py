@@ -39,6 +39,7 @@ ACTIVITY = Activity(
     left_s=(3_482.0, 4_982.0),
     troubles=("nothing is sent since 03:12:01: waiting for the provider's rate limit",),
     overdue=("dune-7",),
+    cost_left_micro=(20_401_000, 23_900_000),
 )
 LAST = Last(
     "dune-004", State.COLLECTED, NOW - 5, 42.4, 60_000, "a dune", ("images-00.png", "images-01.png"), 2_100_000, ""
@@ -80,6 +81,7 @@ def test_a_running_view_says_everything_a_person_wants_to_know() -> None:
         "$4.10 reserved",
         "$0.06 possibly charged",
         "$19.64 left of $60.00",
+        "$20.40 to $23.90 for the rest",
         "2.4 GB received",
         "waiting for the provider's rate limit",
         "overdue: dune-7",
