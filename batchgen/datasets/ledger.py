@@ -188,15 +188,15 @@ class Round:
         for path in folder.iterdir():  # of an export that was killed while it planned
             path.unlink()
 
-    def add(self, item: Item) -> None:
+    def add(self, item: Item, record: str) -> None:
+        """Put down *item*; *record* is its record as JSON."""
         stream = self._streams.get(item.split)
         if stream is None:
             path = self._folder / f"{item.split}.jsonl"
             stream = self._streams[item.split] = self._stack.enter_context(whole_file(path))
-        told: dict[str, Any] = {"number": item.number, "shard": item.shard, "record": item.record}
-        if item.source is not None:
-            told["source"] = asdict(item.source)
-        stream.write(as_json(told).encode() + b"\n")
+        source = "" if item.source is None else f', "source": {as_json(asdict(item.source))}'
+        told = f'{{"number": {item.number}, "shard": {item.shard}, "record": {record}{source}}}\n'
+        stream.write(told.encode())
         self.items[item.split] = self.items.get(item.split, 0) + 1
         self.shards[item.split] = item.shard + 1
         self.extensions[item.extension] = item.kind

@@ -62,8 +62,10 @@ def plan_round(folder: RunFolder, reader: Reader, marks: Marked, ledger: Ledger,
                 continue
             _finish(record, plan)
             seen.take(record, number)
-            shard = filling.shard(record["split"], _sample_bytes(plan.empty | record, source))
-            planned.add(Item(number, shard, record, source))
+            line = plan.empty | record
+            text = as_json(line)  # once for the ledger and the size: to encode a line takes as long as all else with it
+            shard = filling.shard(record["split"], _sample_bytes(line, text, source))
+            planned.add(Item(number, shard, line, source), text)
             number += 1
     if planned.items:
         planned.finish()
@@ -116,10 +118,9 @@ def _tell(stream: BinaryIO, record: Record, why: LeftOut) -> None:
     stream.write(as_json(told).encode() + b"\n")
 
 
-def _sample_bytes(line: Record, source: Source | None) -> int:
+def _sample_bytes(line: Record, text: str, source: Source | None) -> int:
     """What an output takes in a tar shard: a header for each of its files, and each filled up to whole blocks."""
-    texts = (as_json(line), line["caption"])
-    sizes = [line["bytes"], *(len(text.encode("utf-8", "surrogatepass")) for text in texts)]
+    sizes = [line["bytes"], len(text.encode()), len(line["caption"].encode())]
     if source is not None:
         sizes.append(source.bytes)
     return sum(BLOCKSIZE - (-size // BLOCKSIZE) * BLOCKSIZE for size in sizes)

@@ -1,10 +1,10 @@
-"""How fast an export is, and how flat: the real command against `tar` of the very same files.
+"""How fast an export is, and how flat: the real command against `tar` of the very same files, in one run.
 
-    python -m tests.bench.export [--outputs 100000] [--bytes 20000] [--to webdataset --to imagefolder]
+    python -m tests.bench.export [--outputs 100000] [--bytes 20000] [--to webdataset --to parquet] [--times 1] [--json]
 
-Makes a run folder of that many collected outputs without a provider, then prints, for `tar` with an fsync at its end
-and for each format: outputs and megabytes a second, the ratio to the time of `tar`, CPU time an output, and peak
-memory. All read from the same cache. Not a test: figures depend on the machine.
+Makes run folders of that many collected outputs, and of a tenth, without a provider. For each format: outputs a second,
+time and CPU time against `tar` with an fsync at its end (before and after each format, all from the same cache), and
+peak memory of the many against the few. Not a test: figures depend on the machine.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from batchgen.rehearsal.tiny import tiny_png
 from batchgen.statefile.tables import create
+from tests.bench.figures import Figure, Used, parsed, show, used_by
 
 MODEL = "bytedance/seedream-4-0/edit-sequential"
 
@@ -58,49 +61,61 @@ def make_run(out: Path, outputs: int, size_bytes: int) -> None:
         state.commit()
 
 
-def timed(command: list[str]) -> tuple[float, float, float]:
-    """Wall time and CPU time in seconds, and peak memory in MB, of *command*."""
+def tarred(place: Path, out: Path) -> Used:
+    """`tar` of the outputs, with an fsync at its end."""
+    into = place / "bare.tar"
+    used = used_by(["tar", "--format=ustar", "-cf", str(into), "-C", str(out), "rows"], place, os.environ)
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"{command} ended with {process.returncode}")
-    return time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
-
-
-def tarred(out: Path, into: Path) -> tuple[float, float, float]:
-    """The same of `tar`, with an fsync."""
-    began = time.perf_counter()
-    _, cpu_s, peak_mb = timed(["tar", "--format=ustar", "-cf", str(into), "-C", str(out), "rows"])
     with into.open("rb") as stream:
         os.fsync(stream.fileno())
-    return time.perf_counter() - began, cpu_s, peak_mb
+    into.unlink()
+    return replace(used, wall_s=used.wall_s + time.perf_counter() - began)
+
+
+def exported(place: Path, out: Path, to: str) -> Used:
+    dest = place / "data"
+    used = used_by([sys.executable, "-m", "batchgen", "export", str(out), str(dest), "--to", to], place, os.environ)
+    shutil.rmtree(dest)
+    return used
+
+
+def measured(place: Path, outputs: int, to: str, times: int) -> Iterator[Figure]:
+    bare = tarred(place, place / "many")
+    pairs = []
+    for _ in range(times):
+        ours = exported(place, place / "many", to)
+        after = tarred(place, place / "many")
+        pairs.append((ours, (bare.wall_s + after.wall_s) / 2, (bare.cpu_s + after.cpu_s) / 2))
+        bare = after
+    few = exported(place, place / "few", to)
+    yield Figure(f"{to}: outputs a second", tuple(outputs / ours.wall_s for ours, _, _ in pairs), "outputs/s")
+    yield Figure(f"{to}: outputs a second, tar", tuple(outputs / wall_s for _, wall_s, _ in pairs), "outputs/s")
+    yield Figure(f"{to}: time", tuple(ours.wall_s / wall_s for ours, wall_s, _ in pairs), "x tar")
+    yield Figure(f"{to}: CPU time", tuple(ours.cpu_s / cpu_s for ours, _, cpu_s in pairs), "x tar")
+    yield Figure(f"{to}: CPU an output", tuple(ours.cpu_s / outputs * 1e6 for ours, _, _ in pairs), "µs")
+    yield Figure(f"{to}: peak memory", tuple(ours.peak_mb for ours, _, _ in pairs), "MB")
+    yield Figure(f"{to}: peak memory, a tenth of the outputs", (few.peak_mb,), "MB")
+
+
+def figures(arguments: argparse.Namespace) -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory(prefix="export-") as folder:
+        place = Path(folder)
+        make_run(place / "few", arguments.outputs // 10, arguments.bytes)
+        make_run(place / "many", arguments.outputs, arguments.bytes)
+        tarred(place, place / "many")  # into the cache
+        for to in arguments.to or ["webdataset", "parquet", "imagefolder", "jsonl"]:
+            yield from measured(place, arguments.outputs, to, arguments.times)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--outputs", type=int, default=100_000)
-    parser.add_argument("--bytes", type=int, default=20_000)
-    parser.add_argument("--to", action="append")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="export-") as folder:
-        place = Path(folder)
-        make_run(place / "out", arguments.outputs, arguments.bytes)
-        megabytes = arguments.outputs * arguments.bytes / 1e6
-        tarred(place / "out", place / "warm.tar")
-        (place / "warm.tar").unlink()
-        bare = tarred(place / "out", place / "bare.tar")
-        print(f"{arguments.outputs} outputs of {arguments.bytes} bytes, {megabytes:.0f} MB")
-        lines = [("tar", bare)]
-        for to in arguments.to or ["webdataset", "parquet", "imagefolder", "jsonl"]:
-            flags = [str(place / "out"), str(place / to), "--to", to]
-            lines.append((to, timed([sys.executable, "-m", "batchgen", "export", *flags])))
-        for name, (took_s, cpu_s, peak_mb) in lines:
-            print(
-                f"{name:12}{arguments.outputs / took_s:8.0f} outputs/s{megabytes / took_s:8.1f} MB/s"
-                f"{took_s / bare[0]:8.2f}x{cpu_s / arguments.outputs * 1e6:8.0f} µs CPU each   peak {peak_mb:.0f} MB"
-            )
+    arguments = parsed(
+        __doc__,
+        lambda parser: parser.add_argument("--outputs", type=int, default=100_000),
+        lambda parser: parser.add_argument("--bytes", type=int, default=20_000),
+        lambda parser: parser.add_argument("--to", action="append"),
+        lambda parser: parser.add_argument("--times", type=int, default=1),
+    )
+    show(figures(arguments), arguments.json)
 
 
 if __name__ == "__main__":
