@@ -8,19 +8,17 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from batchgen import __version__
 from batchgen.datasets.columns import column
 from batchgen.datasets.dataset import DataSet
+from batchgen.datasets.formats import Format
 from batchgen.datasets.ledger import Item
 from batchgen.datasets.samples import Samples, contact_sheet
+from batchgen.datasets.settings import Settings
 from batchgen.datasets.survey import Survey
 from batchgen.runfolder import write_whole
-
-if TYPE_CHECKING:
-    from batchgen.datasets.export import Settings
-    from batchgen.datasets.formats import Format
 
 _SHEET = "samples.jpg"
 _GENERATED = (

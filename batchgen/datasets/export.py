@@ -22,6 +22,7 @@ from batchgen.datasets.dataset import DataSet, absent
 from batchgen.datasets.formats import Format, format_of
 from batchgen.datasets.ledger import Ledger, NotAnExport, claim
 from batchgen.datasets.planning import Plan, plan_round
+from batchgen.datasets.settings import Settings
 from batchgen.datasets.splits import read_split
 from batchgen.datasets.survey import Survey, survey
 from batchgen.datasets.where import Condition
@@ -34,24 +35,6 @@ from batchgen.statefile import Reader, StateUnusable, read_only
 
 class NothingToExport(Refusal):
     """The run folder has no output that could go into a data set."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a data set is made; one destination keeps one of these. The command line's flags, by their names.
-
-    *shard_size* is bytes, *min_side* pixels, *outputs* first or all. *embed* puts media into Parquet.
-    """
-
-    to: str
-    where: str = ""
-    outputs: str = "all"
-    min_side: int = 0
-    caption: str = "prompt"
-    split: str = "train=1"
-    group_by: str = "row_id"
-    shard_size: int = 500 * 1024**2
-    embed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +107,7 @@ def _plan(settings: Settings, made: Format, found: Survey) -> Plan:
         group_by=settings.group_by,
         shard_bytes=settings.shard_size,
         copies=made.copies,
-        empty={name: absent(name) for name in found.open_columns},
+        empty={name: absent(name) for name in sorted(found.open_columns)},
     )
 
 

@@ -32,6 +32,12 @@ HOSTILE = (
 )
 
 
+HOSTILE_IDS = (
+    "a b", "ünïcode-🐪", "x.png", "..x", "-dash", "a'b", "a,b", "percent%20", "hash#1", "{{x}}", "=1+1", "007", "NA",
+    "None", "1e5", "a" * 100, "tar.gz", "[brackets]", "a;b", "a&b", "$(id)", "`id`", "source.png",
+)  # fmt: skip
+
+
 @dataclass
 class Run:
     """A run folder, and the command it was made with."""
@@ -59,7 +65,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A rehearsal of 300 rows: 92 edits with two outputs each, 200 pictures, 8 videos. Nobody may change it."""
     folder = tmp_path_factory.mktemp("rehearsed")
-    manifest = written(folder, [*edits(folder, 92, 500), *pictures(200), *videos(folder, 8)])
+    manifest = written(folder, [*edits(folder, 92, 500), *hostile(), *pictures(177), *videos(folder, 8)])
     command = Batchgen(folder, token=None)
     flags = ("--latency", "fixed:20ms", "--draw", "tiny", "--quiet", "--in-flight", "40")
     ended = command("rehearse", manifest, *flags, timeout_s=300)
@@ -105,6 +111,20 @@ def pictures(count: int) -> list[dict[str, Any]]:
     return [
         {"id": f"picture-{number:03d}", "model": PICTURE, "prompt": prompt, "image_size": "square", "meta.told": prompt}
         for number, prompt in enumerate(prompts)
+    ]
+
+
+def hostile() -> list[dict[str, Any]]:
+    """Pictures whose ids mean something to shells, spreadsheets, templates, tars and readers of tables."""
+    return [
+        {
+            "id": row_id,
+            "model": PICTURE,
+            "prompt": f"{row_id} as a picture",
+            "image_size": "square",
+            "meta.told": row_id,
+        }
+        for row_id in HOSTILE_IDS
     ]
 
 

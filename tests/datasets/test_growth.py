@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+import batchgen
 from batchgen.datasets import Settings, export
+from batchgen.exits import Exit
 from tests.bench.export import make_run
 from tests.datasets.conftest import Run, edits, made, pictures
 from tests.datasets.kills import FORMATS, contents, killed, only_whole_files, whole
@@ -68,6 +70,20 @@ def test_killed_again_and_again_an_export_comes_to_the_very_same_files(run: Run,
         assert killed(run.command, run.out, dest, to, call)
         assert only_whole_files(contents(dest), expected)
     assert whole(run, dest, to) == expected
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no limit on the size of files")
+def test_an_export_whose_disk_takes_no_more_ends_with_9_and_goes_on_later(run: Run, tmp_path: Path) -> None:
+    dest = tmp_path / "full" / "data"
+    limited = ("bash", "-c", 'ulimit -f 150; exec "$@"', "-")  # KiB: room for the ledger, and not for the shard
+    process = run.command.start("export", run.out, dest, "--to", "webdataset", before=limited)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == Exit.STATE, stderr
+    assert "run the same command again" in stderr
+    assert not list(dest.glob("*/*.tar"))
+    run.export(dest, "webdataset")
+    run.export(tmp_path / "whole" / "data", "webdataset")
+    assert contents(dest) == contents(tmp_path / "whole" / "data")
 
 
 def test_a_kill_while_the_round_is_planned_leaves_nothing_to_trip_over(run: Run, tmp_path: Path) -> None:
@@ -171,6 +187,7 @@ def test_what_is_collected_so_far_is_exported_while_the_run_goes_on(tmp_path: Pa
             assert process.poll() is None
             time.sleep(0.05)
         early = export(out, dest, Settings("webdataset"))
+        assert early.new <= len(batchgen.records(out)) <= 16
         going = process.poll() is None
         first = hashes(dest)
         process.communicate(timeout=60)

@@ -12,7 +12,8 @@ import pytest
 import batchgen
 from batchgen.datasets import Told
 from batchgen.datasets.columns import COLUMNS, in_order
-from tests.datasets.conftest import HOSTILE, PICTURE, Run
+from tests.bench.export import make_run
+from tests.datasets.conftest import HOSTILE, HOSTILE_IDS, PICTURE, Run
 from tests.datasets.readers import READERS, compare, hugging_face, read_csv, read_jsonl
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the readers' own
@@ -42,6 +43,10 @@ def test_a_reader_finds_in_a_format_what_the_run_folder_holds(
     if to not in ("jsonl", "csv"):
         assert compared["files"] + compared["pictures"] == pictures + videos
         assert compared["source files"] + compared["source pictures"] == (184 if pictures else 0)
+
+
+def test_hostile_ids_are_among_them(rehearsed: Run) -> None:
+    assert set(HOSTILE_IDS) <= set(rehearsed.truth.sidecars())
 
 
 def test_columns_are_the_same_everywhere(rehearsed: Run) -> None:
@@ -110,6 +115,16 @@ def test_records_are_the_same_lines_for_a_notebook(rehearsed: Run) -> None:
     assert table["cost_usd"].sum() == pytest.approx(sum(told["cost_usd"] for told in truth.sidecars().values()))
     assert table["seed"].isna().sum() == 208
     assert set(HOSTILE) <= set(table["prompt"])
+
+
+def test_records_of_a_run_without_outputs_have_every_fixed_column_and_its_type(tmp_path: Path) -> None:
+    make_run(tmp_path / "out", 0, 400)
+    table = batchgen.records(tmp_path / "out")
+    kinds = {"text": "str", "whole": "Int64", "decimal": "float64"}
+    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == {
+        name: kinds[column.kind] for name, column in COLUMNS.items()
+    }
+    assert len(table) == 0
 
 
 def test_every_fixed_column_is_documented() -> None:
