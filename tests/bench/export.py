@@ -107,14 +107,15 @@ def figures(arguments: argparse.Namespace) -> Iterator[Figure]:
             yield from measured(place, arguments.outputs, to, arguments.times)
 
 
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--outputs", type=int, default=100_000)
+    parser.add_argument("--bytes", type=int, default=20_000)
+    parser.add_argument("--to", action="append")
+    parser.add_argument("--times", type=int, default=1)
+
+
 def main() -> None:
-    arguments = parsed(
-        __doc__,
-        lambda parser: parser.add_argument("--outputs", type=int, default=100_000),
-        lambda parser: parser.add_argument("--bytes", type=int, default=20_000),
-        lambda parser: parser.add_argument("--to", action="append"),
-        lambda parser: parser.add_argument("--times", type=int, default=1),
-    )
+    arguments, _ = parsed(__doc__, add_flags)
     show(figures(arguments), arguments.json)
 
 
