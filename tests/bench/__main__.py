@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench import events, hotpath, makespan, resume, scale, startup, submit_rate
+from tests.bench import events, export, hotpath, makespan, resume, scale, startup, submit_rate
 from tests.bench.figures import Figure, once, parsed, show
 from tests.bench.plan_size import planned
 
@@ -25,6 +25,7 @@ def figures(arguments: argparse.Namespace) -> Iterator[Figure]:
     yield from submit_rate.figures(arguments)
     yield from _plans((10_000, 100_000, 1_000_000))
     yield from resume.figures(1_000_000)
+    yield from export.figures(arguments)
     if arguments.long:
         yield from scale.figures(arguments)
 
@@ -44,7 +45,16 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--folder", type=Path, action="append")
     parser.set_defaults(
-        jobs=2000, posts=500, rate="50/s", slots=200, latency="lognormal:2s", in_flight=None, sizes=None
+        jobs=2000,
+        posts=500,
+        rate="50/s",
+        slots=200,
+        latency="lognormal:2s",
+        in_flight=None,
+        sizes=None,
+        outputs=100_000,
+        bytes=20_000,
+        to=None,
     )
 
 
