@@ -226,7 +226,7 @@ def _finish(told: Report, total: int) -> str:
     collected, unsent = told.rows[State.COLLECTED], told.rows[State.PENDING]
     home = f"{collected:,} of {counted(total, 'row')}"
     if told.exit is Exit.DONE and unsent:
-        return f"done: {home} collected and verified; {unsent:,} never sent, `run` sends the rest"
+        return f"done: {home} collected and verified; `run` sends the other {unsent:,}"
     if told.exit is Exit.DONE:
         return f"finished: {home} collected and verified"
     if told.exit is Exit.SOME_FAILED:
