@@ -27,7 +27,7 @@ async def test_a_file_host_that_refuses_for_ever_ends_the_wait_and_no_row(tmp_pa
         assert here.exit() is Exit.STILL_LIVE
         assert here.scheduler.overdue == set(names(3))
         assert here.count(State.READY) == 3
-        assert TIMEOUT_S < here.now_s < TIMEOUT_S + 900
+        assert TIMEOUT_S < here.now_s < TIMEOUT_S + 90
 
         again_at = here.now_s
         await here.run(job_timeout_s=TIMEOUT_S)  # overdue already: tried for a while and left
@@ -38,6 +38,15 @@ async def test_a_file_host_that_refuses_for_ever_ends_the_wait_and_no_row(tmp_pa
         await here.run(job_timeout_s=TIMEOUT_S)
         assert here.exit() is Exit.DONE
         assert sorted(here.paid) == names(3)
+
+
+@in_virtual_time
+async def test_a_short_limit_ends_the_wait_before_the_next_fresh_link_is_due(tmp_path: Path) -> None:
+    async with night(tmp_path, faults="download.403=100%", latency="fixed:1s") as here:
+        await here.run(names(3), job_timeout_s=30.0)
+        assert here.exit() is Exit.STILL_LIVE
+        assert here.scheduler.overdue == set(names(3))
+        assert here.now_s < 40.0
 
 
 @in_virtual_time
@@ -59,7 +68,7 @@ async def test_a_file_host_that_comes_back_in_time_is_waited_for(tmp_path: Path)
             await asyncio.sleep(0.9 * TIMEOUT_S)
             here.change(faults="")
 
-        await here.run(names(3), during=mend, job_timeout_s=TIMEOUT_S)
+        await here.run(names(3), during=mend, job_timeout_s=2 * TIMEOUT_S)
         assert here.exit() is Exit.DONE
 
 
@@ -133,8 +142,8 @@ async def test_a_state_that_can_no_longer_be_read_stops_the_run_and_loses_no_id(
         await here.run(names(5), during=break_reader, in_flight=1)
         assert here.ending.cause is Cause.DISK
         assert "cannot be read" in here.ending.reason
-        assert here.paid == ["row-000"]
-        assert here.jobs["row-000"].state is State.COLLECTED
+        assert len(here.paid) >= 1  # rows that were read ahead are sent
+        assert here.count(State.COLLECTED) == len(here.paid)
 
 
 # ── a person who wants to go ────────────────────────────────────────────────────────────────────────────

@@ -52,17 +52,21 @@ class Fetching:
                 case JobFailed():
                     return await self._state.record(job, outcome)
                 case TryLater(_, after_s, expired):
-                    self._mark_overdue(job, after_s)
-                    if not await self._course.sleep(after_s):
+                    if not await self._wait(job, after_s):
                         return job
                     if expired:
                         self.waiting.discard(job.key)
                         return await self._state.record(job, LinksExpired(self._course.now()))
 
-    def _mark_overdue(self, job: Job, next_try_in_s: float) -> None:
-        age_s = self._course.now() - (job.submitted_at or 0.0)
-        if age_s > self._job_timeout_s and next_try_in_s >= _LONG_WAIT_S:
-            self._course.mark_overdue(job)
+    async def _wait(self, job: Job, after_s: float) -> bool:
+        """Until the next try. A job that grows overdue meanwhile is marked at that moment, and not after it."""
+        until_overdue_s = (job.submitted_at or 0.0) + self._job_timeout_s - self._course.now()
+        if after_s < _LONG_WAIT_S or until_overdue_s > after_s:
+            return await self._course.sleep(after_s)
+        if until_overdue_s > 0.0 and not await self._course.sleep(until_overdue_s):
+            return False
+        self._course.mark_overdue(job)
+        return await self._course.sleep(after_s - max(until_overdue_s, 0.0))
 
     async def _collect(self, job: Job, earlier: list[Job]) -> Collection | None:
         """One try; None if the run leaves. The place is free again once all is here, before it is on disk."""

@@ -179,7 +179,7 @@ async def test_after_three_doubts_rows_go_one_at_a_time_until_the_breaker_gives_
         ending = await hurried(tmp_path, server.base, rows=12, in_flight=3)
         assert ending.cause is Cause.PROVIDER
         assert len(server.posts) == 6
-        assert server.open_after == [2, 1, 0, 0, 0, 0], "more than one trial row was on the wire"
+        assert server.open_after[3:] == [0, 0, 0], "more than one trial row was on the wire"
 
 
 @pytest.mark.parametrize("base", [f"http://127.0.0.1:{closed_port()}", "http://no-such-host.invalid"])
