@@ -63,3 +63,12 @@ def test_the_manifests_in_the_readme_have_no_problems(tmp_path: Path) -> None:
         ended = Batchgen(tmp_path, token=None)("plan", name, "--offline", "--json")
         assert ended.exit == 0, ended.stderr
         assert ended.json["problems"] == []
+
+
+def test_every_command_in_the_readme_has_the_flags_it_shows() -> None:
+    commands = typer.main.get_group(app).commands
+    shown = re.findall(r"^(?:\.venv/bin/)?batchgen (\w+)(.*?)(?: {2,}#.*)?$", README, re.MULTILINE)
+    assert len(shown) >= 8
+    for verb, arguments in shown:
+        known = {name for parameter in commands[verb].params for name in parameter.opts}
+        assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", arguments)) <= known, f"batchgen {verb}{arguments}"

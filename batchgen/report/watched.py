@@ -87,7 +87,8 @@ class Look:
         return part("summary", run=summarise(self.folder, self.reader, self.out))
 
     def findings(self) -> str:
-        return part("findings", found=find(self.reader, self.out))
+        summary = summarise(self.folder, self.reader, self.out, with_files=False)
+        return part("findings", run=summary, found=find(self.reader, self.out))
 
     def books(self) -> str:
         """The account. It looks for every file on disk: seconds, on a large folder."""

@@ -277,12 +277,17 @@ def _make(folder: RunFolder, base: str, rehearsal: bool) -> None:
 
 def _refuse_other_base(connection: sqlite3.Connection, folder: RunFolder, base: str, rehearsal: bool) -> None:
     known = dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('base', 'rehearsal')").fetchall())
-    kind = "yes" if rehearsal else "no"
-    if known["rehearsal"] != kind or (known["base"] != base and not rehearsal):
+    if known["rehearsal"] == "yes" and not rehearsal:
         connection.close()
         raise OtherBase(
-            f"{folder.path} belongs to {known['base']}{' (a rehearsal)' if known['rehearsal'] == 'yes' else ''}, "
-            f"not to {base}; choose another folder with --out, or the API base it was made with"
+            f"{folder.path} is the folder of a rehearsal, and its server ended with it: nothing can go on there; "
+            "`batchgen rehearse MANIFEST` starts over, and `batchgen run MANIFEST` has a folder of its own"
+        )
+    if known["rehearsal"] == "no" and (rehearsal or known["base"] != base):
+        connection.close()
+        raise OtherBase(
+            f"{folder.path} belongs to {known['base']}, not to {base}; choose another folder with --out, or the API "
+            "base it was made with"
         )
 
 

@@ -123,6 +123,7 @@ def test_outputs_are_marked_by_keyboard_and_the_marks_last(folder: Path, watch: 
     still = open_page((folder / "report.html").as_uri())
     assert still.locator("#gallery .shot.rejected").count() == 1
     assert f"batchgen retry {folder} --rejected --new-seed" in still.inner_text("#rejected")
+    assert "In a real run" in still.inner_text("#rejected"), "a rehearsal cannot be gone on with"
     still.select_option("[data-choice=mark]", "rejected")
     assert still.locator("#gallery .card").count() == 1
 

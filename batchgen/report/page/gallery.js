@@ -155,7 +155,7 @@ function show() {
   $("clear").hidden = wished.length === rows.length;
   const rejected = [...marks.values()].filter((mark) => mark === "rejected").length;
   $("rejected").hidden = !rejected;
-  $("rejected-count").textContent = `${rejected.toLocaleString("en")} rejected. New attempts, with other seeds:`;
+  $("rejected-count").textContent = `${rejected.toLocaleString("en")} rejected.`;
 }
 
 function focusShot(rowId, file) {
