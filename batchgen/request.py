@@ -136,6 +136,21 @@ def folded(row_id: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", row_id).casefold())
 
 
+def half_a_character(text: str, parsed: Any) -> str | None:
+    """What is wrong with JSON *text* whose *parsed* value holds one of a pair of surrogates; None if nothing is.
+
+    JSON can spell such a string, and no file, database or request can hold it.
+    """
+    if "\\ud" not in text.lower():
+        return None
+    try:
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        return f"{half} is half of a character; write both halves, or the character itself"
+    return None
+
+
 def fingerprint(model: str, request_input: Mapping[str, Any], files: tuple[LocalFile, ...] = ()) -> str:
     """Hash of a request, the same however the manifest spells it. 64 hexadecimal digits.
 

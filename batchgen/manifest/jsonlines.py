@@ -13,7 +13,7 @@ from typing import Any
 
 from batchgen.manifest.memory import Known, Memory
 from batchgen.manifest.record import Record, Table
-from batchgen.request import Problem
+from batchgen.request import Problem, half_a_character
 from batchgen.schema import Plain
 
 
@@ -47,8 +47,9 @@ def _records(path: Path, memory: Memory) -> Iterator[Record | Known | Problem]:
 def _parsed(raw: bytes) -> dict[str, Any] | str:
     """The object of one line, or what is wrong with it."""
     try:
+        text = raw.decode("utf-8")
         parsed = json.loads(
-            raw.decode("utf-8"),
+            text,
             parse_int=Plain,
             parse_float=Plain,
             parse_constant=Plain,
@@ -62,6 +63,8 @@ def _parsed(raw: bytes) -> dict[str, Any] | str:
         return "the object is nested too deeply"
     except _Twice as twice:
         return f"the key {str(twice)!r} stands twice; delete one"
+    if (fault := half_a_character(text, parsed)) is not None:
+        return fault
     return parsed if isinstance(parsed, dict) else 'each line is one JSON object, {"text": "..."}'
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from batchgen.request import canonical
+from batchgen.request import canonical, half_a_character
 from batchgen.schema.fault import shown
 
 Convert = Callable[[Any], Any]
@@ -218,9 +218,12 @@ def _parts_of_text(text: str) -> list[Any]:
 def _parsed(text: str) -> Any:
     """*text* as JSON with its numbers left as text, or None if it is none."""
     try:
-        return json.loads(text, parse_int=Plain, parse_float=Plain, parse_constant=Plain)
+        parsed = json.loads(text, parse_int=Plain, parse_float=Plain, parse_constant=Plain)
     except (ValueError, RecursionError):
         return None
+    if (fault := half_a_character(text, parsed)) is not None:
+        raise Misfit(fault)
+    return parsed
 
 
 def _object_of(field: Mapping[str, Any]) -> Convert:

@@ -92,6 +92,7 @@ FAULTS: dict[str, tuple[str, tuple[int | None, str | None], str]] = {
     "eleven pictures": ("text,images\nx," + "|".join(["{u}"] * 11) + "\n", (2, "images"), "11 given and 10"),
     "a list with a hole": ("text,images\nx,{u}||{u}\n", (2, "images"), "entry 2 of the list is empty"),
     "a broken JSON list": ('text,images\nx,"[""{u}"""\n', (2, "images"), "is not a JSON list"),
+    "half a character in a JSON list": ('text,images\nx,"[""{u}/\\ud800""]"\n', (2, "images"), "write both halves"),
     "both forms of a list": ("text,images,images.0\nx,{u},{u}\n", (2, "images"), "write one of the two forms"),
     "a required cell left empty": ("text,images\n,{u}\n", (2, "text"), "required and missing"),
     "a missing file": ("text,images\nx,a.png\n", (2, "images"), "no file 'a.png' beside this manifest"),
@@ -199,6 +200,14 @@ def test_json_lines_that_cannot_be_read_are_told_with_their_lines(manifest: Read
 def test_a_large_whole_number_keeps_every_digit(manifest: Reading) -> None:
     text = '{"text": "x", "images": "URL", "seed": 9223372036854775807}\n{"text": "y", "images": "URL"}'
     assert manifest(text.replace("URL", URL), "ads.jsonl").rows[0].input["seed"] == 9223372036854775807
+
+
+def test_half_a_character_in_a_json_line_is_told_and_both_halves_are_one(manifest: Reading) -> None:
+    found = manifest('{"text": "x", "meta.a": "\\ud83d", "images": ["URL"]}\n'.replace("URL", URL), "ads.jsonl")
+    assert found.places == [(1, None)]
+    assert "\\ud83d is half of a character; write both halves" in found.said
+    whole = manifest('{"text": "\\ud83d\\ude00", "images": ["URL"]}\n'.replace("URL", URL), "ads.jsonl")
+    assert whole.row.input["text"] == "\N{GRINNING FACE}"
 
 
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
