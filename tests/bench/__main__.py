@@ -52,7 +52,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         latency="lognormal:2s",
         in_flight=None,
         sizes=None,
-        outputs=100_000,
+        outputs=10_000,
         bytes=20_000,
         to=None,
     )
