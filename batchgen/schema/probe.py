@@ -76,7 +76,7 @@ async def measure_url(session: aiohttp.ClientSession, url: str, kind: Literal["i
                 break
         return measured
     except (TimeoutError, aiohttp.ClientError, ValueError) as error:
-        return Measured(fault=f"the address could not be reached ({type(error).__name__})", is_certain=False)
+        return Measured(fault=f"the address could not be reached{_why(error)}", is_certain=False)
 
 
 def _is_whole(measured: Measured, asked_bytes: int) -> bool:
@@ -121,3 +121,11 @@ def _refusal(status: int) -> Measured | None:
         return Measured(fault="the file is empty")
     may_pass = status >= 500 or status in (408, 425, 429)
     return Measured(fault=f"the address answers {status}, and would to the provider", is_certain=not may_pass)
+
+
+def _why(error: Exception) -> str:
+    """In the system's own words, where it has some."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, TimeoutError):
+        return ": no answer in time"
+    return f": {os.strerror(number).lower()}" if isinstance(number, int) and number > 0 else ""
