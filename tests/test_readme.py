@@ -67,7 +67,8 @@ def test_the_manifests_in_the_readme_have_no_problems(tmp_path: Path) -> None:
 
 def test_every_command_in_the_readme_has_the_flags_it_shows() -> None:
     commands = typer.main.get_group(app).commands
-    shown = re.findall(r"^(?:\.venv/bin/)?batchgen (\w+)(.*?)(?: {2,}#.*)?$", README, re.MULTILINE)
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
+    shown = re.findall(r"^(?:\.venv/bin/)?batchgen (\w+)(.*?)(?: {2,}#.*)?$", blocks, re.MULTILINE)
     assert len(shown) >= 8
     for verb, arguments in shown:
         known = {name for parameter in commands[verb].params for name in parameter.opts}
