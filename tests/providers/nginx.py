@@ -26,8 +26,18 @@ _required = "nginx" in os.environ.get("BATCHGEN_TEST_REQUIRE", "")
 proxied = pytest.mark.skipif(NGINX is None and not _required, reason="needs the Debian package nginx-light")
 """Marks a test that runs nginx."""
 
-FAULTS = ("busy", "busy_later", "bad_gateway", "unavailable", "unavailable_later", "closed", "cut", "slow")
-"""429; 429 with Retry-After; 502; 503; 503 with Retry-After; no answer; half of one; one that takes its time."""
+FAULTS = {
+    "busy": 5.0,
+    "busy_later": 5.0,
+    "bad_gateway": 5.0,
+    "unavailable": 2.5,
+    "unavailable_later": 2.5,
+    "closed": 5.0,
+    "cut": 5.0,
+    "slow": 5.0,
+}
+"""What goes wrong, and with how many percent of all requests: 429; 429 with Retry-After; 502; 503; 503 with
+Retry-After; no answer; half of one; one that takes its time."""
 
 _CONFIG = """
 daemon off;
@@ -87,7 +97,7 @@ http {{
   }}
   server {{
     listen unix:{folder}/api-slow.sock;
-    location / {{ limit_rate 300; proxy_pass {api_url}; }}
+    location / {{ limit_rate 200; proxy_pass {api_url}; }}
   }}
   server {{
     listen unix:{folder}/files-slow.sock;
@@ -141,9 +151,9 @@ class Proxy:
         return f"http://{self.api}"
 
     @contextmanager
-    def serving(self, share: str | None) -> Iterator[None]:
-        """nginx while the block runs; *share* of each fault, such as `5%`, or nothing but the rate limit."""
-        shares = "" if share is None else " ".join(f"{share} {name};" for name in FAULTS)
+    def serving(self, faulty: bool) -> Iterator[None]:
+        """nginx while the block runs, with its share of every fault or with nothing but the rate limit."""
+        shares = " ".join(f"{percent}% {name};" for name, percent in FAULTS.items()) if faulty else ""
         config = self.folder / "nginx.conf"
         config.write_text(
             _CONFIG.format(

@@ -16,8 +16,9 @@ from tests.processes import serving
 from tests.providers.nginx import FAULTS, Proxy, proxied, proxy
 
 ROWS = 500
-RUNS = 5
-"""Runs of one account at a time, each with its share of the rows."""
+RUNS = 20
+"""Each with its share of the rows: refusals that no slowing down avoids make a run ever slower."""
+AT_A_TIME = 7
 
 CERTAINLY_NOT_ACCEPTED = ("busy", "busy_later", "unavailable_later", "limited")
 NOBODY_KNOWS = ("bad_gateway", "unavailable", "closed", "cut")
@@ -33,14 +34,14 @@ class Night:
 
 
 @proxied
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_behind_a_proxy_with_five_percent_of_every_fault_all_rows_end_and_none_is_paid_twice(tmp_path: Path) -> None:
     with (
         serving(latency="lognormal:100ms", draw="bytes:0.008MB", concurrency=60) as server,
-        ThreadPoolExecutor(RUNS) as pool,
+        ThreadPoolExecutor(AT_A_TIME) as pool,
     ):
         between = proxy(tmp_path / "nginx", server, posts_per_s=20, burst=10)
-        with between.serving("5%"):
+        with between.serving(faulty=True):
             nights = list(pool.map(lambda number: _night(tmp_path / f"run-{number}", between), range(RUNS)))
         _every_post_is_explained(between, [line for night in nights for line in night.lines])
         _nothing_was_left_out(between)
@@ -48,7 +49,7 @@ def test_behind_a_proxy_with_five_percent_of_every_fault_all_rows_end_and_none_i
             _every_end_is_explained(night)
             _trouble_with_questions_and_files_changed_no_outcome(night)
 
-        with between.serving(None):  # the storm is over, and a person settles what nobody knew
+        with between.serving(faulty=False):  # the storm is over, and a person settles what nobody knew
             ended = list(pool.map(_settle, nights))
         assert [told["rows"]["collected"] for told in ended] == [ROWS // RUNS] * RUNS
         totals = server.ledger(summary=True)["totals"]
@@ -77,6 +78,9 @@ def _every_post_is_explained(between: Proxy, lines: list[dict[str, Any]]) -> Non
     assert answers["Lost"] == moves["ContactLost"] == sum(posts[fault] for fault in NOBODY_KNOWS)
     assert moves["Accepted"] == posts[""] + posts["slow"]
     reasons = " | ".join(line["reason"] for line in lines if line["event"] == "submit")
+    assert {line["breaker"] for line in lines if line["event"] == "breaker" and line["position"] == "opened"} >= {
+        "busy"
+    }
     for word in ("HTTP 429", "HTTP 502", "HTTP 503", "the answer to the POST was lost"):
         assert word in reasons
 
@@ -98,7 +102,6 @@ def _every_end_is_explained(night: Night) -> None:
 def _trouble_with_questions_and_files_changed_no_outcome(night: Night) -> None:
     """What went wrong with GETs is told with row and request, and is all that came of it."""
     work = [line for line in night.lines if line["event"] in ("status", "result", "download")]
-    assert {line["event"] for line in work} == {"status", "result", "download"}
     assert all(line["row"] and line["request_id"] and line["reason"] for line in work)
     assert {line["answer"] for line in work} <= {"NoNews", "Broken"}
     assert night.told["rows"]["failed"] == night.told["rows"]["cancelled"] == 0
