@@ -75,8 +75,10 @@ def _every_post_is_explained(between: Proxy, lines: list[dict[str, Any]]) -> Non
     assert set(posts) >= {*FAULTS, ""}, posts
     assert moves["Intent"] == posts.total()
     assert answers["Busy"] == moves["Deferred"] == sum(posts[fault] for fault in CERTAINLY_NOT_ACCEPTED)
-    assert answers["Lost"] == moves["ContactLost"] == sum(posts[fault] for fault in NOBODY_KNOWS)
-    assert moves["Accepted"] == posts[""] + posts["slow"]
+    # nginx counts bytes by the second: an answer that is to be cut comes whole where a second ends in its middle.
+    whole = moves["Accepted"] - posts[""] - posts["slow"]
+    assert 0 <= whole < posts["cut"]
+    assert answers["Lost"] == moves["ContactLost"] == sum(posts[fault] for fault in NOBODY_KNOWS) - whole
     reasons = " | ".join(line["reason"] for line in lines if line["event"] == "submit")
     assert {line["breaker"] for line in lines if line["event"] == "breaker" and line["position"] == "opened"} >= {
         "busy"
