@@ -3,7 +3,8 @@
 A provider's rate limit is taken for a bucket that fills evenly: what was accepted between two moments at which it was
 empty, over the time between them, is how fast it fills. The bucket's twin here fills at that rate, so that what a
 pause has saved up is sent at once after it, and the rest evenly; a little faster with every acceptance, until a
-refusal corrects it.
+refusal corrects it. A refusal at half the pace that was let through before, and one of few, says nothing about the
+rate: it puts off its own row and no other.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ import math
 from dataclasses import dataclass, field
 
 from batchgen.pacing.backoff import Backoff
+from batchgen.pacing.chance import RefusedShare
 
 _LEAST_PAUSE_S, _MOST_PAUSE_S = 1.0, 120.0
 _FEW, _UNTIL_ACCEPTED = 16, 128
 _LEAST_SPAN_S = 0.5
-_SLOWEST_PER_S = 1.0 / _MOST_PAUSE_S
+_SLOWEST_PER_S = 0.25  # what is slower, pauses do
 _GROWTH_GUESSED, _GROWTH_MEASURED = 0.3, 0.002
 _DEEPEST_CUT = 0.7
+_PROVED_BY = 8
+_FAR_BELOW = 0.5
+_NO_CHANCE_IN_A_ROW = 3
 _LATE_S = 0.1
 """A POST that was late by up to this much does not put off the next one."""
 
@@ -42,6 +47,8 @@ class SubmitRate:
     _empty_at: float | None = None
     _accepted: int = 0
     _measured: bool = False
+    _proved_per_s: float = 0.0
+    _refused: RefusedShare = field(default_factory=RefusedShare)
 
     def wait_s(self, now: float) -> float:
         """Seconds until the next POST may go out."""
@@ -77,24 +84,45 @@ class SubmitRate:
     def accepted(self) -> None:
         self.episodes = 0
         self._accepted += 1
+        self._refused.accepted()
         if self.per_s < math.inf:
             growth = _GROWTH_MEASURED if self._measured else _GROWTH_GUESSED
             self.per_s += growth * min(self.per_s, 1.0)
 
     def busy(self, now: float, retry_after_s: float | None, roll: float) -> float:
         """A POST was refused as too many. Answers when its row may be sent again; many of one moment count once."""
-        if now >= self.closed_until:
-            self.episodes += 1
-            asked_s = self.backoff.delay_s(self.episodes, roll) if retry_after_s is None else retry_after_s
-            self.closed_until = now + min(max(asked_s, _LEAST_PAUSE_S), _MOST_PAUSE_S)
+        self._refused.refused()
+        if now < self.closed_until:
+            return self.closed_until
+        asked_s = self.backoff.delay_s(self.episodes + 1, roll) if retry_after_s is None else retry_after_s
+        until = now + min(max(asked_s, _LEAST_PAUSE_S), _MOST_PAUSE_S)
+        self.episodes += 1
+        self.closed_until = until
+        if self._is_by_chance(now):
+            self.per_s, self._measured = max(self.per_s, self._proved_per_s), False
+        else:
             self._learn(now)
-        return self.closed_until
+        return until
+
+    def _is_by_chance(self, now: float) -> bool:
+        if self.episodes >= _NO_CHANCE_IN_A_ROW or not self._refused.is_small:
+            return False
+        return self._accepted < _PROVED_BY or self._mean_per_s(now) < _FAR_BELOW * self._proved_per_s
+
+    def _mean_per_s(self, now: float) -> float:
+        """What was accepted since the bucket was last empty, a second."""
+        since = now if self._empty_at is None else self._empty_at
+        return max(self._accepted, 1) / max(now - since, _LEAST_SPAN_S)
 
     def _learn(self, now: float) -> None:
         """The bucket is empty now. What it took to empty it says how fast it fills."""
         self._fill(now)
         since = now if self._empty_at is None else self._empty_at
-        mean_per_s = max(self._accepted, 1) / max(now - since, _LEAST_SPAN_S)
+        mean_per_s = self._mean_per_s(now)
+        if mean_per_s < _FAR_BELOW * self._proved_per_s:  # and many are refused: the limit is another now
+            self._proved_per_s = mean_per_s
+        elif self.per_s < math.inf and self._accepted >= _PROVED_BY:  # before the first refusal it may have been full
+            self._proved_per_s = max(self._proved_per_s, mean_per_s)
         if math.isinf(self.per_s):  # it may have been full at first: what the pause brings is counted in
             self.per_s = max(self._accepted, 1) / max(self.closed_until - since, _LEAST_SPAN_S)
         elif self._accepted == 0:

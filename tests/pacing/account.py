@@ -29,12 +29,14 @@ class Account:
     """Runs *slots* jobs at once and lets *room* wait; refuses more with 429 (*room* None queues them all).
 
     *per_s* POSTs are let through in a second, evenly, and a second's worth at once; 429s of that say when to come
-    back, in whole seconds as headers do.
+    back, in whole seconds as headers do. *by_chance* is the share of POSTs that is refused whatever is sent.
     """
 
     slots: int
     room: int | None = None
     per_s: float | None = None
+    by_chance: float = 0.0
+    chance: random.Random = field(default_factory=lambda: random.Random(5))
     saved: float | None = None
     at: float = 0.0
     live: dict[int, float | None] = field(default_factory=dict)
@@ -45,6 +47,9 @@ class Account:
 
     def post(self, key: int, job_s: float, now: float) -> bool:
         self.advance(now)
+        if self.chance.random() < self.by_chance:
+            self.refused += 1
+            return False
         if self.per_s is not None and not self._takes_one(self.per_s, now):
             self.refused += 1
             return False
