@@ -33,13 +33,14 @@ def test_jobs_of_unknown_price_stop_a_budget_until_they_are_priced_and_count_wha
         priced = (manifest, "--offline", "--prices", "prices.yaml")
         assert shell("run", *priced, "--budget", 5).exit == 2  # nobody agreed
         bill = shell("plan", *priced, "--json").json
-        assert bill["cost"] | {"balance": 0} == {
+        assert bill["cost"] | {"balance": 0, "expected": None} == {
             "charged": 0.0,
             "reserved": 0.06,
             "possibly": 0.0,
             "budget": None,  # what was refused left none
             "unpriced": 0,
             "estimate": 0.06,
+            "expected": None,
             "balance": 0,
         }
 
