@@ -66,9 +66,9 @@ MUTANTS = [
     ),
     Mutant(
         "a failed job is sent again",
-        "runner.py",
-        "if read.scope.partial:",
-        "if True:",
+        "options.py",
+        "Scope(is_part_of(manifest, folder.path),",
+        "Scope(True,",
         checks.a_failed_job_is_never_sent_again,
     ),
 ]
