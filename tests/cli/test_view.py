@@ -46,7 +46,7 @@ LAST = Last(
 )
 FAILED = replace(LAST, row_id="oasis-1", state=State.FAILED, files=(), reason="the model refused the prompt")
 STANDING = Standing(
-    out=Path("/tmp/out/ads"),
+    out=Path("nights/ads"),
     at=NOW,
     rehearsal=False,
     rows=ROWS,
@@ -85,7 +85,7 @@ def test_a_running_view_says_everything_a_person_wants_to_know() -> None:
         "2.4 GB received",
         "waiting for the provider's rate limit",
         "overdue: dune-7",
-        "reconcile /tmp/out/ads",
+        "reconcile nights/ads",
         "dune-004",
         "42 s",
         "images-00.png +1, 2.1 MB",
@@ -98,9 +98,9 @@ def test_a_folder_at_rest_says_what_is_left_to_do() -> None:
     at_rest = " ".join(text(replace(STANDING, holder=None, activity=None, files_bytes=3_000_000)).split())
     assert "no run is on" in at_rest
     assert "48 paid jobs not brought in" in at_rest
-    assert "batchgen collect /tmp/out/ads" in at_rest
-    assert "batchgen retry /tmp/out/ads" in at_rest
-    assert "3.0 MB in /tmp/out/ads/rows" in at_rest
+    assert "batchgen collect nights/ads" in at_rest
+    assert "batchgen retry nights/ads" in at_rest
+    assert "3.0 MB in nights/ads/rows" in at_rest
     assert "running" not in at_rest
 
 
