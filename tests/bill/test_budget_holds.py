@@ -240,7 +240,7 @@ class Life:
             assert event.estimate_micro is not None
             assert event.estimate_micro >= self.provider.floors[job.input["text"]], "reserved below a cost seen before"
         money = reader.money()
-        if isinstance(event, PriceKnown):  # it was spent without a budget
+        if isinstance(event, PriceKnown) or job.estimate_micro is None:  # it was spent without a budget
             self.spent_before = max(self.spent_before, money.committed)
         before = 0 if isinstance(event, Intent) else self.spent_before
         assert money.committed <= max(self.budget_micro, before) + self._surplus(reader)
@@ -312,7 +312,8 @@ RUNS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# The same forty in every run: what one run finds must not hang on luck.
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     asks=st.lists(ASKS, min_size=1, max_size=8),
     careless=st.one_of(st.none(), st.none(), st.tuples(st.one_of(st.none(), st.integers(1, 20)), st.integers(1, 6))),
