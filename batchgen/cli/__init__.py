@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from batchgen import __version__
-from batchgen.cli import asking, ends, exporting, reporting, running, serving, settling, story
-
-
-def _first_sentence(verb: Callable[..., None]) -> str:
-    """What the list of commands says of *verb*: all of its first sentence, and not as much as fits a line."""
-    return " ".join((inspect.getdoc(verb) or "").split(". ")[0].removesuffix(".").split())
-
+from batchgen.cli import ends
+from batchgen.cli.verbs import HELP_NAMES, Verbs
 
 app = typer.Typer(
     name="batchgen",
+    cls=Verbs,
     help="Run thousands of picture and video generations overnight: a manifest in, verified files out.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP_NAMES,
 )
-for verb in (
-    running.run,
-    running.plan,
-    running.rehearse,
-    asking.status,
-    running.collect,
-    running.retry,
-    settling.reconcile,
-    settling.cancel,
-    settling.repair,
-    story.show,
-    reporting.report,
-    reporting.watch,
-    asking.audit,
-    exporting.export,
-    asking.models,
-    asking.init,
-    serving.serve,
-):
-    app.command(verb.__name__, short_help=_first_sentence(verb))(verb)
 
 
 @app.callback(invoke_without_command=True)

@@ -38,15 +38,20 @@ def status(
 ) -> None:
     """How a run folder stands: rows by state, cost, pace and what is wrong, also while a run is on."""
     with refusals():
-        from batchgen.cli import frame
         from batchgen.standing import status
 
         if not watch:
             _show_standing(status(out, last=_LAST), as_json)
-        elif not as_json and frame.can_draw(sys.stdout):
+        elif not as_json and _can_draw():
             _keep_drawing(out)
         else:
             _keep_printing(out, as_json)
+
+
+def _can_draw() -> bool:
+    from batchgen.cli.frame import can_draw
+
+    return can_draw(sys.stdout)
 
 
 def _show_standing(standing: Standing, as_json: bool) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
 
+from batchgen.cli.line import Line
 from batchgen.cli.view import in_ascii, speaks_utf8
 
 _UP, _ERASE_LINE, _ERASE_BELOW, _CLEAR = "\x1b[{}A", "\x1b[K", "\x1b[J", "\x1b[H\x1b[2J"
@@ -26,6 +27,18 @@ def can_draw(stream: TextIO) -> bool:
     if not stream.isatty() or os.environ.get("CI") or os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
         return False
     return not Console(file=stream).legacy_windows
+
+
+def styled(line: Line) -> Text:
+    """*line* as rich draws it."""
+    return Text.assemble(*line.parts)
+
+
+def print_styled(lines: Callable[[int], Sequence[Line]]) -> None:
+    """Print on the terminal, for good, the *lines* that its width makes."""
+    console = Console(highlight=False, emoji=False, markup=False, soft_wrap=True)
+    for line in lines(console.width):
+        console.print(styled(line))
 
 
 class Frame:
@@ -63,7 +76,7 @@ class Frame:
                 self._write(self._back_up() + _ERASE_BELOW)
                 self._drawn = []
 
-    def draw(self, lines: Sequence[Text]) -> None:
+    def draw(self, lines: Sequence[Line]) -> None:
         """Show *lines* in place of those before. Nothing is written while they are the same."""
         if not self._in_foreground():  # whoever works in this terminal now is left in peace
             self._drawn = []
@@ -88,9 +101,9 @@ class Frame:
     def _back_up(self) -> str:
         return "\r" + (_UP.format(len(self._drawn)) if self._drawn else "")
 
-    def _styled(self, line: Text) -> str:
+    def _styled(self, line: Line) -> str:
         with self._console.capture() as captured:
-            self._console.print(line, no_wrap=True, overflow="crop", crop=True, soft_wrap=False, end="")
+            self._console.print(styled(line), no_wrap=True, overflow="crop", crop=True, soft_wrap=False, end="")
         return captured.get()
 
     def _in_foreground(self) -> bool:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -116,11 +116,13 @@ def rehearse(
     quiet: flags.Quiet = False,
     verbose: flags.Verbose = False,
     log: flags.Log = None,
-    faults: str = typer.Option(
-        "", metavar="PLAN", envvar="BATCHGEN_FAULTS", help="Faults the server makes on purpose."
-    ),
-    latency: str = typer.Option("lognormal:2s", envvar="BATCHGEN_LATENCY", help="How long jobs take."),
-    draw: str = typer.Option("full", envvar="BATCHGEN_DRAW", help="full pictures, or tiny ones for load tests."),
+    faults: Annotated[
+        str, typer.Option(metavar="PLAN", envvar="BATCHGEN_FAULTS", help="Faults the server makes on purpose.")
+    ] = "",
+    latency: Annotated[str, typer.Option(envvar="BATCHGEN_LATENCY", help="How long jobs take.")] = "lognormal:2s",
+    draw: Annotated[
+        str, typer.Option(envvar="BATCHGEN_DRAW", help="full pictures, or tiny ones for load tests.")
+    ] = "full",
     notify_url: flags.NotifyUrl = None,
     on_finish: flags.OnFinish = None,
 ) -> None:
@@ -205,9 +207,9 @@ def plan(
 
 def collect(
     out: flags.OutFolder,
-    verify: bool = typer.Option(
-        False, "--verify", envvar="BATCHGEN_VERIFY", help="Hash every file again; fetch what is lost."
-    ),
+    verify: Annotated[
+        bool, typer.Option("--verify", envvar="BATCHGEN_VERIFY", help="Hash every file again; fetch what is lost.")
+    ] = False,
     only: flags.Only = None,
     as_json: flags.Json = False,
     events: flags.Events = False,
@@ -249,11 +251,18 @@ def collect(
 
 def retry(
     out: flags.OutFolder,
-    rerun: bool = typer.Option(False, "--rerun", help="Pay again for collected rows, too."),
-    rejected: bool = typer.Option(False, "--rejected", help="Just the rows with an output that you rejected."),
-    new_seed: bool = typer.Option(
-        False, "--new-seed", envvar="BATCHGEN_NEW_SEED", help="Give each new attempt a seed that its row did not have."
-    ),
+    rerun: Annotated[bool, typer.Option("--rerun", help="Pay again for collected rows, too.")] = False,
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="Just the rows with an output that you rejected.")
+    ] = False,
+    new_seed: Annotated[
+        bool,
+        typer.Option(
+            "--new-seed",
+            envvar="BATCHGEN_NEW_SEED",
+            help="Give each new attempt a seed that its row did not have.",
+        ),
+    ] = False,
     in_flight: flags.InFlight = None,
     submit_rate: flags.SubmitRate = None,
     poll_rate: flags.PollRate = None,

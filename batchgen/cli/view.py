@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
-from rich.text import Text
 
 from batchgen.budget import dollars, usd
+from batchgen.cli.line import Line, Part
 from batchgen.job import State
 from batchgen.standing import Last, Standing
 from batchgen.wording import clock, counted, duration, harmless, rate, size
@@ -39,48 +38,48 @@ _STYLES = {State.FAILED: "red", State.CANCELLED: "red", State.IN_DOUBT: "bold"}
 _MARKS = {State.COLLECTED: ("✓", "green"), State.FAILED: ("✗", "red"), State.CANCELLED: ("✗", "red")}
 _ASCII = str.maketrans({"━": "=", "╌": "-", "✓": "+", "✗": "x", "·": "|", "…": "."})
 
-Part = tuple[str, str]
-"""Words, and the style that they are drawn in."""
 
-
-def view(standing: Standing, width: int, height: int) -> list[Text]:
+def view(standing: Standing, width: int, height: int) -> list[Line]:
     """At most *height* lines, none wider than *width*; the last finished rows take what the rest leaves."""
     width = max(width, _NARROWEST)
-    lines = [_head(standing, width), _bar(standing, width), Text("")]
+    lines = [_head(standing, width), _bar(standing, width), Line()]
     for label, parts in _figures(standing):
         lines += _parts(label, parts, width)
     troubles = [line for trouble in _troubles(standing) for line in _wrapped(trouble, width)]
     if troubles:
-        lines += [Text(""), *troubles]
+        lines += [Line(), *troubles]
     room = height - len(lines) - 1
     if standing.last and room > 0:
-        lines += [Text(""), *_last(standing, width, room)]
+        lines += [Line(), *_last(standing, width, room)]
     return lines[:height]
 
 
 def printed(standing: Standing) -> None:
     """Print how a folder stands, once; as plain text where stdout is no terminal."""
-    console = Console(highlight=False, emoji=False, markup=False, soft_wrap=True)
-    lines = view(standing, console.width if sys.stdout.isatty() else 100, height=1_000)
-    for line in lines if speaks_utf8(sys.stdout.encoding) else in_ascii(lines):
-        line.rstrip()
-        console.print(line)
+    if sys.stdout.isatty():
+        from batchgen.cli.frame import print_styled
+
+        print_styled(lambda width: _whole(standing, width))
+    else:
+        print(*(line.plain for line in _whole(standing, 100)), sep="\n")
 
 
-def in_ascii(lines: Iterable[Text]) -> list[Text]:
-    """*lines* for a terminal that has no other signs."""
-    plain = []
+def _whole(standing: Standing, width: int) -> list[Line]:
+    lines = view(standing, width, height=1_000)
     for line in lines:
-        copy = line.copy()
-        copy.plain = line.plain.translate(_ASCII)
-        plain.append(copy)
-    return plain
+        line.rstrip()
+    return lines if speaks_utf8(sys.stdout.encoding) else in_ascii(lines)
+
+
+def in_ascii(lines: Iterable[Line]) -> list[Line]:
+    """*lines* for a terminal that has no other signs."""
+    return [line.translated(_ASCII) for line in lines]
 
 
 # ── the head, the bar and the figures ───────────────────────────────────────────────────────────────────
 
 
-def _head(standing: Standing, width: int) -> Text:
+def _head(standing: Standing, width: int) -> Line:
     name = harmless(standing.out.name)
     told = ["rehearsal, free"] if standing.rehearsal else []
     now = standing.activity
@@ -91,10 +90,10 @@ def _head(standing: Standing, width: int) -> Text:
     right = _SEPARATOR.join(told)
     name = _fit(name, max(width - cell_len(right) - 2, 8))
     gap = " " * max(width - cell_len(name) - cell_len(right), 1)
-    return Text.assemble((name, "bold"), gap, (_fit(right, width - cell_len(name) - 1), "dim"))
+    return Line((name, "bold"), (gap, ""), (_fit(right, width - cell_len(name) - 1), "dim"))
 
 
-def _bar(standing: Standing, width: int) -> Text:
+def _bar(standing: Standing, width: int) -> Line:
     rows, total = standing.rows, max(standing.total, 1)
     share = f" {_percent(standing.ended, standing.total)}"
     length = min(width, _WIDEST_BAR) - 5
@@ -102,7 +101,7 @@ def _bar(standing: Standing, width: int) -> Text:
     lost = round(length * (rows[State.FAILED] + rows[State.CANCELLED]) / total)
     lost = min(max(lost, 1 if rows[State.FAILED] + rows[State.CANCELLED] else 0), length - home)
     rest = "╌" * (length - home - lost)
-    return Text.assemble(("━" * home, "green"), ("━" * lost, "red"), (rest, "dim"), (f"{share:>5}", "bold"))
+    return Line(("━" * home, "green"), ("━" * lost, "red"), (rest, "dim"), (f"{share:>5}", "bold"))
 
 
 def _percent(ended: int, total: int) -> str:
@@ -215,17 +214,17 @@ def _near(path: Path) -> str:
 # ── the last finished rows ──────────────────────────────────────────────────────────────────────────────
 
 
-def _last(standing: Standing, width: int, room: int) -> Iterator[Text]:
+def _last(standing: Standing, width: int, room: int) -> Iterator[Line]:
     """One line a row: when, id, seconds, cost, and what came of it; where there is room, the prompt."""
     rows = standing.last[:room]
     id_width = min(max(cell_len(harmless(row.row_id)) for row in rows), max(width // 4, 12))
     for row in rows:
         mark, style = _MARKS[row.state]
-        line = Text.assemble(
+        line = Line(
             (mark, style),
             (f" {clock(row.at, standing.at, seconds=True)}  ", "dim"),
-            _fit(harmless(row.row_id), id_width, pad=True),
-            f"  {_seconds(row.took_s):>7}  {dollars(usd(row.cost_micro)):>7}  ",
+            (_fit(harmless(row.row_id), id_width, pad=True), ""),
+            (f"  {_seconds(row.took_s):>7}  {dollars(usd(row.cost_micro)):>7}  ", ""),
         )
         rest = width - line.cell_len
         if row.state is not State.COLLECTED:
@@ -265,30 +264,31 @@ def _fit(text: str, width: int, pad: bool = False) -> str:
     return set_cell_size(text, width) if pad else text
 
 
-def _parts(label: str, parts: Sequence[Part], width: int) -> list[Text]:
+def _parts(label: str, parts: Sequence[Part], width: int) -> list[Line]:
     """*parts* side by side behind *label*, as many lines as they need; a part that is too long is cut."""
-    lines = [Text.assemble((label.ljust(_LABEL), "dim"))]
+    lines = [Line((label.ljust(_LABEL), "dim"))]
     for words, style in parts:
         words = _fit(harmless(words), width - _LABEL)
         first = lines[-1].cell_len <= _LABEL
         if not first and lines[-1].cell_len + len(_SEPARATOR) + cell_len(words) > width:
-            lines.append(Text(" " * _LABEL))
+            lines.append(Line((" " * _LABEL, "")))
             first = True
-        lines[-1].append("" if first else _SEPARATOR, "dim").append(words, style)
+        lines[-1].append("" if first else _SEPARATOR, "dim")
+        lines[-1].append(words, style)
     return lines
 
 
-def _wrapped(trouble: str, width: int, most: int = 4) -> list[Text]:
+def _wrapped(trouble: str, width: int, most: int = 4) -> list[Line]:
     """*trouble* behind a mark, at most *most* lines of it."""
-    lines = [Text.assemble(("! ", "bold red"))]
+    lines = [Line(("! ", "bold red"))]
     for word in harmless(trouble).split(" "):
         word = _fit(word, width - 2)
         if lines[-1].cell_len + cell_len(word) > width:
             if len(lines) == most:
-                lines[-1] = Text(_fit(lines[-1].plain + " …", width))
+                lines[-1] = Line((_fit(lines[-1].plain + " …", width), ""))
                 return lines
             lines[-1].rstrip()
-            lines.append(Text("  "))
+            lines.append(Line(("  ", "")))
         lines[-1].append(f"{word} ")
     lines[-1].rstrip()
     return lines

@@ -1,13 +1,49 @@
-"""The state of a run folder: SQLite and its journal, one writer, durable before anything acts on it."""
+"""The state of a run folder: SQLite and its journal, one writer, durable before anything acts on it.
 
-from batchgen.statefile.file import OnMove, OtherBase, StateFile, Tally, open_state
-from batchgen.statefile.judgement import Judgement, Rows, Scope, expiring_inputs, judge, local_files_to_send
-from batchgen.statefile.known import KnownRows, kept_schemas
-from batchgen.statefile.lock import HEARTBEAT_S, FolderInUse, held_by
-from batchgen.statefile.reader import Reader, empty, read_only
-from batchgen.statefile.scratch import Asked, Scratch
-from batchgen.statefile.tables import StateUnusable
-from batchgen.statefile.writer import OnTrouble
+The names below are loaded when they are first used: `status` reads, and has no use for what writes.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from batchgen.statefile.file import OnMove, OtherBase, StateFile, Tally, open_state
+    from batchgen.statefile.holder import held_by
+    from batchgen.statefile.judgement import Judgement, Rows, Scope, expiring_inputs, judge, local_files_to_send
+    from batchgen.statefile.known import KnownRows, kept_schemas
+    from batchgen.statefile.lock import HEARTBEAT_S, FolderInUse
+    from batchgen.statefile.reader import Reader, empty, read_only
+    from batchgen.statefile.scratch import Asked, Scratch
+    from batchgen.statefile.tables import StateUnusable
+    from batchgen.statefile.writer import OnTrouble
+
+_HOMES = {
+    "Asked": "scratch",
+    "FolderInUse": "lock",
+    "HEARTBEAT_S": "lock",
+    "Judgement": "judgement",
+    "KnownRows": "known",
+    "OnMove": "file",
+    "OnTrouble": "writer",
+    "OtherBase": "file",
+    "Reader": "reader",
+    "Rows": "judgement",
+    "Scope": "judgement",
+    "Scratch": "scratch",
+    "StateFile": "file",
+    "StateUnusable": "tables",
+    "Tally": "file",
+    "empty": "reader",
+    "expiring_inputs": "judgement",
+    "held_by": "holder",
+    "judge": "judgement",
+    "kept_schemas": "known",
+    "local_files_to_send": "judgement",
+    "open_state": "file",
+    "read_only": "reader",
+}
 
 __all__ = [
     "HEARTBEAT_S",
@@ -34,3 +70,9 @@ __all__ = [
     "open_state",
     "read_only",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'batchgen.statefile' has no attribute {name!r}")
+    return getattr(import_module(f"batchgen.statefile.{_HOMES[name]}"), name)

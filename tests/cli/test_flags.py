@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
 import typer
 
 from batchgen.cli import app, spread
 from batchgen.cli.flags import duration_s, in_flight, rate_per_min, size_bytes
+from batchgen.cli.values import maker
+from batchgen.cli.verbs import VERBS
 
 CONSENT = {
     "--yes",
@@ -107,3 +112,58 @@ def test_what_is_neither_is_refused(parse: object, text: str) -> None:
     assert callable(parse)
     with pytest.raises(typer.BadParameter, match="write for example"):
         parse(text)
+
+
+Limited = Annotated[int | None, typer.Option(min=1, max=64)]
+Money = Annotated[float, typer.Option(min=0.0)]
+Flag = Annotated[bool, typer.Option()]
+
+
+@pytest.mark.parametrize(
+    ("annotated", "typed", "meant"),
+    [
+        (Limited, "1", 1),
+        (Limited, "64", 64),
+        (Limited, 7, 7),
+        (Money, "0", 0.0),
+        (Money, "2.50", 2.5),
+        (Flag, "1", True),
+        (Flag, "True", True),
+        (Flag, "off", False),
+        (Flag, " ", False),
+        (Flag, True, True),
+        (Annotated[Path | None, typer.Option()], "a b", Path("a b")),
+        (Annotated[list[str] | None, typer.Argument()], "a", "a"),
+        (Annotated[float, typer.Option(parser=duration_s)], "2h", 7200.0),
+    ],
+)
+def test_what_is_typed_becomes_what_the_command_takes(annotated: Any, typed: object, meant: object) -> None:
+    made = maker(annotated)(typed)
+    assert made == meant
+    assert type(made) is type(meant)
+
+
+@pytest.mark.parametrize(
+    ("annotated", "typed", "told"),
+    [
+        (Limited, "0", "'0' is not a whole number from 1 to 64"),
+        (Limited, "65", "'65' is not a whole number from 1 to 64"),
+        (Limited, "1.5", "'1.5' is not a whole number"),
+        (Limited, "", "'' is not a whole number"),
+        (Money, "-0.01", "'-0.01' is not a number of at least 0"),
+        (Money, "nan", "'nan' is not a number of at least 0"),
+        (Money, "$5", "'$5' is not a number"),
+        (Flag, "maybe", "'maybe' is neither yes nor no; write 1 or 0"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_words(annotated: Any, typed: str, told: str) -> None:
+    with pytest.raises(typer.BadParameter) as refused:
+        maker(annotated)(typed)
+    assert told in str(refused.value)
+
+
+def test_the_list_of_commands_says_the_first_sentence_of_each() -> None:
+    commands = getattr(typer.main.get_command(app), "commands", {})
+    for verb, (_, sentence) in VERBS.items():
+        told = " ".join(inspect.cleandoc(commands[verb].help).split())
+        assert told.split(". ")[0].removesuffix(".") == sentence

@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from batchgen.budget import Money
+from batchgen.cli.frame import styled
 from batchgen.cli.live import line
 from batchgen.cli.view import in_ascii, view
 from batchgen.job import State
@@ -141,7 +142,7 @@ def test_the_bar_is_full_only_when_every_row_has_ended() -> None:
 def test_nothing_is_said_by_a_background_or_a_fixed_colour() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor", width=80, no_color=False)
     for drawn in view(STANDING, 80, 40):
-        for segment in drawn.render(console):
+        for segment in styled(drawn).render(console):
             if segment.style is not None:
                 assert segment.style.bgcolor is None
                 assert segment.style.color is None or segment.style.color.name in ("red", "green")
