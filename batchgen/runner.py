@@ -50,7 +50,7 @@ from batchgen.statefile import (
     empty,
     read_only,
 )
-from batchgen.token import NO_TOKEN, TokenMissing
+from batchgen.token import why_none
 from batchgen.wording import counted
 
 
@@ -119,7 +119,7 @@ async def run(manifest: Path, options: Options, consent: Consent, watch: Watch |
             if any(problem.severity == "error" for problem in read.problems):
                 raise InvalidManifest(read.plan(known))
             if options.token is None:
-                raise TokenMissing(NO_TOKEN)
+                raise why_none()
         opened = await stack.enter_async_context(open_run(folder, options, provider, read.catalogue))
         reader = opened.state.reader
         if reader.meta("enrolment") != read.scratch.enrolment:

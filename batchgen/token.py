@@ -38,6 +38,15 @@ def find_token(environ: Mapping[str, str] = os.environ) -> str:
     raise TokenMissing(NO_TOKEN)
 
 
+def why_none(environ: Mapping[str, str] = os.environ) -> TokenMissing:
+    """What to tell somebody whose token was not found: also that the one there is cannot be a token."""
+    try:
+        find_token(environ)
+    except TokenMissing as missing:
+        return missing
+    return TokenMissing(NO_TOKEN)
+
+
 def _checked(token: str, origin: str) -> str:
     token = token.strip()
     if token.lower().startswith("bearer "):

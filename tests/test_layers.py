@@ -53,7 +53,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "manifest": "exits expand request schema",
         "statefile": "budget exits job request runfolder",
         "collector": "budget job links logs proxies redaction request runfolder verify",
-        "providers": "budget job logs providers.contract proxies redaction",
+        "providers": "budget exits job logs providers.contract proxies redaction",
         "catalogue": "budget schema",
         "history": "job runfolder schema",
         "pricing": "budget catalogue job schema statefile",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.token import NAMES, TokenMissing, find_token
+from batchgen.token import NAMES, TokenMissing, find_token, why_none
 
 
 @pytest.fixture
@@ -71,6 +71,11 @@ def test_without_any_the_error_names_what_to_set(home: dict[str, str]) -> None:
 def test_a_pasted_bearer_prefix_is_named(home: dict[str, str], pasted: str) -> None:
     with pytest.raises(TokenMissing, match="RUNCOMFY_TOKEN starts with 'Bearer '"):
         find_token(home | {"RUNCOMFY_TOKEN": pasted})
+
+
+def test_what_to_tell_is_what_is_wrong_with_the_one_there_is(home: dict[str, str]) -> None:
+    assert "starts with 'Bearer '" in str(why_none(home | {"RUNCOMFY_TOKEN": "Bearer abc"}))
+    assert str(why_none(home)) == str(why_none(home | {"RUNCOMFY_TOKEN": "found"}))
 
 
 @pytest.mark.parametrize("bad", ["has space", "ümlaut", "tab\there", "line\nbreak", "x" * 8193])

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from batchgen import logs
 from batchgen.budget import micro
+from batchgen.exits import Refusal
 from batchgen.job import Output
 from batchgen.providers.contract import (
     AccountBlocked,
@@ -57,9 +58,23 @@ _MAX_REASON = 300
 _READ_FOR_REASON = 4_000
 
 
+class NoAddress(Refusal):
+    """What was given as the API base is no address. It is not repeated: it may be a token in the wrong place."""
+
+
 def api_base(given: str | None) -> str:
-    """The API base without a trailing `/v1` or slash, whichever way it was given."""
+    """The API base without a trailing `/v1` or slash, whichever way it was given. Raises NoAddress."""
     base = (given or DEFAULT_BASE).strip().rstrip("/")
+    try:
+        parts = urlsplit(base)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # such as a port that is no number
+        right = False
+    if not right:
+        raise NoAddress(
+            "the API base (--api-base or RUNCOMFY_MODEL_API_BASE) is not an address; write it with https:// (or "
+            f"http://), such as {DEFAULT_BASE}"
+        )
     return base.removesuffix("/v1").rstrip("/")
 
 

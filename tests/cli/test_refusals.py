@@ -102,6 +102,24 @@ def test_without_a_token_nothing_begins_and_the_places_for_one_are_named(shell: 
     assert all(name in ended.stderr for name in ("RUNCOMFY_TOKEN", "RUNCOMFY_API_KEY", "_FILE"))
 
 
+def test_a_token_that_cannot_be_one_is_told_from_none(shell: Shell) -> None:
+    manifest = shell.write("ads.csv", table("a|x"))
+    ended = shell.without(token="Bearer abc-5150")("run", manifest, "--yes")
+    assert (ended.exit, ended.stdout) == (3, "")
+    assert "RUNCOMFY_TOKEN starts with 'Bearer '" in ended.stderr
+    unread = shell.without(token=None)("run", manifest, "--yes", RUNCOMFY_TOKEN_FILE="/no/such/file")
+    assert unread.exit == 3
+    assert "RUNCOMFY_TOKEN_FILE names a file that cannot be read" in unread.stderr
+
+
+def test_a_base_that_is_no_address_is_refused_and_no_folder_is_made_that_belongs_to_it(shell: Shell) -> None:
+    manifest = shell.write("ads.csv", table("a|x"))
+    ended = shell.without(base=None)("run", manifest, "--yes", RUNCOMFY_MODEL_API_BASE="model-api")
+    assert ended.exit == 2
+    assert "--api-base or RUNCOMFY_MODEL_API_BASE" in ended.stderr
+    assert not (shell.folder / "out").exists()
+
+
 def test_a_wrong_token_leaves_every_row_pending_and_is_never_repeated(shell: Shell) -> None:
     manifest = shell.write("ads.csv", table(*(f"row-{number}|dune {number}" for number in range(8))))
     wrong = "wrong-token-5150"

@@ -30,7 +30,7 @@ from batchgen.providers.contract import (
     Unknown,
     Waiting,
 )
-from batchgen.providers.runcomfy import RunComfy, api_base, is_loopback, outputs_of, retry_after_s
+from batchgen.providers.runcomfy import NoAddress, RunComfy, api_base, is_loopback, outputs_of, retry_after_s
 from batchgen.providers.wire import AnswerLost
 from tests.providers.fake import FakeProvider
 from tests.providers.rawserver import (
@@ -539,6 +539,13 @@ async def test_dropped_connections_are_replaced_by_new_ones() -> None:
 )
 def test_the_base_may_be_given_with_or_without_v1(given: str | None, base: str) -> None:
     assert api_base(given) == base
+
+
+@pytest.mark.parametrize("given", ["a.example", "localhost:8000", "ftp://a", "http://", "https://a:port", "tok-5150"])
+def test_a_base_without_scheme_or_host_is_refused_and_not_repeated(given: str) -> None:
+    with pytest.raises(NoAddress, match="write it with https://") as refused:
+        api_base(given)
+    assert given == "http://" or given not in str(refused.value)
 
 
 @pytest.mark.parametrize(
