@@ -58,7 +58,7 @@ def _parsed(raw: bytes) -> dict[str, Any] | str:
     except UnicodeDecodeError as error:
         return f"byte 0x{raw[error.start]:02X} is not UTF-8; save the file as UTF-8"
     except json.JSONDecodeError as error:
-        return f"this line is not JSON at character {error.colno}: {error.msg.lower()}"
+        return f"this line is not JSON at character {error.pos + 1}: {error.msg.lower()}"
     except RecursionError:
         return "the object is nested too deeply"
     except _Twice as twice:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.request import LocalFile
-from batchgen.schema import Fault, MediaField, did_you_mean
+from batchgen.schema import Fault, MediaField
 from batchgen.schema.fault import shown
+from batchgen.schema.nearest import nearest
 
 KnownHash = Callable[[str, int, int], str | None]
 """(path, size in bytes, mtime in ns) to the sha256 such a file had when it was last read, or None."""
@@ -74,7 +75,7 @@ class LocalFiles:
                 return f"{shown(address)} is an empty file"
             sha256 = self._hash(path, stat.st_size, stat.st_mtime_ns)
         except FileNotFoundError:
-            return f"no file {shown(address)} beside this manifest{_hint(path)}"
+            return f"no file {shown(address)} beside this manifest{_hint(address, Path(path))}"
         except IsADirectoryError:
             return f"{shown(address)} is a folder; name a file in it"
         except (OSError, ValueError) as error:
@@ -89,10 +90,13 @@ class LocalFiles:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _hint(path: str) -> str:
-    folder = Path(path).parent
-    if not folder.is_dir():
-        return f"; there is no folder {shown(folder.name)} there either"
-    with os.scandir(folder) as found:
-        names = [entry.name for entry, _ in zip(found, range(2_000), strict=False)]
-    return did_you_mean(Path(path).name, names)
+def _hint(address: str, path: Path) -> str:
+    """What to write instead: the path of a file of a like name, as it would stand in the manifest."""
+    if not path.parent.is_dir():
+        return f"; there is no folder {shown(path.parent.name)} there either"
+    with os.scandir(path.parent) as found:
+        by_stem = {Path(entry.name).stem: entry.name for entry, _ in zip(found, range(2_000), strict=False)}
+    meant = nearest(path.stem, by_stem)  # the suffix alone makes short names look alike
+    if meant is None:
+        return "; write a path from there, or an https:// URL"
+    return f"; did you mean {address.removesuffix(path.name) + by_stem[meant]!r}?"

@@ -132,7 +132,8 @@ def _integer_of(text: str) -> int:
     number = _decimal(text)
     if number is None:
         digits = "".join(character for character in text if character.isdecimal())[:9]
-        raise Misfit(f"{shown(text)} is not a whole number; write {digits or '12'} or leave it empty")
+        right = f"write {digits} or" if digits else "write one such as 12, or"
+        raise Misfit(f"{shown(text)} is not a whole number; {right} leave it empty")
     if number.adjusted() > 30:
         raise Misfit(f"{shown(text)} is far too large; write a smaller whole number or leave it empty")
     if number != number.to_integral_value():

@@ -95,7 +95,8 @@ FAULTS: dict[str, tuple[str, tuple[int | None, str | None], str]] = {
     "half a character in a JSON list": ('text,images\nx,"[""{u}/\\ud800""]"\n', (2, "images"), "write both halves"),
     "both forms of a list": ("text,images,images.0\nx,{u},{u}\n", (2, "images"), "write one of the two forms"),
     "a required cell left empty": ("text,images\n,{u}\n", (2, "text"), "required and missing"),
-    "a missing file": ("text,images\nx,a.png\n", (2, "images"), "no file 'a.png' beside this manifest"),
+    "a word without digits": ("text,images,seed\nx,{u},high\n", (2, "seed"), "write one such as 12, or leave it empty"),
+    "a missing file": ("text,images\nx,a.png\n", (2, "images"), "no file 'a.png' beside this manifest; write a path"),
     "another scheme": ("text,images\nx,s3://b/a.png\n", (2, "images"), "write an https:// URL or a path"),
     "an id no folder can have": ("id,text,images\na/b,x,{u}\n", (2, "id"), "cannot hold '/'"),
     "an id Windows keeps": ("id,text,images\ncon,x,{u}\n", (2, "id"), "Windows keeps the name"),
@@ -129,6 +130,24 @@ def test_a_row_may_have_several_faults(manifest: Reading) -> None:
     found = manifest(f"text,images,seed\n,{URL},x\n")
     assert sorted(found.places) == [(2, "seed"), (2, "text")]
     assert {problem.path for problem in found.problems} == {"$.text", "$.seed"}
+
+
+def test_a_missing_file_is_answered_with_the_path_of_one_of_a_like_name_and_not_of_a_like_suffix(
+    manifest: Reading, tmp_path: Path
+) -> None:
+    (tmp_path / "pictures").mkdir()
+    for name in ("harbour.jpg", "mug.jpg"):
+        (tmp_path / "pictures" / name).write_bytes(b"x")
+    found = manifest("text,images\nx,pictures/harbor.png\nx,pictures/dune.jpg\n")
+    meant, alone = (problem.message for problem in found.problems)
+    assert meant.endswith("did you mean 'pictures/harbour.jpg'?")
+    assert "did you mean" not in alone
+    assert "write a path from there, or an https:// URL" in alone
+
+
+def test_a_line_that_ends_early_is_told_by_its_last_character(manifest: Reading) -> None:
+    (problem,) = manifest('{"text": "x"\n', name="m.jsonl").problems
+    assert "at character 14:" in problem.message
 
 
 def test_a_wrong_entry_of_a_list_is_named_by_path_and_by_its_column(manifest: Reading, tmp_path: Path) -> None:
