@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
 from batchgen.job import Job, State
@@ -43,7 +42,7 @@ def _as_asked(job: Job, reader: Reader) -> Job:
     if job.n == 1:
         return job
     first = next(attempt for attempt in reader.attempts(job.row_id) if attempt.fingerprint == job.fingerprint)
-    return replace(job, input=first.input, files=first.files)
+    return job._replace(input=first.input, files=first.files)
 
 
 def _with_whole_paths(job: Job) -> dict[str, Any]:

@@ -7,9 +7,9 @@ with the job as it then is, or refuses and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 
 class State(StrEnum):
@@ -42,16 +42,14 @@ RESERVED = LIVE | {State.IN_DOUBT}
 """States whose price is set aside from the budget."""
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """One file at the provider: the key of `output` it stood under, and its URL, byte for byte."""
 
     key: str
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class SavedFile:
+class SavedFile(NamedTuple):
     """One whole and verified file of a row folder. *width* and *height* are pixels, None for sound.
 
     *checked* is how far: `decoded` to the last pixel and sample, by its `container`, or by its `signature` alone (its
@@ -71,9 +69,10 @@ class SavedFile:
         return self.checked == "decoded" or (not self.checked and self.media_type.startswith("image/"))
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One attempt at a row, as the state file holds it. Times are Unix seconds, money is micro-dollars.
+
+    Every event makes a new one: a tuple is copied ten times as fast as a frozen dataclass of as many fields.
 
     *input* is what is sent; *fingerprint* is of the request as the manifest asks for it: they differ in the seed
     alone, where a retry gave a new one. *outputs_asked* is how many files the request may return; *units* is what its
@@ -88,7 +87,7 @@ class Job:
     input: Mapping[str, Any]
     files: tuple[Mapping[str, Any], ...]
     fingerprint: str
-    meta: Mapping[str, str] = field(default_factory=dict)
+    meta: Mapping[str, str] = {}
     outputs_asked: int = 1
     units: int = 1
     estimate_micro: int | None = None
@@ -292,7 +291,7 @@ def advance(job: Job, event: Event) -> Job:
     learned = _learned(event)
     if isinstance(event, Succeeded) and job.ended_at is not None:  # asked again for links: the job ended back then
         learned["ended_at"] = job.ended_at
-    return replace(job, state=state, **learned)
+    return job._replace(state=state, **learned)
 
 
 def _is_owed(job: Job, event: Event) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 from batchgen.budget import Money, Price, money
@@ -55,7 +55,7 @@ def account(catalogue: Catalogue, reader: Reader) -> tuple[Money, tuple[Unpriced
     for job in reader.unpriced():
         estimate_micro = _estimate_micro(job, known, catalogue)
         if estimate_micro is not None:
-            told = told - money(job) + money(replace(job, estimate_micro=estimate_micro))
+            told = told - money(job) + money(job._replace(estimate_micro=estimate_micro))
             continue
         before = unknown.get(job.model, Unpriced(job.model, 0, ()))
         unknown[job.model] = Unpriced(job.model, before.jobs + 1, (*before.row_ids, job.row_id)[:_NAMED])

@@ -104,15 +104,6 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def sync_file(path: Path) -> None:
-    """Return once the bytes of *path* are on disk."""
-    handle = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def write_whole(path: Path, content: bytes) -> None:
     """Put *content* at *path* so that a reader finds the old file or the new one, never a part."""
     part = path.with_name(path.name + ".part")

@@ -19,11 +19,12 @@ from typing import TypeAlias
 from batchgen.collector.download import validator_of
 from batchgen.collector.rowfolder import SIDECAR, drop_strays, make_room, part_of, saved_file, sidecar_bytes
 from batchgen.job import Job, SavedFile
-from batchgen.runfolder import RunFolder, sync_file, sync_folder
+from batchgen.runfolder import RunFolder, sync_folder
 from batchgen.verify import Undecodable, Verified, verify_bytes
 
 _GROUP_ROWS = 16
 _GROUPS_AT_ONCE = 4
+_BINARY = getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ class _Row:
         self._arrival = arrival
         self._parts = folder.parts(arrival.job.row_id, arrival.job.n)
         self._is_new = False
-        self._written: list[tuple[Path, Path]] = []
+        self._handles: list[int] = []
+        self._renames: list[tuple[Path, Path]] = []
 
     def take(self, step: Callable[[_Row], None]) -> None:
         if self.failure is None:
@@ -125,20 +127,21 @@ class _Row:
                 step(self)
             except Exception as error:  # noqa: BLE001 - belongs to whoever waits for this row
                 self.failure = error
+                self._close()
 
     def write(self) -> None:
         self._is_new = _make(self._parts)
         for stem, file in self._arrival.files.items():
             self.files[stem] = self._file(part_of(self._parts, stem), file)
         if self._publishes:
-            sidecar = self._parts / SIDECAR
-            part = sidecar.with_name(SIDECAR + ".part")
-            _write(part, sidecar_bytes(self._arrival.job, self._arrival.earlier, self._saved))
-            self._written.append((part, sidecar))
+            # Under its own name at once: nobody takes it for whole before the folder has moved.
+            self._write(self._parts / SIDECAR, sidecar_bytes(self._arrival.job, self._arrival.earlier, self._saved))
 
     def sync(self) -> None:
-        for part, final in self._written:
-            sync_file(part)
+        for handle in self._handles:
+            os.fsync(handle)
+        self._close()
+        for part, final in self._renames:
             os.replace(part, final)
 
     def move(self) -> None:
@@ -148,25 +151,44 @@ class _Row:
             drop_strays(self._parts, {SIDECAR, *(file.name for file in self._saved)})
         sync_folder(self._parts)
         place = self._folder.row(self._arrival.job.row_id)
-        if os.path.exists(place):
+        try:
+            os.replace(self._parts, place)
+        except OSError:
+            if not place.exists():
+                raise
             make_room(self._folder, self._arrival.job, place)
-        os.replace(self._parts, place)
+            os.replace(self._parts, place)
         self.moved = True
 
     def _file(self, part: Path, file: bytes | Verified | SavedFile) -> SavedFile | Undecodable:
         if isinstance(file, SavedFile):
             return file
         if isinstance(file, bytes):
-            _write(part, file)
+            self._write(part, file)
             try:
                 file = verify_bytes(file)
             except Undecodable as error:
                 return error
         else:
             validator_of(part).unlink(missing_ok=True)
+            self._handles.append(os.open(part, os.O_RDWR | _BINARY))
         final = part.with_suffix(f".{file.extension}")
-        self._written.append((part, final))
+        self._renames.append((part, final))
         return saved_file(final.name, file)
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Write *content* and hold the file open for its fsync: every call to the system may have to wait for the event
+        loop to make way.
+        """
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, 0o666)
+        self._handles.append(handle)
+        view = memoryview(content)
+        while view:
+            view = view[os.write(handle, view) :]
+
+    def _close(self) -> None:
+        while self._handles:
+            os.close(self._handles.pop())
 
     @property
     def _saved(self) -> list[SavedFile]:
@@ -186,14 +208,3 @@ def _make(parts: Path) -> bool:
     except FileNotFoundError:
         parts.mkdir(parents=True, exist_ok=True)
     return True
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Like `Path.write_bytes`, in three calls to the system: each may have to wait for the event loop to make way."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(handle, view) :]
-    finally:
-        os.close(handle)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,15 @@ from batchgen.job import Event, Job, State
 
 _REQUEST = ("model", "input", "files", "fingerprint", "meta", "outputs_asked", "units")
 _TAIL_BYTES = 65_536
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def line_of(seq: int, before: Job, after: Job, event: Event) -> str:
     """The journal line for the move from *before* to *after*."""
     changed = {
         name: _plain(new)
-        for name in _CHANGING
-        if (new := getattr(after, name)) != getattr(before, name) or name == "state"
+        for name, was, new in zip(Job._fields, before, after, strict=True)
+        if (new is not was and new != was) or name == "state"
     }
     request = _request(after) if before.state is State.PENDING else {}
     what = {"seq": seq, "at": event.at, "row": after.row_id, "n": after.n, "event": type(event).__name__}
@@ -48,7 +48,7 @@ def line_of_whole(seq: int, job: Job) -> str:
     return _encode({"seq": seq, "row": job.row_id, "n": job.n, "event": "Completed"} | whole | _request(job))
 
 
-_CHANGING = tuple(field.name for field in fields(Job) if field.name not in {"key", "row_id", "n", *_REQUEST})
+_CHANGING = tuple(name for name in Job._fields if name not in {"key", "row_id", "n", *_REQUEST})
 
 
 def _request(job: Job) -> dict[str, Any]:
@@ -56,13 +56,8 @@ def _request(job: Job) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [asdict(item) for item in value]
-    return value
-
-
-def _encode(line: Mapping[str, Any]) -> str:
-    return json.dumps(line, ensure_ascii=True, separators=(",", ":"))
+    """Files are told by the names of their fields."""
+    return [file._asdict() for file in value] if isinstance(value, tuple) else value
 
 
 class Journal:

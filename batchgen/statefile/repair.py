@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -260,7 +260,7 @@ def _write(connection: sqlite3.Connection, found: _Found) -> None:
         )
     keys = dict(connection.execute("SELECT row_id, key FROM rows").fetchall())
     for (row_id, n), (seq, job) in sorted(found.jobs.items()):
-        _insert(connection, replace(job, key=keys[row_id]), seq, n == latest[row_id])
+        _insert(connection, job._replace(key=keys[row_id]), seq, n == latest[row_id])
     connection.execute(
         "UPDATE jobs SET (position, priority) = (SELECT position, priority FROM rows WHERE key = jobs.key)"
     )

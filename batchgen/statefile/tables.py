@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -202,8 +201,8 @@ def update_values(before: Job, after: Job, seq: int) -> tuple[Any, ...]:
         after.submitted_at,
         after.ended_at,
         after.collected_at,
-        json.dumps([[output.key, output.url] for output in after.outputs]) if after.outputs else None,
-        json.dumps([asdict(file) for file in after.saved]) if after.saved else None,
+        json.dumps(after.outputs) if after.outputs else None,
+        json.dumps([file._asdict() for file in after.saved]) if after.saved else None,
         seq,
         before.key,
         before.n,

@@ -70,7 +70,8 @@ class Writer:
         self._seq = seq
         self._reserve = reserve
         self._on_trouble = on_trouble
-        self._queue: queue.SimpleQueue[Record | Change | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[Record] | Change | None] = queue.SimpleQueue()
+        self._gathered: list[Record] = []
         self._to_take_back: list[Record] = []
         self._owed_lines: list[str] = []
         self._leaving = threading.Event()
@@ -82,8 +83,11 @@ class Writer:
         """Return once the move is durable. Raises StateUnusable if it cannot be written and may be left out."""
         if self._leaving.is_set():
             raise StateUnusable(_LEFT)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.put(Record(before, after, event, done))
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        if not self._gathered:
+            loop.call_soon(self._hand_over)
+        self._gathered.append(Record(before, after, event, done))
         await done
 
     async def change(
@@ -94,6 +98,7 @@ class Writer:
         Raises StateUnusable if the disk does not take it, or its journal line.
         """
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._hand_over()
         self._queue.put(Change(work, done, line_of))
         return await done
 
@@ -105,8 +110,15 @@ class Writer:
         """Write what waits, then end the thread. Gives up on what the disk refuses."""
         self._impatient.set()
         self._leaving.set()
+        self._hand_over()
         self._queue.put(None)
         self._thread.join()
+
+    def _hand_over(self) -> None:
+        """What one turn of the event loop recorded goes to the thread at once: waking it costs more than a record."""
+        if self._gathered:
+            gathered, self._gathered = self._gathered, []
+            self._queue.put(gathered)
 
     # ── in the thread ───────────────────────────────────────────────────────────────────────────────────
 
@@ -132,7 +144,7 @@ class Writer:
             while item is not None:
                 if isinstance(item, Change):
                     return group, item
-                group.append(item)
+                group += item
                 if len(group) >= _GROUP_RECORDS:  # before the next is taken: what is taken must be written
                     break
                 item = self._queue.get_nowait()

@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -159,7 +159,7 @@ def shelved(place: Path, rows: int) -> float:
         folder = RunFolder.at(Path(out))
         folder.rows.mkdir()
         arrivals = [
-            Arrival(replace(job, row_id=f"{number:07d}"), (), {"images-00": make.png(b"%07d" % number)}, True)
+            Arrival(job._replace(row_id=f"{number:07d}"), (), {"images-00": make.png(b"%07d" % number)}, True)
             for number in range(rows)
         ]
         began = time.process_time()

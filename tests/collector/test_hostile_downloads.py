@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 import time
-from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
@@ -554,7 +553,7 @@ async def test_an_earlier_attempts_files_move_aside_as_they_are(host: FileHost, 
 async def test_row_json_tells_where_a_picture_came_from_without_a_secret(host: FileHost, bench: Bench) -> None:
     url = host.puts("/a.png", sends(PNG))
     signed = "https://in.example/a.png?X-Amz-Signature=s3cret&X-Amz-Expires=60"
-    job = replace(ready(url), input={"images": [signed]}, meta={"shoot": "7"}, cost_micro=40_000, submitted_at=5.0)
+    job = ready(url)._replace(input={"images": [signed]}, meta={"shoot": "7"}, cost_micro=40_000, submitted_at=5.0)
     await bench.fetch(job)
     text = (bench.folder.row("dune") / "row.json").read_text()
     told = json.loads(text)

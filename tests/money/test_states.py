@@ -13,7 +13,6 @@ import textwrap
 from collections import Counter
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -214,7 +213,7 @@ class StateFileMachine(RuleBasedStateMachine):
         repair(self.folder, BASE)
         self.state = self.run(_opened(self.folder))
         self.expected = {
-            (row_id, n): replace(job, key=self.state.reader.attempts(row_id)[0].key)
+            (row_id, n): job._replace(key=self.state.reader.attempts(row_id)[0].key)
             for (row_id, n), job in self.expected.items()
             if (row_id, n) in self.recorded  # what was never sent comes from the manifest again
         }
