@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import json
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,7 +19,7 @@ from pathlib import Path
 from batchgen.job import Accepted, Collected, Intent, Job, Output, SavedFile, State, Succeeded
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import StateFile, open_state
-from tests.bench.figures import Figure, default_folders, parsed, show
+from tests.bench.figures import Figure, default_folders, parsed, scratch, show
 from tests.processes import MODEL
 
 _AT_ONCE = 64
@@ -69,8 +68,8 @@ async def _all(state: StateFile) -> None:
 
 def measured(place: Path, rows: int) -> tuple[float, float]:
     """CPU milliseconds a row, and events a second."""
-    with tempfile.TemporaryDirectory(prefix="events-", dir=place) as folder:
-        state = opened(enrolled(Path(folder), rows))
+    with scratch("events-", place) as folder:
+        state = opened(enrolled(folder, rows))
         began, used = time.perf_counter(), time.process_time()
         try:
             asyncio.run(_all(state))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -54,6 +57,21 @@ def show(figures: Iterable[Figure], as_json: bool) -> None:
 def default_folders() -> list[Path]:
     """The temporary folder, and a memory file system where there is one: there it is the code alone that costs."""
     return [Path(tempfile.gettempdir()), *([MEMORY] if MEMORY.is_dir() else [])]
+
+
+@contextmanager
+def scratch(prefix: str, place: Path | None = None) -> Iterator[Path]:
+    """A folder for one measurement. On a disk it stays until the whole benchmark ends: ext4 without a journal steps
+    around what was deleted in the last minutes, and every new file then takes several times the CPU.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+    if place != MEMORY:
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        if place == MEMORY:
+            shutil.rmtree(folder)
 
 
 def machine() -> dict[str, object]:

@@ -31,7 +31,7 @@ from batchgen.rehearsal.renderer import Order, drawn
 from batchgen.rehearsal.tiny import sized
 from batchgen.runfolder import RunFolder
 from batchgen.verify import sha256_of, verify
-from tests.bench.figures import MEMORY, Figure, Used, default_folders, parsed, show, used_by
+from tests.bench.figures import MEMORY, Figure, Used, default_folders, parsed, scratch, show, used_by
 from tests.processes import MODEL, Batchgen, write_csv
 
 _AT_ONCE = 64
@@ -73,19 +73,19 @@ def draw_pictures(folder: Path) -> Path:
 
 def bare(url: str, place: Path, rows: int) -> Row:
     """The floor, measured in its own process."""
-    with tempfile.TemporaryDirectory(prefix="bare-", dir=place) as folder:
-        command = [sys.executable, "-m", "tests.bench.bare", url, str(rows), str(_AT_ONCE), folder]
+    with scratch("bare-", place) as folder:
+        command = [sys.executable, "-m", "tests.bench.bare", url, str(rows), str(_AT_ONCE), str(folder)]
         told = json.loads(subprocess.check_output(command))
     return Row(1000 * told["cpu_s"] / rows, rows / told["wall_s"])
 
 
 def run(url: str, place: Path, rows: int) -> tuple[Used, float]:
     """A whole run of *rows*, and its rows a second from the first intent to the last row collected."""
-    with tempfile.TemporaryDirectory(prefix="run-", dir=place) as folder:
-        manifest = write_csv(Path(folder) / "m.csv", rows)
+    with scratch("run-", place) as folder:
+        manifest = write_csv(folder / "m.csv", rows)
         command = [sys.executable, "-m", "batchgen", "run", str(manifest), "--yes", "-j", str(_AT_ONCE)]
-        used = used_by(command, Path(folder), Batchgen(Path(folder), url).environment())
-        with closing(sqlite3.connect(Path(folder) / "out" / "m" / "state.db")) as state:
+        used = used_by(command, folder, Batchgen(folder, url).environment())
+        with closing(sqlite3.connect(folder / "out" / "m" / "state.db")) as state:
             first, last, whole = state.execute(
                 "SELECT MIN(intent_at), MAX(collected_at), COUNT(*) FROM jobs WHERE state = 'collected'"
             ).fetchone()
@@ -97,11 +97,11 @@ def fsyncs_per_row(url: str, place: Path, rows: int) -> Figure | None:
     """How often a run makes the disk write, counted by strace; None where there is none."""
     if shutil.which("strace") is None:
         return None
-    with tempfile.TemporaryDirectory(prefix="strace-", dir=place) as folder:
-        manifest, counts = write_csv(Path(folder) / "m.csv", rows), Path(folder) / "counts"
+    with scratch("strace-", place) as folder:
+        manifest, counts = write_csv(folder / "m.csv", rows), folder / "counts"
         command = ["strace", "-f", "-c", "-e", "trace=fsync,fdatasync", "-o", str(counts), sys.executable, "-m"]
         command += ["batchgen", "run", str(manifest), "--yes", "--quiet", "-j", str(_AT_ONCE)]
-        used_by(command, Path(folder), Batchgen(Path(folder), url).environment())
+        used_by(command, folder, Batchgen(folder, url).environment())
         lines = (line.split() for line in counts.read_text().splitlines())
         calls = sum(int(line[3]) for line in lines if line and line[-1] in ("fsync", "fdatasync"))
     return Figure(f"fsyncs a row ({rows} rows of 1 KB, {_AT_ONCE} at once)", (calls / rows,), "fsyncs")
@@ -155,8 +155,8 @@ def shelved(place: Path, rows: int) -> float:
     """What bringing files of 1 KB into their row folders costs by itself: CPU milliseconds a row."""
     make = sized("bytes:1000B")
     job = Job(1, "", 1, State.READY, MODEL, {"text": "a dune"}, (), "f" * 64, request_id="bench")
-    with tempfile.TemporaryDirectory(prefix="shelf-", dir=place) as out:
-        folder = RunFolder.at(Path(out))
+    with scratch("shelf-", place) as out:
+        folder = RunFolder.at(out)
         folder.rows.mkdir()
         arrivals = [
             Arrival(job._replace(row_id=f"{number:07d}"), (), {"images-00": make.png(b"%07d" % number)}, True)

@@ -136,9 +136,9 @@ def test_a_row_is_collected_once_its_files_its_row_json_and_their_folders_are_sy
     out = scene.out
     for row_id in scene.row_ids:
         parts, place = out / "parts" / f"{row_id}.1", out / "rows" / row_id
-        for name in ("images-00.png", "row.json"):
-            part = parts / (f"{name}.part" if name == "row.json" else "images-00.part")
-            assert seen["synced", str(part)] < seen["named", str(parts / name)] < seen["synced", str(parts)]
+        picture = seen["named", str(parts / "images-00.png")]
+        assert seen["synced", str(parts / "images-00.part")] < picture < seen["synced", str(parts)]
+        assert seen["synced", str(parts / "row.json")] < seen["synced", str(parts)]
         assert seen["synced", str(parts)] < seen["named", str(place)] < seen["collected", row_id]
     groups = sorted(at for (what, path), at in seen.items() if (what, path) == ("synced", str(out / "rows")))
     assert groups[0] < min(at for (what, _), at in seen.items() if what == "collected")
