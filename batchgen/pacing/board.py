@@ -229,6 +229,8 @@ class Breakers:
         return changed
 
     def _every(self, now: float) -> list[BreakerState]:
+        if not self._why and not self.same_cause.open:  # asked at every step of every row, and nothing ever happened
+            return []
         found: list[_Open] = [(place, Position.OPENED, None) for place in self._for_good]
         if self._balance.failures:
             found.append(_trying(Which.BALANCE, None, self._balance.closed_until, now))
