@@ -2,7 +2,7 @@
 
     python -m tests.bench [--times 3] [--long] [--json]
 
-`--long` adds whole rehearsals of 10,000 and 100,000 rows. Not a test: figures depend on the machine.
+`--long` adds whole rehearsals of 10,000 and 100,000 rows, and what 100,000 row folders cost. Not a test: figures depend on the machine.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench import events, export, hotpath, makespan, resume, scale, startup, submit_rate
+from tests.bench import events, export, hotpath, layout, makespan, resume, scale, startup, submit_rate
 from tests.bench.figures import Figure, once, parsed, show
 from tests.bench.plan_size import planned
 
@@ -28,6 +28,7 @@ def figures(arguments: argparse.Namespace) -> Iterator[Figure]:
     yield from export.figures(arguments)
     if arguments.long:
         yield from scale.figures(arguments)
+        yield from layout.figures(arguments)
 
 
 def _plans(sizes: tuple[int, ...]) -> Iterator[Figure]:
@@ -52,6 +53,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         latency="lognormal:2s",
         in_flight=None,
         sizes=None,
+        folders=100_000,
         outputs=10_000,
         bytes=20_000,
         to=None,
