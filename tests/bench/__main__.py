@@ -2,7 +2,8 @@
 
     python -m tests.bench [--times 3] [--long] [--json]
 
-`--long` adds whole rehearsals of 10,000 and 100,000 rows, and what 100,000 row folders cost. Not a test: figures depend on the machine.
+`--long` adds whole rehearsals of 10,000 and 100,000 rows, and what 100,000 row folders cost. Not a test:
+figures depend on the machine.
 """
 
 from __future__ import annotations
