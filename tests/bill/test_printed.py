@@ -12,7 +12,7 @@ PROJECT = Path(__file__).parents[2]
 
 BROKEN = """id,text,images,image_sise,sequential_image_generation_options,seed
 dune,a dune at dusk,https://example.com/dune.png,,2,12a
-sea,the sea at noon,manifests/inputs/sea.jpg,,2,1
+sea,the sea at noon,manifests/inputs/harbor.jpg,,2,1
 dune,a dune at dawn,https://example.com/dune.png,,40,2
 hill,a hill,https://example.com/hill.png,,2,3
 tree,a tree, alone,https://example.com/tree.png,,2,4
