@@ -57,7 +57,9 @@ class Gallery:
         if draw != "full":
             self._cheap_png = tiny_png if draw == "tiny" else sized(draw).png
         self._drawn: dict[tuple[str, int], asyncio.Future[Drawn]] = {}
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="draw")
+        self._threads = os.cpu_count() or 1
+        self._undrawn = 0
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="draw")
 
     def media_type(self, job: Job) -> str:
         """Known before the output is drawn, as links end with its suffix."""
@@ -84,16 +86,24 @@ class Gallery:
             path = self.folder / f"{job.request_id}-{index}"
             loop = asyncio.get_running_loop()
             self._drawn[key] = loop.run_in_executor(self._pool, self._draw, job, index, path)
+            self._undrawn += 1
+            self._drawn[key].add_done_callback(self._one_less)
         return self._drawn[key]
+
+    def _one_less(self, _: "asyncio.Future[Drawn]") -> None:
+        self._undrawn -= 1
 
     async def output(self, job: Job, index: int) -> Drawn:
         known = self.known(job, index)
         return known if known is not None else await asyncio.shield(self.start(job, index))
 
     def hurry(self, job: Job) -> None:
-        """Start on what will be fetched soon: somebody was just given the links."""
+        """Start on what will be fetched soon, where a thread has nothing to do: somebody was just given the links.
+
+        What is being fetched never waits for this: clients give up a file host that says nothing for a minute.
+        """
         if self._cheap(job) is None:
-            for index in range(job.made):
+            for index in range(min(job.made, self._threads - self._undrawn)):
                 self.start(job, index)
 
     def _cheap(self, job: Job) -> Callable[[bytes], bytes] | None:

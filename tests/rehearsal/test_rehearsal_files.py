@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+import os
 
 import aiohttp
 import pytest
@@ -35,6 +36,17 @@ async def test_a_file_can_be_of_a_given_weight_and_is_still_a_picture(start: Sta
     file = await client.download(await first_link(client))
     assert 0.95 * 300_000 < len(file.body) < 1.05 * 300_000
     Image.open(io.BytesIO(file.body)).load()
+
+
+async def test_a_picture_that_is_fetched_does_not_wait_for_those_that_nobody_fetches_yet(start: Start) -> None:
+    client = await start(draw="full")
+    jobs = [await client.links(await client.accepted(text, count=15)) for text in ("a dune", "a lake")]
+    assert (await client.download(jobs[-1][-1])).status == 200
+    provider = client.server.provider
+    outputs = [(job, index) for job in provider.account.jobs.values() for index in range(job.made)]
+    drawn = [output for output in outputs if provider.gallery.known(*output) is not None]
+    assert len(outputs) == 30
+    assert len(drawn) <= len(jobs) * (os.cpu_count() or 1) + 1
 
 
 async def test_a_path_is_percent_encoded_and_only_its_exact_bytes_are_the_file(start: Start) -> None:
