@@ -41,6 +41,23 @@ async def test_while_a_run_is_on_the_rest_is_told_from_what_ended(tmp_path: Path
 
 
 @in_virtual_time
+async def test_the_time_left_counts_what_fetching_takes_and_not_jobs_that_have_ended(tmp_path: Path) -> None:
+    async with night(tmp_path, faults="download.slow=100%:40s", latency="fixed:1s") as here:
+        told: list[tuple[float, float]] = []
+
+        async def look(scheduler: Scheduler) -> None:
+            await asyncio.sleep(140.0)
+            assert scheduler.in_flight == 0
+            assert 0 < scheduler.state.tally.counts[State.READY] < 8
+            assert scheduler.left_s is not None
+            told.append((here.now_s + scheduler.left_s[0], here.now_s + scheduler.left_s[1]))
+
+        await here.run(names(10), during=look, in_flight=10, downloads=2)
+        ((first_s, last_s),) = told
+        assert first_s <= here.now_s <= last_s
+
+
+@in_virtual_time
 async def test_refused_rows_lower_what_is_to_be_expected(tmp_path: Path) -> None:
     async with night(tmp_path, faults="submit.refuse=#1-3") as here:
         seen: list[tuple[int, int] | None] = []

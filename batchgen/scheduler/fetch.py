@@ -7,6 +7,7 @@ import asyncio
 from batchgen.alarm import SoonestFirst
 from batchgen.collector import Collection, Collector, TryLater
 from batchgen.job import Collected, CostKnown, Job, JobFailed, LinksExpired
+from batchgen.pacing import Measure
 from batchgen.providers.contract import Provider, Success
 from batchgen.scheduler.course import Course
 from batchgen.scheduler.purse import Purse
@@ -17,7 +18,10 @@ _LONG_WAIT_S = 60.0
 
 
 class Fetching:
-    """Downloads of ready jobs, within a limit of their own. *waiting* are the keys of jobs that are not home yet."""
+    """Downloads of ready jobs, within a limit of their own.
+
+    *waiting* are the keys of jobs that are not home yet; *took* are the seconds after which others were.
+    """
 
     def __init__(
         self,
@@ -30,6 +34,7 @@ class Fetching:
         job_timeout_s: float,
     ) -> None:
         self.waiting: set[int] = set()
+        self.took = Measure()
         self._state = state
         self._provider = provider
         self._collector = collector
@@ -41,6 +46,7 @@ class Fetching:
     async def fetch(self, job: Job) -> Job:
         """*job* with its files in its row folder, or failed, or submitted again for fresh links."""
         self.waiting.add(job.key)
+        began = self._course.now()
         earlier = self._earlier(job)
         while True:
             outcome = await self._course.unless_told_to_leave(self._collect(job, earlier))
@@ -48,6 +54,7 @@ class Fetching:
                 case None:
                     return job
                 case Collected():
+                    self.took.add(max(self._course.now() - began, 0.0))
                     return await self._late_cost(await self._state.record(job, outcome), earlier)
                 case JobFailed():
                     return await self._state.record(job, outcome)

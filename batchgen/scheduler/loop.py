@@ -195,12 +195,14 @@ class Scheduler:
 
     @property
     def left_s(self) -> Range | None:
-        """When the last job will have ended, in seconds from now; None until a few have."""
+        """When the last job will have ended and its files are home, in seconds from now; None until a few have."""
         if self._following.ages.count < _FORECAST_AFTER:
             return None
         most = self._slots.limit
-        to_come = max(self.rows_left - self.in_flight, 0)
-        return time_left_s(self._following.ages, to_come, self.in_flight, (min(self.in_flight or most, most), most))
+        to_come = max(self.rows_left - self.state.tally.counts[State.READY] - self.in_flight, 0)
+        slots = (min(self.in_flight or most, most), most)
+        first_s, last_s = time_left_s(self._following.ages, to_come, self.in_flight, slots)
+        return first_s, last_s + self._fetching.took.of_all(1.0)[1]
 
     @property
     def cost_left_micro(self) -> tuple[int, int] | None:
