@@ -267,11 +267,6 @@ def _unit_costs(known: Measured) -> Measure:
     return Measure(known.priced, mean, max(known.unit_micro_squared - known.priced * mean**2, 0.0))
 
 
-def is_part_of(path: Path, out: Path) -> bool:
-    """Whether the manifest is a table that lies in the run folder, such as its failed.csv."""
-    return path.absolute().parent == out.absolute()
-
-
 def _bill(model: str, rows: Rows, catalogue: Catalogue, seen: Mapping[str, int], now: float) -> ModelBill:
     price: Price = catalogue.price(model, seen.get(model))
     schema = catalogue.known(model)

@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from batchgen.billing import (
-    Consents,
-    is_part_of,
-)
+from batchgen.billing import Consents
 from batchgen.canary import CanaryResult
 from batchgen.providers.runcomfy import api_base, is_loopback
 from batchgen.runfolder import RunFolder
@@ -26,7 +23,7 @@ from batchgen.statefile import (
 class Options:
     """What a run may be told. Money in USD, rates per minute, times in seconds, sizes in bytes."""
 
-    out: Path | None = None
+    out: str | Path | None = None
     api_base: str | None = None
     token: str | None = None
     rehearsal: bool = False
@@ -70,7 +67,7 @@ class Options:
         )
 
     def scope(self, manifest: Path, folder: RunFolder) -> Scope:
-        return Scope(is_part_of(manifest, folder.path), self.rerun_changed, self.only, self.limit)
+        return Scope(folder.holds(manifest), self.rerun_changed, self.only, self.limit)
 
     @property
     def consents(self) -> Consents:

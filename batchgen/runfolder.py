@@ -16,6 +16,12 @@ class NetworkFileSystem(Refusal):
     exit = Exit.STATE
 
 
+def absolute(path: str | Path) -> Path:
+    """*path* from the root and without `..`, so that a folder has one name from wherever it is reached."""
+    path = Path(path)
+    return path.resolve() if ".." in path.parts else path.absolute()
+
+
 @dataclass(frozen=True, slots=True)
 class RunFolder:
     """The paths of one run folder (OUT)."""
@@ -23,8 +29,8 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def at(cls, path: Path) -> RunFolder:
-        return cls(path.absolute())
+    def at(cls, path: str | Path) -> RunFolder:
+        return cls(absolute(path))
 
     @classmethod
     def beside(cls, manifest: Path) -> RunFolder:
@@ -32,10 +38,14 @@ class RunFolder:
 
         A CSV that lies in a run folder, such as its `failed.csv`, works on that folder.
         """
-        manifest = manifest.absolute()
+        manifest = absolute(manifest)
         if (manifest.parent / "state.db").exists() or (manifest.parent / "journal.jsonl").exists():
             return cls(manifest.parent)
         return cls(manifest.parent / "out" / manifest.stem)
+
+    def holds(self, manifest: Path) -> bool:
+        """Whether *manifest* is a table that lies in this folder, such as its failed.csv."""
+        return absolute(manifest).parent == absolute(self.path)
 
     @property
     def rehearsal(self) -> RunFolder:

@@ -15,7 +15,9 @@ def test_the_default_folder_lies_beside_the_manifest_whatever_the_working_direct
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert RunFolder.beside(Path("../ads.csv")).path.resolve() == tmp_path / "out" / "ads"
+    assert RunFolder.beside(Path("../ads.csv")).path == tmp_path / "out" / "ads"
+    assert RunFolder.at("../out/ads").path == tmp_path / "out" / "ads"
+    assert RunFolder.at(tmp_path / "out" / "ads").holds(Path("../out/ads/failed.csv"))
     assert RunFolder.beside(tmp_path / "ads.csv").path == tmp_path / "out" / "ads"
 
 

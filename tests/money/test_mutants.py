@@ -67,7 +67,7 @@ MUTANTS = [
     Mutant(
         "a failed job is sent again",
         "options.py",
-        "Scope(is_part_of(manifest, folder.path),",
+        "Scope(folder.holds(manifest),",
         "Scope(True,",
         checks.a_failed_job_is_never_sent_again,
     ),
