@@ -40,7 +40,11 @@ class Line:
 
     def __str__(self) -> str:
         told = {name: str(word) for name, word in self.words.items() if word not in (None, "") and name != "n"}
-        first = [told.pop("row", ""), self.event, told.pop("state", ""), told.pop("answer", "")]
+        if "row" not in told:  # of the run: words that nobody could tell apart without their names
+            reason = told.pop("reason", "")
+            named = [f"{name}={word}" for name, word in told.items()]
+            return " ".join(word for word in (self.event, *named, reason) if word)
+        first = [told.pop("row"), self.event, told.pop("state", ""), told.pop("answer", "")]
         return " ".join(word for word in (*first, *told.values()) if word)
 
 

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextvars import Context
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,6 +53,16 @@ def test_lines_reach_the_handlers_of_the_program_that_uses_batchgen(caplog: pyte
         logs.bind(row="dune", n=2, request_id=None)
         logs.warn("download", answer="Broken", reason="reset by http://h.example/a?sig=s")
     assert caplog.messages == ["dune download Broken reset by http://h.example/a?..."]
+
+
+def test_lines_about_the_run_name_their_words(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "batchgen"):
+        of_no_row = Context()
+        of_no_row.run(logs.tell, "end", exit=1, reason="", pending=0, collected=7, failed=1)
+        of_no_row.run(logs.warn, "breaker", breaker="provider", model=None, position="opened", reason="refused")
+    end, breaker = caplog.messages
+    assert end == "end exit=1 pending=0 collected=7 failed=1"
+    assert breaker == "breaker breaker=provider position=opened refused"
 
 
 def test_nothing_is_printed_where_nobody_asked_for_lines(capfd: pytest.CaptureFixture[str]) -> None:

@@ -119,9 +119,21 @@ def rehearse(
     faults: Annotated[
         str, typer.Option(metavar="PLAN", envvar="BATCHGEN_FAULTS", help="Faults the server makes on purpose.")
     ] = "",
-    latency: Annotated[str, typer.Option(envvar="BATCHGEN_LATENCY", help="How long jobs take.")] = "lognormal:2s",
+    latency: Annotated[
+        str,
+        typer.Option(
+            metavar="SPREAD",
+            envvar="BATCHGEN_LATENCY",
+            help="How long jobs run: fixed:50ms, lognormal:2s (the median), uniform:1s:3s or bimodal:8s:60s.",
+        ),
+    ] = "lognormal:2s",
     draw: Annotated[
-        str, typer.Option(envvar="BATCHGEN_DRAW", help="full pictures, or tiny ones for load tests.")
+        str,
+        typer.Option(
+            metavar="HOW",
+            envvar="BATCHGEN_DRAW",
+            help="full: real pictures; tiny: 16x16 each; bytes:1MB: that big.",
+        ),
     ] = "full",
     notify_url: flags.NotifyUrl = None,
     on_finish: flags.OnFinish = None,
