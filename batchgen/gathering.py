@@ -33,22 +33,32 @@ async def gather(
     *,
     partial: bool = False,
 ) -> tuple[Scratch, list[Problem]]:
-    """Read and check the whole manifest; rows that *known* has as they are, are neither parsed nor checked again.
+    """Read and check the whole manifest; rows that *known* has as they are, are neither parsed nor checked again, and
+    a manifest that is in all its files what was taken in last is not read at all.
 
     With *url_session* hosted input files are looked at too, and every row is. A *partial* manifest is a table of the
     folder itself. All problems are in the list, up to a thousand; a manifest that cannot be read as a whole is one as
     well.
     """
     scratch = Scratch()
+    scratch.enrolment = known.meta("enrolment")  # before the first look at what it left
     problems: list[Problem] = []
     media = MediaCheck(catalogue.schema, url_session)
     rows_known = None if url_session is not None or partial else await _recalled(catalogue, known)
+    if rows_known is not None and await asyncio.to_thread(_is_unchanged, path, known, rows_known):
+        rows_known.end_reading()
+        scratch.unchanged = True
+        scratch.done()
+        _note_basis(scratch, catalogue, known, rows_known)
+        return scratch, []
+    whole = manifest.Whole(path, DEFAULT_MODEL)
     found = manifest.read(
         path,
         catalogue.schema,
         default_model=DEFAULT_MODEL,
         known_hash=known.known_hash,
         recall=None if rows_known is None else rows_known.take,
+        opens=whole.opens,
     )
     chunks = _Chunks(found, scratch, catalogue, known)
     try:
@@ -67,7 +77,14 @@ async def gather(
     if rows_known is not None:
         problems += await asyncio.to_thread(rows_known.part_names, scratch)
     _note_basis(scratch, catalogue, known, rows_known)
+    if not problems and not partial:
+        scratch.manifest = await asyncio.to_thread(whole.kept)
     return scratch, sorted(problems[:MOST_PROBLEMS], key=lambda problem: (problem.file, problem.line or 0))
+
+
+def _is_unchanged(path: Path, known: Reader, rows_known: KnownRows) -> bool:
+    """Whether every row of the manifest would be found as the folder has it, if the manifest were read."""
+    return manifest.is_as_kept(known.meta("manifest"), path, DEFAULT_MODEL) and rows_known.take_all()
 
 
 async def _recalled(catalogue: Catalogue, known: Reader) -> KnownRows | None:
@@ -83,9 +100,8 @@ async def _recalled(catalogue: Catalogue, known: Reader) -> KnownRows | None:
 
 
 def _note_basis(scratch: Scratch, catalogue: Catalogue, known: Reader, rows_known: KnownRows | None) -> None:
-    """By what the rows were checked, and which state of the folder those that were seen are as."""
+    """By what the rows were checked, those that were only seen included."""
     scratch.recalled = rows_known
-    scratch.enrolment = known.meta("enrolment")
     scratch.schemas = {} if rows_known is None else dict(kept_schemas(known))
     for model in scratch.models():
         schema = catalogue.known(model)

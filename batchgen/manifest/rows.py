@@ -15,6 +15,7 @@ from batchgen.manifest.record import ManifestError, Record, Table, unreadable
 from batchgen.manifest.resolve import Resolver
 from batchgen.manifest.tables import DOCUMENTS, check_file, open_table
 from batchgen.manifest.told import Told
+from batchgen.manifest.whole import Opens
 from batchgen.request import Problem, Row
 from batchgen.schema import ModelSchema
 
@@ -26,18 +27,23 @@ def read(
     default_model: str | None = None,
     known_hash: KnownHash | None = None,
     recall: Recall | None = None,
+    opens: Opens = lambda path: None,
 ) -> Iterator[Row | Known | Problem]:
     """Every row of the manifest, and every problem where it stands, in the order of the file.
 
     A row with a problem is not among the rows. Rows stream: memory does not grow with them. *schemas* gives
     a model's schema or raises ModelUnknown; such models come last, once each. *known_hash* spares reading
-    local files again, *recall* rows that the folder has as they are. Two rows may have one id: whoever keeps the
+    local files again, *recall* rows that the folder has as they are. *opens* is told of every file that
+    rows come from. Two rows may have one id: whoever keeps the
     rows looks for that.
 
     Raises ManifestError if the manifest cannot be read as a whole, or holds no row.
     """
     told, files = Told(schemas), LocalFiles(known_hash)
+    opens(path)
     head = _head(path)
+    if head.rows_from is not None:
+        opens(head.rows_from)
     head.model = head.model or default_model
     yield from head.problems
     some = bool(head.problems)

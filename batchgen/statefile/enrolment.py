@@ -22,6 +22,11 @@ def enrol(
     attempt, once its live one has ended; a doubtful one never. With *keep_changed* it stays as it was paid for.
     The rows of a *partial* manifest that failed keep their edits for the attempt that follows.
     """
+    if scratch.unchanged:
+        _unplace_who_left(state)
+        start_queued(state)
+        _keep_meta(state, enrolment=_next_enrolment(state))
+        return
     if not partial:
         _note_who_left(state)
         _move_seen(state)
@@ -39,10 +44,27 @@ def enrol(
     if not partial and scratch.recalled is None:  # checked by other schemas, or by other rules
         state.execute("UPDATE rows SET digest = NULL WHERE digest IS NOT NULL")
     _keep_digests(state, partial)
-    known = {"enrolment": str(int(_meta(state, "enrolment") or 0) + 1)}
+    _keep_meta(state, enrolment=_next_enrolment(state))
     if not partial:
-        known["schemas"] = json.dumps(scratch.schemas, sort_keys=True)
-    state.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", known.items())
+        _keep_meta(state, schemas=json.dumps(scratch.schemas, sort_keys=True))
+    _keep_manifest(state, None if partial else scratch.manifest)
+
+
+def _keep_manifest(state: sqlite3.Connection, manifest: str | None) -> None:
+    """Remember by what the manifest is known as a whole, if none of its rows would be read again for itself."""
+    read_again = "SELECT 1 FROM rows WHERE digest IS NULL AND position IS NOT NULL LIMIT 1"
+    if manifest is None or state.execute(read_again).fetchone() is not None:
+        state.execute("DELETE FROM meta WHERE name = 'manifest'")
+    else:
+        _keep_meta(state, manifest=manifest)
+
+
+def _keep_meta(state: sqlite3.Connection, **values: str) -> None:
+    state.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+
+
+def _next_enrolment(state: sqlite3.Connection) -> str:
+    return str(int(_meta(state, "enrolment") or 0) + 1)
 
 
 def _meta(state: sqlite3.Connection, name: str) -> str | None:
@@ -53,8 +75,13 @@ def _meta(state: sqlite3.Connection, name: str) -> str | None:
 def _note_who_left(state: sqlite3.Connection) -> None:
     gone = "row_id NOT IN (SELECT row_id FROM scratch.scratch) AND key NOT IN (SELECT key FROM scratch.seen)"
     state.execute(f"UPDATE rows SET position = NULL WHERE position IS NOT NULL AND {gone}")
+    _unplace_who_left(state)
+
+
+def _unplace_who_left(state: sqlite3.Connection) -> None:
+    """Rows that have left wait no longer, not even for an attempt that a `retry` began and did not send."""
     state.execute(
-        "UPDATE jobs SET position = NULL WHERE state = 'pending' AND key IN "
+        "UPDATE jobs SET position = NULL WHERE state = 'pending' AND position IS NOT NULL AND key IN "
         "(SELECT key FROM rows WHERE position IS NULL)"
     )
 
@@ -94,7 +121,8 @@ def _update_known(state: sqlite3.Connection) -> None:
     )
     state.execute(
         "UPDATE jobs SET position = rows.position, priority = rows.priority FROM rows "
-        "WHERE jobs.key = rows.key AND jobs.state = 'pending'"
+        "WHERE jobs.key = rows.key AND jobs.state = 'pending' "
+        "AND (jobs.position, jobs.priority) IS NOT (rows.position, rows.priority)"
     )
 
 

@@ -76,7 +76,8 @@ class Scope:
 def judge(state: sqlite3.Connection, scratch: Scratch, scope: Scope) -> Judgement:
     """Compare the gathered rows with *state*; writes nothing."""
     with attached(state, scratch):
-        state.execute(f"CREATE TEMP TABLE absent AS SELECT key FROM {_ABSENT}")
+        absent = "main.rows WHERE 0" if scratch.unchanged else _ABSENT
+        state.execute(f"CREATE TEMP TABLE absent AS SELECT key FROM {absent}")
         try:
             return _judge(state, scope, scratch)
         finally:
@@ -148,10 +149,11 @@ def _by_model(state: sqlite3.Connection, scope: Scope, scratch: Scratch) -> dict
     for name, (model_column, rows) in counted.items():
         for model, count in state.execute(f"SELECT {model_column}, COUNT(*) FROM {rows} GROUP BY 1").fetchall():
             found.setdefault(model, {})[name] = count
-    for model, waiting, paid in state.execute(_SEEN).fetchall():
-        of_model = found.setdefault(model, {})
-        of_model["waiting"] = of_model.get("waiting", 0) + waiting
-        of_model["paid"] = of_model.get("paid", 0) + paid
+    for model, waiting, paid in state.execute(_ALL_SEEN if scratch.unchanged else _SEEN).fetchall():
+        for name, count in (("waiting", waiting), ("paid", paid)):
+            if count:
+                of_model = found.setdefault(model, {})
+                of_model[name] = of_model.get(name, 0) + count
     for model, rows_to_send, outputs, units in _to_send(state, scope, scratch):
         found.setdefault(model, {}).update(to_send=rows_to_send, outputs=outputs, units=units)
     return {model: Rows(**counts) for model, counts in sorted(found.items())}
@@ -161,6 +163,19 @@ _SEEN = (
     f"SELECT jobs.model, SUM(jobs.state = 'pending'), SUM({_PAID} AND jobs.state NOT IN ('in_doubt', 'submitting')) "
     "FROM seen CROSS JOIN main.jobs ON jobs.key = seen.key AND jobs.latest GROUP BY jobs.model"
 )
+
+# The same where the whole manifest is: all rows but those that have left it.
+_IS_PAID = (
+    "(state IN ('submitted', 'ready', 'collected') OR state IN ('failed', 'cancelled') AND billed NOT IN ('', 'no'))"
+)
+_ALL_SEEN = f"""
+SELECT model, SUM(jobs * (state = 'pending')), SUM(jobs * {_IS_PAID}) FROM (
+  SELECT model, state, billed, jobs FROM main.tally WHERE latest
+  UNION ALL
+  SELECT jobs.model, jobs.state, COALESCE(jobs.billed, ''), -1
+  FROM main.rows CROSS JOIN main.jobs ON jobs.key = rows.key AND jobs.latest WHERE rows.position IS NULL
+) GROUP BY model HAVING SUM(jobs) > 0
+"""
 
 
 def _changed_paid(scope: Scope) -> str:
@@ -199,7 +214,13 @@ def _rows_to_send(scope: Scope, scratch: Scratch) -> str:
         f"SELECT {asked} FROM {_NEW} UNION ALL "
         f"SELECT {asked} FROM {_BOTH} WHERE jobs.state = 'pending' OR {_again(scope)}"
     )
-    if scratch.recalled is not None:
+    if scratch.unchanged:
+        rows += (
+            " UNION ALL SELECT rows.position, jobs.priority, rows.row_id, jobs.model, jobs.outputs_asked, jobs.units, "
+            "rows.inputs_expire_at, rows.local_files FROM main.jobs CROSS JOIN main.rows ON rows.key = jobs.key "
+            "WHERE jobs.state = 'pending' AND rows.position IS NOT NULL"
+        )
+    elif scratch.recalled is not None:
         rows += (
             " UNION ALL SELECT seen.position, jobs.priority, rows.row_id, jobs.model, jobs.outputs_asked, jobs.units, "
             "rows.inputs_expire_at, rows.local_files FROM main.jobs CROSS JOIN seen ON seen.key = jobs.key "

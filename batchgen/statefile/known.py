@@ -22,8 +22,10 @@ class KnownRows:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._found = bytearray()
+        self._all = False
         self._sql = "SELECT key FROM rows WHERE digest = ?"
-        if not all(_stands(*file) for file in reader.input_files()):
+        self._files_stand = all(_stands(*file) for file in reader.input_files())
+        if not self._files_stand:
             self._sql += " AND NOT local_files"
         reader.connection.execute("BEGIN")
 
@@ -42,11 +44,17 @@ class KnownRows:
                 return int(key)
         return None
 
+    def take_all(self) -> bool:
+        """Take every row of the manifest that was taken in last, if each of them could be found by its digest."""
+        self._all = self._files_stand
+        return self._all
+
     def holds(self, row_id: str) -> bool:
         """Whether the row of that id was taken."""
-        found = self._reader.connection.execute("SELECT key FROM rows WHERE row_id = ?", (row_id,)).fetchone()
-        if found is None:
-            return False
+        sql = "SELECT key, position FROM rows WHERE row_id = ?"
+        found = self._reader.connection.execute(sql, (row_id,)).fetchone()
+        if found is None or self._all:
+            return found is not None and found[1] is not None
         place = found[0] >> 3
         return place < len(self._found) and bool(self._found[place] & 1 << (found[0] & 7))
 

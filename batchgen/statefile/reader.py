@@ -10,19 +10,27 @@ from typing import Any
 
 from batchgen.budget import Money
 from batchgen.job import RESERVED, Job, State
-from batchgen.statefile.tables import BOOK_COLUMNS, JOB_COLUMNS, StateUnusable, create, job_from_record
+from batchgen.statefile.tables import (
+    BOOK_COLUMNS,
+    JOB_COLUMNS,
+    SCHEMA_VERSION,
+    StateUnusable,
+    create,
+    job_from_record,
+)
+from batchgen.statefile.tally import AS_TALLIED
 
+_MODELS = "SELECT model FROM tally GROUP BY model HAVING SUM(jobs) > 0"
 _JOBS = f"SELECT {JOB_COLUMNS} FROM jobs JOIN rows USING (key)"
 
 # The SQL of `budget.money`, for sums over attempts; a test keeps the two equal.
-_PRICE = "COALESCE(cost_micro, estimate_micro)"
 _LIVE_OR_DOUBTFUL = "state IN ('submitting', 'in_doubt', 'submitted', 'ready')"
 _SUMS = f"""
-  COALESCE(SUM({_PRICE}) FILTER (WHERE NOT {_LIVE_OR_DOUBTFUL} AND billed IS NOT 'possibly' AND {{counts}}), 0),
-  COALESCE(SUM({_PRICE}) FILTER (WHERE {_LIVE_OR_DOUBTFUL} AND {{counts}}), 0),
-  COALESCE(SUM({_PRICE}) FILTER (WHERE billed = 'possibly' AND {{counts}}), 0),
-  COUNT(*) FILTER (WHERE {_PRICE} IS NULL AND {{counts}})
-""".format(counts="state <> 'pending' AND billed IS NOT 'no'")
+  COALESCE(SUM(price_micro) FILTER (WHERE NOT {_LIVE_OR_DOUBTFUL} AND billed <> 'possibly' AND {{counts}}), 0),
+  COALESCE(SUM(price_micro) FILTER (WHERE {_LIVE_OR_DOUBTFUL} AND {{counts}}), 0),
+  COALESCE(SUM(price_micro) FILTER (WHERE billed = 'possibly' AND {{counts}}), 0),
+  COALESCE(SUM(unpriced) FILTER (WHERE {{counts}}), 0)
+""".format(counts="state <> 'pending' AND billed <> 'no'")
 
 
 def read_only(path: Path) -> sqlite3.Connection:
@@ -32,6 +40,8 @@ def read_only(path: Path) -> sqlite3.Connection:
             f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30, check_same_thread=False
         )
         connection.execute("SELECT value FROM meta LIMIT 1").fetchone()
+        if connection.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:
+            connection.executescript(AS_TALLIED)
     except sqlite3.Error as error:
         raise StateUnusable(f"{path} cannot be read ({error}); `batchgen repair {path.parent}` restores it") from None
     return connection
@@ -67,24 +77,27 @@ class Reader:
 
     def counts(self, only: Collection[str] | None = None) -> dict[State, int]:
         """Rows by state, of *only* if given. Rows that were never sent and have left the manifest do not count."""
-        where = "latest AND (state <> 'pending' OR position IS NOT NULL)"
-        if only is not None:
-            where += " AND key IN (SELECT key FROM rows WHERE row_id IN (SELECT value FROM json_each(:only)))"
-        found = self.connection.execute(
-            f"SELECT state, COUNT(*) FROM jobs WHERE {where} GROUP BY state", {"only": json.dumps([*(only or ())])}
-        )
+        if only is None:
+            sql = "SELECT state, SUM(jobs) FROM tally WHERE latest AND placed GROUP BY state"
+        else:
+            sql = (
+                "SELECT state, COUNT(*) FROM rows JOIN jobs USING (key) WHERE row_id IN (SELECT value FROM "
+                "json_each(:only)) AND latest AND (state <> 'pending' OR jobs.position IS NOT NULL) GROUP BY state"
+            )
+        found = self.connection.execute(sql, {"only": json.dumps([*only])} if only is not None else {})
         counts = dict.fromkeys(State, 0)
         counts.update((State(state), count) for state, count in found)
         return counts
 
     def money(self) -> Money:
-        return Money(*self.connection.execute(f"SELECT {_SUMS} FROM jobs").fetchone())
+        return Money(*self.connection.execute(f"SELECT {_SUMS} FROM tally").fetchone())
 
     def by_model(self) -> list[tuple[str, int, int, Money]]:
         """(model, attempts, files, their money) of every attempt that was sent."""
         found = self.connection.execute(
-            f"SELECT model, COUNT(*), COALESCE(SUM(json_array_length(saved)), 0), {_SUMS} FROM jobs "
-            "WHERE state <> 'pending' GROUP BY model"
+            "SELECT model, SUM(jobs), COALESCE((SELECT SUM(files) FROM saved_files AS saved "
+            f"WHERE saved.model = tally.model), 0), {_SUMS} FROM tally "
+            "WHERE state <> 'pending' GROUP BY model HAVING SUM(jobs) > 0"
         )
         return [(model, attempts, files, Money(*sums)) for model, attempts, files, *sums in found]
 
@@ -103,13 +116,13 @@ class Reader:
     def last_ended(self, most: int) -> list[Job]:
         """The rows that came to their end last, newest first."""
         sql = f"{_JOBS} WHERE jobs.latest AND jobs.state IN ('collected', 'failed', 'cancelled')"
-        found = self.connection.execute(f"{sql} ORDER BY jobs.seq DESC LIMIT ?", (most,))
+        found = self.connection.execute(f"{sql} ORDER BY jobs.seq DESC LIMIT ?", (most,)) if most else ()
         return [job_from_record(record) for record in found]
 
     def saved_bytes(self) -> int:
         """What all files of the row folders come to."""
-        sql = "SELECT COALESCE(SUM(json_extract(file.value, '$.bytes')), 0) FROM jobs, json_each(jobs.saved) AS file"
-        return int(self.connection.execute(f"{sql} WHERE jobs.latest AND jobs.saved IS NOT NULL").fetchone()[0])
+        found = self.connection.execute("SELECT COALESCE(SUM(bytes), 0) FROM saved_files WHERE latest").fetchone()
+        return int(found[0])
 
     def sent(self) -> Iterator[Job]:
         """Every attempt that was ever sent, of all rows, in manifest order, for the books: its request is left out."""
@@ -185,17 +198,19 @@ class Reader:
 
     def units_left(self, only: Collection[str] | None = None) -> dict[str, int]:
         """Outputs or seconds of rows that have not ended and are not in doubt, by model."""
+        going = "state IN ('submitting', 'submitted', 'ready', 'pending')"
+        if only is None:
+            sql = f"SELECT model, SUM(units) FROM tally WHERE latest AND placed AND {going} GROUP BY model"
+            return dict(self._ask(f"{sql} HAVING SUM(jobs) > 0"))
         sql = (
-            "SELECT jobs.model, SUM(jobs.units) FROM jobs JOIN rows USING (key) WHERE jobs.latest AND "
-            "(state IN ('submitting', 'submitted', 'ready') OR state = 'pending' AND jobs.position IS NOT NULL)"
+            "SELECT jobs.model, SUM(jobs.units) FROM rows JOIN jobs USING (key) WHERE row_id IN (SELECT value FROM "
+            f"json_each(?)) AND jobs.latest AND {going} AND (state <> 'pending' OR jobs.position IS NOT NULL)"
         )
-        if only is not None:
-            sql += " AND rows.row_id IN (SELECT value FROM json_each(?))"
-        return dict(self._ask(f"{sql} GROUP BY jobs.model", [] if only is None else [json.dumps([*only])]))
+        return dict(self._ask(f"{sql} GROUP BY jobs.model", [json.dumps([*only])]))
 
     def models(self) -> list[str]:
         """Every model that rows of this folder ask for."""
-        return [model for (model,) in self.connection.execute("SELECT DISTINCT model FROM jobs ORDER BY model")]
+        return [model for (model,) in self.connection.execute(f"{_MODELS} ORDER BY model")]
 
     def input_files(self) -> Iterator[tuple[str, int, int, str]]:
         """Known local input files: path, size in bytes, mtime in ns, sha256."""
@@ -239,9 +254,7 @@ class Reader:
 
     def highest_unit_prices(self) -> dict[str, int]:
         """The most that one output or second of each model was measured to cost, whenever that became known."""
-        unit_micro = "(cost_micro + MAX(units, 1) - 1) / MAX(units, 1)"
-        sql = f"SELECT model, MAX({unit_micro}) FROM jobs WHERE cost_micro IS NOT NULL GROUP BY model"
-        return dict(self.connection.execute(sql))
+        return dict(self.connection.execute("SELECT model, highest_micro FROM unit_prices ORDER BY model"))
 
     def close(self) -> None:
         self.connection.close()

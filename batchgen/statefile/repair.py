@@ -33,7 +33,7 @@ from batchgen.statefile.tables import (
 )
 
 _UNNAMED = re.compile(r"r-[0-9a-f]{16}(-\d+)?")
-_OF_ROWS = ("schemas", "enrolment")
+_OF_ROWS = ("schemas", "enrolment", "manifest")
 """What the meta table says of rows by their keys, which a rebuilt state gives out anew."""
 
 _PLACE = "position, priority, note, source, line, explicit_id"

@@ -9,10 +9,11 @@ from typing import Any
 
 from batchgen.exits import Exit, Refusal
 from batchgen.job import Billed, Job, Output, SavedFile, State
+from batchgen.statefile.tally import COUNT_UP, TALLY
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
-_TABLES = """
+_TABLES = f"""
 CREATE TABLE meta (
   name  TEXT PRIMARY KEY,
   value TEXT NOT NULL
@@ -80,6 +81,7 @@ CREATE TABLE input_files (
   mtime_ns   INTEGER NOT NULL,
   sha256     TEXT NOT NULL
 ) WITHOUT ROWID;
+{TALLY}
 """
 
 JOB_COLUMNS = (
@@ -139,6 +141,7 @@ MIGRATIONS: dict[int, str] = {
     CREATE INDEX rows_digest ON rows (digest) WHERE digest IS NOT NULL;
     CREATE INDEX rows_next_request ON rows (key) WHERE next_request IS NOT NULL
     """,
+    2: f"{TALLY} {COUNT_UP}",
 }
 """SQL that brings a file from the version of its key to the next one."""
 

@@ -69,7 +69,7 @@ def first_post_s(folder: Path, server: Server, manifest: Path) -> tuple[float, f
     cpu_before_s = _cpu_s()
     before = _posts(server)
     started = time.monotonic()
-    process = Batchgen(folder, server.url).start("run", manifest, "--yes", "-q", "-j", 20)
+    process = Batchgen(folder, server.url).start("run", manifest, "--yes", "-q", "-j", LEFT)
     while _posts(server) == before:
         if process.poll() is not None:
             raise SystemExit(process.communicate()[1])

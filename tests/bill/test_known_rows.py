@@ -256,9 +256,13 @@ async def test_a_folder_of_the_first_version_is_judged_as_it_is_and_brought_forw
     path = tmp_path / "out" / "state.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(
-            "DROP INDEX rows_digest; DROP INDEX rows_next_request; ALTER TABLE rows DROP COLUMN digest; "
+            "DROP TRIGGER jobs_tallied; DROP TRIGGER jobs_tallied_first; "
+            "DROP TRIGGER jobs_saved; DROP TRIGGER jobs_saved_first; DROP TRIGGER jobs_unit_price; "
+            "DROP TRIGGER jobs_unit_price_first; DROP TABLE tally; DROP TABLE saved_files; DROP TABLE unit_prices; "
+            "DROP INDEX rows_left; DROP INDEX rows_digest; DROP INDEX rows_next_request; "
+            "ALTER TABLE rows DROP COLUMN digest; "
             "ALTER TABLE rows DROP COLUMN local_files; ALTER TABLE rows DROP COLUMN inputs_expire_at; "
-            "DELETE FROM meta WHERE name IN ('schemas', 'enrolment'); PRAGMA user_version = 1"
+            "DELETE FROM meta WHERE name IN ('schemas', 'enrolment', 'manifest'); PRAGMA user_version = 1"
         )
     with closing(Reader(read_only(path))) as reader:
         scratch, _ = await gather(manifest, catalogue("", tmp_path), reader)

@@ -12,7 +12,7 @@ import tempfile
 import textwrap
 from collections import Counter
 from collections.abc import Coroutine
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,8 +51,9 @@ from batchgen.job import (
 )
 from batchgen.request import Row, fingerprint
 from batchgen.runfolder import RunFolder
-from batchgen.statefile import Asked, Scratch, StateFile
+from batchgen.statefile import Asked, Scratch, StateFile, read_only
 from batchgen.statefile.repair import repair
+from batchgen.statefile.tally import AS_TALLIED
 from tests.money.here import opened
 from tests.processes import MODEL
 
@@ -235,12 +236,40 @@ class StateFileMachine(RuleBasedStateMachine):
         assert self.state.tally.counts == self.state.reader.counts() == dict.fromkeys(State, 0) | counts
         money = sum((budget.money(job) for job in self.expected.values()), budget.NOTHING)
         assert self.state.tally.money == self.state.reader.money() == money
+        kept, anew = _tallies(self.folder)
+        assert kept == anew
 
     def teardown(self) -> None:
         with suppress(AttributeError):  # it failed before it was opened
             self.state.close()
         self.loop.close()
         self.temporary.cleanup()
+
+
+def _tallies(folder: RunFolder) -> tuple[list[Any], list[Any]]:
+    """The tables of sums that the state file keeps, and the same as all its attempts come to."""
+    with closing(read_only(folder.state)) as connection:
+        connection.executescript(AS_TALLIED)
+        sums = "SUM(jobs), SUM(units), SUM(price_micro), SUM(unpriced)"
+        kind, order = "model, state, billed, latest, placed", "ORDER BY 1, 2, 3, 4, 5"
+        saved = (
+            "SELECT model, latest, SUM(files), SUM(bytes) FROM {}.saved_files "
+            "GROUP BY 1, 2 HAVING SUM(files) ORDER BY 1, 2"
+        )
+        anew = connection.execute(f"SELECT {kind}, {sums} FROM temp.tally GROUP BY {kind} {order}").fetchall()
+        kept = connection.execute(f"SELECT * FROM main.tally WHERE jobs {order}").fetchall()
+        assert not connection.execute(
+            "SELECT * FROM main.tally WHERE NOT jobs AND (units OR price_micro OR unpriced)"
+        ).fetchall()
+        anew += connection.execute(saved.format("temp")).fetchall()
+        kept += connection.execute(saved.format("main")).fetchall()
+        prices = [
+            dict(connection.execute(f"SELECT model, highest_micro FROM {where}.unit_prices"))
+            for where in ("main", "temp")
+        ]
+        assert prices[0].keys() == prices[1].keys()
+        assert all(prices[0][model] >= highest for model, highest in prices[1].items()), "the highest ever, told anew"
+    return kept, anew
 
 
 async def _opened(folder: RunFolder) -> StateFile:
