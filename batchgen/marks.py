@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
@@ -17,31 +18,42 @@ Mark: TypeAlias = Literal["accepted", "rejected", "none"]
 
 MARKS: tuple[str, ...] = get_args(Mark)
 
-Marked: TypeAlias = dict[tuple[str, str, str], str]
-"""(row id, file name, sha256) -> its latest mark; outputs whose mark was taken back are not in it."""
+Output: TypeAlias = tuple[str, str, str]
+"""Row id, file name, sha256: a mark holds for the bytes that were looked at."""
+
+Marked: TypeAlias = dict[Output, str]
+"""The latest mark of each output; outputs whose mark was taken back are not in it."""
 
 
 def marks_file(folder: RunFolder) -> Path:
     return folder.path / "marks.jsonl"
 
 
-def read_marks(folder: RunFolder) -> Marked:
-    """Every output that is marked. A line that was torn by a crash, or that is no mark, is passed over."""
-    marked: Marked = {}
+def each_mark(folder: RunFolder) -> Iterator[tuple[Output, str]]:
+    """Every mark in the order it was made. A line that was torn by a crash, or that is no mark, is passed over."""
     try:
-        lines = marks_file(folder).read_bytes().split(b"\n")
+        stream = marks_file(folder).open("rb")
     except FileNotFoundError:
-        return marked
-    for line in lines:
-        try:
-            told = json.loads(line)
-            output, mark = (told["row"], told["file"], told["sha256"]), told["mark"]
-        except (ValueError, KeyError, TypeError):
-            continue
-        if mark in ("accepted", "rejected"):
-            marked[output] = mark
-        elif mark == "none":
+        return
+    with stream:
+        for line in stream:
+            try:
+                told = json.loads(line)
+                output, mark = (told["row"], told["file"], told["sha256"]), told["mark"]
+            except (ValueError, KeyError, TypeError):
+                continue
+            if mark in MARKS:
+                yield output, mark
+
+
+def read_marks(folder: RunFolder) -> Marked:
+    """Every output that is marked."""
+    marked: Marked = {}
+    for output, mark in each_mark(folder):
+        if mark == "none":
             marked.pop(output, None)
+        else:
+            marked[output] = mark
     return marked
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import html
 import json
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from batchgen import __version__
 from batchgen.datasets.columns import column
 from batchgen.datasets.dataset import DataSet
+from batchgen.datasets.facts import Facts, by_count
 from batchgen.datasets.formats import Format
-from batchgen.datasets.ledger import Item
-from batchgen.datasets.samples import Samples, contact_sheet
+from batchgen.datasets.planning import Planned
+from batchgen.datasets.samples import contact_sheet
 from batchgen.datasets.settings import Settings
 from batchgen.datasets.survey import Survey
 from batchgen.runfolder import write_whole
@@ -31,40 +30,9 @@ _SOURCES = " The sources of edits are the inputs of whoever wrote the manifest."
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-@dataclass(slots=True)
-class _Facts:
-    """Sums over all items."""
-
-    models: Counter[str] = field(default_factory=Counter)
-    media_types: Counter[str] = field(default_factory=Counter)
-    marks: Counter[str] = field(default_factory=Counter)
-    bytes: int = 0
-    cost_usd: float = 0.0
-    without_cost: int = 0
-    pairs: int = 0
-    first: str = ""
-    last: str = ""
-    samples: Samples = field(default_factory=Samples)
-
-    def add(self, item: Item) -> None:
-        record = item.record
-        self.models[record["model"]] += 1
-        self.media_types[record["media_type"]] += 1
-        self.marks[record["review"] or "unmarked"] += 1
-        self.bytes += record["bytes"]
-        self.cost_usd += record["cost_usd"] or 0.0
-        self.without_cost += record["cost_usd"] is None
-        self.pairs += item.source is not None
-        self.first = min(filter(None, (self.first, record["generated_at"])), default="")
-        self.last = max(self.last, record["generated_at"])
-        self.samples.add(item)
-
-
-def write_card(data: DataSet, survey: Survey, left_out: Mapping[str, int], settings: Settings, made: Format) -> None:
+def write_card(data: DataSet, survey: Survey, planned: Planned, settings: Settings, made: Format) -> None:
     """Put the card, and a sheet of sample pictures, in their places in *data*."""
-    facts = _Facts()
-    for item in data.ledger.all_items():
-        facts.add(item)
+    facts = planned.facts
     sheet = contact_sheet(data, facts.samples.items)
     if sheet is not None:
         write_whole(data.dest / _SHEET, sheet)
@@ -72,11 +40,11 @@ def write_card(data: DataSet, survey: Survey, left_out: Mapping[str, int], setti
         *_front_matter(data, settings, made),
         *_what_it_is(data, facts, survey),
         *_table(("split", "items"), data.ledger.contents.items.items()),
-        *_table(("model", "items"), facts.models.most_common()),
-        *_table(("media type", "items"), facts.media_types.most_common()),
-        *_table(("review", "items"), facts.marks.most_common()),
+        *_table(("model", "items"), by_count(facts.models)),
+        *_table(("media type", "items"), by_count(facts.media_types)),
+        *_table(("review", "items"), by_count(facts.marks)),
         *_sample_lines(facts, sheet is not None),
-        *_how_it_was_chosen(settings, left_out),
+        *_how_it_was_chosen(settings, planned.left_out),
         *_money_and_failures(facts, survey),
         *_columns(data),
         *_again(survey, settings, facts),
@@ -104,7 +72,7 @@ def _front_matter(data: DataSet, settings: Settings, made: Format) -> list[str]:
     return ["---", *(f"{name}: {json.dumps(value)}" for name, value in told.items()), "---", ""]
 
 
-def _what_it_is(data: DataSet, facts: _Facts, survey: Survey) -> list[str]:
+def _what_it_is(data: DataSet, facts: Facts, survey: Survey) -> list[str]:
     pairs = f" {facts.pairs} of them are pairs of a source and its edit." if facts.pairs else ""
     return [
         f"# {_shown(data.dest.name)}",
@@ -120,7 +88,7 @@ def _what_it_is(data: DataSet, facts: _Facts, survey: Survey) -> list[str]:
     ]
 
 
-def _sample_lines(facts: _Facts, with_sheet: bool) -> list[str]:
+def _sample_lines(facts: Facts, with_sheet: bool) -> list[str]:
     sheet = [f"![samples]({_SHEET})", ""] if with_sheet else []
     prompts = [(item.name, _shown(item.record["caption"])) for item in facts.samples.items]
     return ["## Samples", "", *sheet, *_table(("item", "caption"), prompts)]
@@ -143,7 +111,7 @@ def _how_it_was_chosen(settings: Settings, left_out: Mapping[str, int]) -> list[
     ]
 
 
-def _money_and_failures(facts: _Facts, survey: Survey) -> list[str]:
+def _money_and_failures(facts: Facts, survey: Survey) -> list[str]:
     unknown = f" ({facts.without_cost} items have no measured cost yet)" if facts.without_cost else ""
     return [
         "## Cost and failures",
@@ -161,7 +129,7 @@ def _columns(data: DataSet) -> list[str]:
     return ["## Columns", "", *_table(("column", "kind", "what it holds"), told)]
 
 
-def _again(survey: Survey, settings: Settings, facts: _Facts) -> list[str]:
+def _again(survey: Survey, settings: Settings, facts: Facts) -> list[str]:
     return [
         "## How to make it again",
         "",

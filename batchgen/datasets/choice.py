@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from batchgen.datasets.columns import Record
 from batchgen.datasets.where import Condition
@@ -15,30 +14,6 @@ class LeftOut:
 
     reason: str
     detail: str
-
-
-@dataclass(slots=True)
-class Seen:
-    """What the data set holds already, by 64 bits of hash each: ten million outputs find no two alike by chance."""
-
-    outputs: set[int] = field(default_factory=set)
-    contents: dict[int, int] = field(default_factory=dict)
-
-    def has(self, record: Record) -> bool:
-        """Whether this very output is in the data set."""
-        return _short(f"{record['request_id']} {record['output']}") in self.outputs
-
-    def remember(self, record: Record, number: int) -> None:
-        """Take in an item of an earlier round."""
-        self.outputs.add(_short(f"{record['request_id']} {record['output']}"))
-        self.take(record, number)
-
-    def twin(self, record: Record) -> int | None:
-        """The number of the item with the same bytes."""
-        return self.contents.get(int(record["sha256"][:16], 16))
-
-    def take(self, record: Record, number: int) -> None:
-        self.contents[int(record["sha256"][:16], 16)] = number
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +37,3 @@ class Choice:
         if self.where is not None and not self.where.holds(record):
             return LeftOut("where", "the condition does not hold")
         return None
-
-
-def _short(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())

@@ -6,15 +6,14 @@ has a column for every name its run has, always text, and what is not text (numb
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from batchgen.budget import usd
-from batchgen.datasets.sources import source_of
+from batchgen.datasets.sources import Source
 from batchgen.job import Job, SavedFile
-from batchgen.request import published_input
+from batchgen.request import json_encoder, published_input
 
 Record: TypeAlias = dict[str, Any]
 """One line of a data set: a value, or None, by column."""
@@ -52,7 +51,7 @@ COLUMNS: Mapping[str, Column] = {
 OPEN = ("input.", "meta.")
 """Beginnings of the open columns: one for each field of the request and each `meta.` column of the manifest."""
 
-as_json = json.JSONEncoder(ensure_ascii=False).encode
+as_json = json_encoder()
 """One encoder for every line of every file: to make one for each line takes as long as the line."""
 
 _PROMPT_FIELDS = ("prompt", "text", "tags", "lyrics")
@@ -72,22 +71,23 @@ def in_order(open_names: Iterable[str]) -> list[str]:
     return [*COLUMNS, *sorted(open_names)]
 
 
-def open_columns(job: Job) -> set[str]:
-    """The open columns that the outputs of *job* have."""
-    return {f"input.{name}" for name in job.input} | {f"meta.{name}" for name in job.meta}
+def blank(columns: Iterable[str]) -> Record:
+    """A line in which every one of *columns* is absent."""
+    return {name: "" if column(name).kind == "text" else None for name in columns}
 
 
-def record_of(job: Job, index: int, file: SavedFile, review: str, caption: str = "", split: str = "") -> Record:
-    """The line of one output; open columns that the row does not have are left out."""
+def record_of(job: Job, index: int, file: SavedFile, source: Source | None, review: str) -> Record:
+    """The line of one output, in no split yet and captioned by its prompt; open columns that its row does not have
+    are left out.
+    """
     prompt = next((job.input[name] for name in _PROMPT_FIELDS if isinstance(job.input.get(name), str)), "")
-    source = source_of(job, file.media_type)
     record: Record = {
         "row_id": job.row_id,
         "attempt": job.n,
         "output": index,
         "file": f"rows/{job.row_id}/{file.name}",
-        "split": split,
-        "caption": caption or prompt,
+        "split": "",
+        "caption": prompt,
         "prompt": prompt,
         "model": job.model,
         "seed": _seed(job.input.get("seed")),
@@ -105,8 +105,11 @@ def record_of(job: Job, index: int, file: SavedFile, review: str, caption: str =
         "review": review,
         "generated_at": _utc(job.ended_at),
     }
-    record |= {f"input.{name}": _text(published_input(value)) for name, value in job.input.items()}
-    return record | {f"meta.{name}": _text(value) for name, value in job.meta.items()}
+    for name, value in job.input.items():
+        record[f"input.{name}"] = _text(published_input(value))
+    for name, value in job.meta.items():
+        record[f"meta.{name}"] = _text(value)
+    return record
 
 
 def _text(value: Any) -> str:

@@ -6,9 +6,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchgen.datasets.columns import column, in_order, open_columns, record_of
-from batchgen.datasets.dataset import absent
-from batchgen.job import State
+from batchgen.datasets.columns import blank, column, in_order, record_of
+from batchgen.datasets.sources import source_of
+from batchgen.datasets.survey import open_columns
 from batchgen.marks import read_marks
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import Reader, StateUnusable, read_only
@@ -28,16 +28,16 @@ def records(out: str | Path) -> pd.DataFrame:
     if not folder.state.exists():
         raise StateUnusable(f"{folder.path} is not a run folder: it has no state.db")
     marks = read_marks(folder)
-    lines, open_names = [], set()
     with closing(Reader(read_only(folder.state))) as reader:
-        for job in reader.jobs([State.COLLECTED]):
-            open_names |= open_columns(job)
-            lines += [
-                record_of(job, index, file, marks.get((job.row_id, file.name, file.sha256), ""))
-                for index, file in enumerate(job.saved)
-            ]
+        reader.connection.execute("BEGIN")  # one view of a run that may go on meanwhile
+        empty = blank(in_order(open_columns(reader)))
+        lines = [
+            empty | record_of(job, index, file, source_of(job, file.media_type), mark)
+            for job in reader.collected()
+            for index, file in enumerate(job.saved)
+            for mark in [marks.get((job.row_id, file.name, file.sha256), "")]
+        ]
     dtypes = {"text": "str", "whole": "Int64", "decimal": "float64"}
     return pd.DataFrame({
-        name: pd.Series([line.get(name, absent(name)) for line in lines], dtype=dtypes[column(name).kind])
-        for name in in_order(open_names)
+        name: pd.Series([line[name] for line in lines], dtype=dtypes[column(name).kind]) for name in empty
     })  # fmt: skip

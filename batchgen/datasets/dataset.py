@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from batchgen.datasets.columns import Record, column, in_order
+from batchgen.datasets.columns import Record, as_json, blank, in_order
 from batchgen.datasets.ledger import Item, Ledger
 from batchgen.datasets.sources import source_bytes
 from batchgen.datasets.whole import Original
@@ -35,8 +34,8 @@ class DataSet:
         return in_order(self.ledger.contents.open_columns)
 
     @cached_property
-    def _empty(self) -> Record:
-        return {name: absent(name) for name in self.columns}
+    def _blank(self) -> Record:
+        return blank(self.columns)
 
     @property
     def pairs(self) -> bool:
@@ -56,27 +55,30 @@ class DataSet:
 
     def line(self, item: Item) -> Record:
         """Every column of *item*, in order."""
-        return self._empty | item.record
+        return item.record if self._is_complete(item) else self._blank | item.record
+
+    def text(self, item: Item) -> str:
+        """The same as JSON."""
+        return item.text if self._is_complete(item) else as_json(self._blank | item.record)
+
+    def _is_complete(self, item: Item) -> bool:
+        """Whether no column has come since *item* did."""
+        return len(item.record) == len(self.columns)
 
     def original(self, item: Item) -> Original:
         """The bytes of the output, not opened yet, and checked while they are read."""
-        return Original(place_of(self.folder, item.record), item.record["sha256"])
+        return Original(place_of(self.folder, item.record), item.record["sha256"], item.record["bytes"])
 
     def original_source(self, item: Item) -> Original:
         """The bytes of what *item*, which has a source, was made from."""
         assert item.source is not None
         attempts = self.reader.attempts(item.record["row_id"])
         job = next(job for job in attempts if job.n == item.record["attempt"])
-        return Original(source_bytes(job, item.source.pointer), item.source.sha256)
+        return Original(source_bytes(job, item.source.pointer), item.source.sha256, item.source.bytes)
 
 
 def place_of(folder: RunFolder, record: Record) -> str:
     """Where an output lies: in its row's folder, or with the earlier attempts once a newer one took that place."""
     _, row_id, name = record["file"].split("/")
     aside = f"{folder.path}/attempts/{row_id}/{record['attempt']}/{name}"
-    return aside if os.path.exists(aside) else f"{folder.path}/{record['file']}"
-
-
-def absent(name: str) -> Any:
-    """What stands in column *name* of a row that has no such value."""
-    return "" if column(name).kind == "text" else None
+    return aside if os.access(aside, os.F_OK) else f"{folder.path}/{record['file']}"

@@ -17,8 +17,8 @@ from typing import Any
 from batchgen.datasets.captions import caption
 from batchgen.datasets.card import write_card
 from batchgen.datasets.choice import Choice
-from batchgen.datasets.columns import in_order
-from batchgen.datasets.dataset import DataSet, absent
+from batchgen.datasets.columns import blank, in_order
+from batchgen.datasets.dataset import DataSet
 from batchgen.datasets.formats import Format, format_of
 from batchgen.datasets.ledger import Ledger, NotAnExport, claim
 from batchgen.datasets.planning import Plan, plan_round
@@ -27,7 +27,7 @@ from batchgen.datasets.splits import read_split
 from batchgen.datasets.survey import Survey, survey
 from batchgen.datasets.where import Condition
 from batchgen.exits import Refusal
-from batchgen.marks import read_marks
+from batchgen.job import State
 from batchgen.runfolder import RunFolder
 from batchgen.schema import did_you_mean
 from batchgen.statefile import Reader, StateUnusable, read_only
@@ -68,7 +68,7 @@ def export(out: str | Path, dest: str | Path, settings: Settings) -> Told:
 def _export(folder: RunFolder, reader: Reader, dest: Path, settings: Settings, made: Format) -> Told:
     reader.connection.execute("BEGIN")  # one view of a run that may go on meanwhile
     found = survey(reader)
-    if not found.outputs:
+    if State.COLLECTED not in found.rows:
         raise NothingToExport(f"{folder.path} has nothing collected yet")
     plan = _plan(settings, made, found)
     lock = claim(dest)
@@ -78,15 +78,15 @@ def _export(folder: RunFolder, reader: Reader, dest: Path, settings: Settings, m
         if ledger.contents.written < ledger.contents.rounds:  # before new columns come in
             made.write(DataSet(folder, reader, dest, ledger, settings.embed))
         before = ledger.total
-        left_out = plan_round(folder, reader, read_marks(folder), ledger, plan)
+        planned = plan_round(folder, reader, ledger, plan)
         reader.connection.rollback()
         if ledger.is_new:
-            raise NothingToExport(f"no output was chosen: {_reasons(left_out)}; {ledger.left_out} names each")
+            raise NothingToExport(f"no output was chosen: {_reasons(planned.left_out)}; {ledger.left_out} names each")
         data = DataSet(folder, reader, dest, ledger, settings.embed)
         made.write(data)
         ledger.all_written()
-        write_card(data, found, left_out, settings, made)
-        return Told(dict(ledger.contents.items), ledger.total - before, dict(left_out))
+        write_card(data, found, planned, settings, made)
+        return Told(dict(ledger.contents.items), ledger.total - before, dict(planned.left_out))
     finally:
         lock.release()
 
@@ -107,7 +107,7 @@ def _plan(settings: Settings, made: Format, found: Survey) -> Plan:
         group_by=settings.group_by,
         shard_bytes=settings.shard_size,
         copies=made.copies,
-        empty={name: absent(name) for name in sorted(found.open_columns)},
+        blank=blank(in_order(found.open_columns)),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
 from batchgen.datasets.columns import Record, as_json
@@ -21,6 +21,8 @@ from batchgen.runfolder import sync_folder
 _FILES_A_FOLDER = 1_000
 _COPIED_AT_ONCE = 8
 """Syncs that are asked for together are done together: eight at once take about as long as one."""
+_COPIES_A_TURN = 8
+"""How many each of them is given: few, since a source that stood in its request is held in memory until then."""
 
 
 def write_folder(data: DataSet) -> None:
@@ -28,13 +30,16 @@ def write_folder(data: DataSet) -> None:
         root = data.dest / split
         for name, items in groupby(data.items(split), _folder):
             (root / name).mkdir(parents=True, exist_ok=True)
+            copies = _copies(data, root, items)
             with ThreadPoolExecutor(_COPIED_AT_ONCE) as pool:
-                deque(pool.map(_copy, _copies(data, root, items)), maxlen=0)
+                while turn := list(islice(copies, _COPIED_AT_ONCE * _COPIES_A_TURN)):
+                    shares = [turn[first::_COPIED_AT_ONCE] for first in range(_COPIED_AT_ONCE)]
+                    deque(pool.map(_copy, shares), maxlen=0)
             sync_folder(root / name)
         with whole_file(root / "metadata.jsonl") as stream:
             for item in data.items(split):
-                line = _file_names(data, item) | data.line(item)
-                stream.write(as_json(line).encode() + b"\n")
+                names = as_json(_file_names(data, item)).removesuffix("}")
+                stream.write(f"{names}, {data.text(item).removeprefix('{')}\n".encode())
         sync_folder(root)
 
 
@@ -56,11 +61,11 @@ def _copies(data: DataSet, root: Path, items: Iterator[Item]) -> Iterator[tuple[
                 yield data.original_source(item), source
 
 
-def _copy(copy: tuple[Original, Path]) -> None:
-    """A copy, never a link: whoever edits the data set must not touch what was paid for."""
-    original, path = copy
-    with whole_file(path) as stream, original:
-        original.copy_to(stream)
+def _copy(copies: list[tuple[Original, Path]]) -> None:
+    """Copies, never links: whoever edits the data set must not touch what was paid for."""
+    for original, path in copies:
+        with whole_file(path) as stream:
+            original.copy_to(stream)
 
 
 def _file_names(data: DataSet, item: Item) -> Record:

@@ -23,8 +23,10 @@ from batchgen.exits import Refusal
 from batchgen.runfolder import RunFolder, sync_folder, write_whole
 from batchgen.statefile.lock import Lock
 
-_VERSION = 1
+_VERSION = 2
 _LEDGER = ".batchgen"
+_RECORD = '"record": '
+"""Where the record begins in a line: a text that holds these characters has its quotes escaped."""
 
 
 class NotAnExport(Refusal):
@@ -33,12 +35,16 @@ class NotAnExport(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One output of the data set. *number* names its files; *shard* counts within its split."""
+    """One output of the data set. *number* names its files; *shard* counts within its split.
+
+    *record* has every column that there was when the item came, in order; *text* is the same as JSON.
+    """
 
     number: int
     shard: int
     record: Record
-    source: Source | None = None
+    source: Source | None
+    text: str
 
     @property
     def split(self) -> str:
@@ -133,7 +139,7 @@ class Ledger:
                 continue
             with path.open("rb") as stream:
                 for line in stream:
-                    yield _item(json.loads(line))
+                    yield _item(line.decode())
 
     def all_items(self) -> Iterator[Item]:
         for split in self.splits:
@@ -188,14 +194,13 @@ class Round:
         for path in folder.iterdir():  # of an export that was killed while it planned
             path.unlink()
 
-    def add(self, item: Item, record: str) -> None:
-        """Put down *item*; *record* is its record as JSON."""
+    def add(self, item: Item) -> None:
         stream = self._streams.get(item.split)
         if stream is None:
             path = self._folder / f"{item.split}.jsonl"
             stream = self._streams[item.split] = self._stack.enter_context(whole_file(path))
-        source = "" if item.source is None else f', "source": {as_json(asdict(item.source))}'
-        told = f'{{"number": {item.number}, "shard": {item.shard}, "record": {record}{source}}}\n'
+        source = "" if item.source is None else f'"source": {as_json(asdict(item.source))}, '
+        told = f'{{"number": {item.number}, "shard": {item.shard}, {source}{_RECORD}{item.text}}}\n'
         stream.write(told.encode())
         self.items[item.split] = self.items.get(item.split, 0) + 1
         self.shards[item.split] = item.shard + 1
@@ -214,9 +219,11 @@ class Round:
         self._folder.rmdir()
 
 
-def _item(told: Mapping[str, Any]) -> Item:
-    source = told.get("source")
-    return Item(told["number"], told["shard"], told["record"], None if source is None else Source(**source))
+def _item(line: str) -> Item:
+    told = json.loads(line)
+    source = Source(**told["source"]) if "source" in told else None
+    text = line[line.index(_RECORD) + len(_RECORD) : -len("}\n")]
+    return Item(told["number"], told["shard"], told["record"], source, text)
 
 
 def _round(number: int) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+from array import array
+from collections import deque
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from batchgen.datasets.columns import column
+from batchgen.datasets.columns import as_json, column
 from batchgen.datasets.dataset import DataSet
 from batchgen.datasets.features import Feature, as_schema_metadata, media, table_features
 from batchgen.datasets.ledger import Item
@@ -17,10 +20,11 @@ from batchgen.runfolder import sync_folder
 _GROUP_ROWS = 1_000
 _GROUP_BYTES = 16 << 20
 """A row group is what is held in memory at once, and what a reader fetches at once."""
+_VALUES_AT_ONCE = 16
+"""How many values go to a page before its size is looked at: by a thousand pictures a page outgrows its group."""
 
 
 def write_parquet(data: DataSet) -> None:
-    import pyarrow as arrow
     import pyarrow.parquet as parquet
 
     schema = _schema(data)
@@ -35,11 +39,15 @@ def write_parquet(data: DataSet) -> None:
             with (
                 whole_file(path) as stream,
                 parquet.ParquetWriter(
-                    stream, schema, compression=dict.fromkeys(data.columns, "zstd"), use_dictionary=texts
+                    stream,
+                    schema,
+                    compression=dict.fromkeys(data.columns, "zstd"),  # media are compressed already
+                    use_dictionary=texts,
+                    write_statistics=data.columns,
+                    write_batch_size=_VALUES_AT_ONCE,
                 ) as writer,
-            ):  # media are compressed already
-                for group in _groups(data, items):
-                    writer.write_table(arrow.Table.from_pylist(group, schema))
+            ):
+                deque(map(writer.write_table, _groups(data, items, schema)), maxlen=0)  # holds one group at a time
             sync_folder(folder)
 
 
@@ -67,32 +75,99 @@ def _schema(data: DataSet) -> Any:
     return arrow.schema(fields, metadata={"huggingface": features})
 
 
-def _groups(data: DataSet, items: Iterator[Item]) -> Iterator[list[dict[str, Any]]]:
+def _groups(data: DataSet, items: Iterator[Item], schema: Any) -> Iterator[Any]:
     """The rows of one shard, a row group at a time."""
-    rows: list[dict[str, Any]] = []
-    size_bytes = 0
+    group = _Group(data, schema)
     for item in items:
-        rows.append(data.line(item) | (_files(data, item) if data.embed else {}))
-        size_bytes += _size_bytes(item)
-        if len(rows) >= _GROUP_ROWS or size_bytes >= _GROUP_BYTES:
-            yield rows
-            rows, size_bytes = [], 0
-    if rows:
-        yield rows
+        group.add(item)
+        if group.rows >= _GROUP_ROWS or group.size_bytes >= _GROUP_BYTES:
+            yield group.table()
+            group = _Group(data, schema)
+    if group.rows:
+        yield group.table()
 
 
-def _files(data: DataSet, item: Item) -> dict[str, Any]:
-    files = {item.kind: _file(data.original(item), f"{item.name}.{item.extension}")}
-    if item.source is not None:
-        source = data.original_source(item)
-        files[f"source_{item.kind}"] = _file(source, f"{item.name}.source.{item.source.extension}")
-    return files
+class _Group:
+    """A row group while it is gathered.
+
+    Lines go to Arrow as the JSON that they are, and media as one run of bytes with the place where each ends: Arrow's
+    own way from Python values holds every file three times over, and loads pandas, which takes more than all else.
+    """
+
+    def __init__(self, data: DataSet, schema: Any) -> None:
+        self._data = data
+        self._schema = schema
+        self._lines = io.BytesIO()
+        self._media = {name: _Media() for name in _media_columns(data)}
+        self.rows = 0
+
+    @property
+    def size_bytes(self) -> int:
+        return self._lines.tell() + sum(files.size_bytes for files in self._media.values())
+
+    def add(self, item: Item) -> None:
+        originals = self._originals(item) if self._media else {}
+        paths = {name: {"path": path} for name, (path, _) in originals.items()}
+        self._lines.write(as_json(paths).encode().removesuffix(b"}") + (b", " if paths else b""))
+        self._lines.write(self._data.text(item).encode().removeprefix(b"{") + b"\n")
+        for name, files in self._media.items():
+            files.add(originals[name][1] if name in originals else None)
+        self.rows += 1
+
+    def _originals(self, item: Item) -> dict[str, tuple[str, Original]]:
+        """The path and the bytes of each of *item*'s files, by column."""
+        files = {item.kind: (f"{item.name}.{item.extension}", self._data.original(item))}
+        if item.source is not None:
+            name = f"{item.name}.source.{item.source.extension}"
+            files[f"source_{item.kind}"] = name, self._data.original_source(item)
+        return files
+
+    def table(self) -> Any:
+        import pyarrow as arrow
+        import pyarrow.json as arrow_json
+
+        path = arrow.struct({"path": arrow.string()})
+        found = arrow_json.read_json(
+            arrow.py_buffer(self._lines.getbuffer()),
+            arrow_json.ReadOptions(use_threads=False, block_size=self._lines.tell() + 1),
+            arrow_json.ParseOptions(
+                explicit_schema=arrow.schema(
+                    [field.with_type(path) if field.name in self._media else field for field in self._schema]
+                ),
+                unexpected_field_behavior="error",
+            ),
+        )
+        columns = [
+            self._media[name].as_array(found[name].combine_chunks()) if name in self._media else found[name]
+            for name in self._schema.names
+        ]
+        return arrow.Table.from_arrays(columns, schema=self._schema)
 
 
-def _file(original: Original, name: str) -> dict[str, Any]:
-    with original:
-        return {"bytes": original.read(), "path": name}
+class _Media:
+    """One column of files."""
 
+    def __init__(self) -> None:
+        self._bytes = io.BytesIO()
+        self._ends = array("i", [0])
 
-def _size_bytes(item: Item) -> int:
-    return int(item.record["bytes"]) + (item.source.bytes if item.source else 0)
+    @property
+    def size_bytes(self) -> int:
+        return self._ends[-1]
+
+    def add(self, original: Original | None) -> None:
+        """Take in the bytes of the next row's file, if it has one."""
+        if original is not None:
+            original.copy_to(self._bytes)
+        self._ends.append(self._bytes.tell())
+
+    def as_array(self, paths: Any) -> Any:
+        """The files with their *paths*, which say by what is absent which rows have no file."""
+        import pyarrow as arrow
+
+        buffers = [None, arrow.py_buffer(self._ends), arrow.py_buffer(self._bytes.getbuffer())]
+        content = arrow.Array.from_buffers(arrow.binary(), len(paths), buffers)
+        file = arrow.struct({"bytes": content.type, "path": arrow.string()})
+        return arrow.StructArray.from_buffers(
+            file, len(paths), [paths.buffers()[0]], children=[content, paths.field("path")]
+        )

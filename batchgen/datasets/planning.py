@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from decimal import Decimal
 from tarfile import BLOCKSIZE
 from typing import BinaryIO
 
 from batchgen.datasets.captions import Caption
-from batchgen.datasets.choice import Choice, LeftOut, Seen
-from batchgen.datasets.columns import Record, as_json, record_of
+from batchgen.datasets.choice import Choice, LeftOut
+from batchgen.datasets.columns import OPEN, Record, as_json, record_of
 from batchgen.datasets.dataset import place_of
+from batchgen.datasets.facts import Facts
 from batchgen.datasets.ledger import Item, Ledger
+from batchgen.datasets.seen import Reviews, Seen
 from batchgen.datasets.sources import Source, lost_source, source_of
 from batchgen.datasets.splits import split_of
 from batchgen.datasets.whole import stands, whole_file
-from batchgen.job import Job, State
-from batchgen.marks import Marked
+from batchgen.job import Job
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import Reader
 
@@ -27,7 +29,7 @@ from batchgen.statefile import Reader
 class Plan:
     """How a round is planned.
 
-    *copies*: media come in, and sources with them. *empty* is a line with every open column of the run.
+    *copies*: media come in, and sources with them. *blank* is a line in which every column of the run is absent.
     """
 
     choice: Choice
@@ -36,49 +38,60 @@ class Plan:
     group_by: str
     shard_bytes: int
     copies: bool
-    empty: Record
+    blank: Record
 
 
-def plan_round(folder: RunFolder, reader: Reader, marks: Marked, ledger: Ledger, plan: Plan) -> Counter[str]:
-    """Add what is new in *folder* to *ledger*, in manifest order, and say how many outputs were left out and why.
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What came of a round: outputs left out by reason, and the sums over all items that there are by then."""
 
-    The decision on each of these stands in the ledger's `left-out.jsonl`.
+    left_out: Counter[str] = field(default_factory=Counter)
+    facts: Facts = field(default_factory=Facts)
+
+
+def plan_round(folder: RunFolder, reader: Reader, ledger: Ledger, plan: Plan) -> Planned:
+    """Add what is new in *folder* to *ledger*, in manifest order, and say what came of it.
+
+    The decision on each output that was left out stands in the ledger's `left-out.jsonl`.
     """
-    seen = Seen()
-    for item in ledger.all_items():
-        seen.remember(item.record, item.number)
-    planned = ledger.begin_round()
+    planned, this_round = Planned(), ledger.begin_round()
     filling = _Shards(dict(ledger.contents.shards), plan.shard_bytes)
-    number, reasons = ledger.total, Counter[str]()
-    with whole_file(ledger.left_out) as left_out:
-        for job, record in _collected(reader, marks):
+    number = ledger.total
+    with closing(Seen()) as seen, closing(Reviews(folder)) as reviews, whole_file(ledger.left_out) as left_out:
+        for item in ledger.all_items():
+            seen.remember(item.record, item.number)
+            planned.facts.add(item)
+        for job, record, source in _collected(reader, reviews, plan):
             if seen.has(record):
                 continue
-            source = source_of(job, record["media_type"]) if plan.copies else None
             why = _why_not(folder, job, record, source, seen, plan.choice) or _no_place(ledger, source)
             if why is not None:
-                reasons[why.reason] += 1
+                planned.left_out[why.reason] += 1
                 _tell(left_out, record, why)
                 continue
             _finish(record, plan)
             seen.take(record, number)
-            line = plan.empty | record
-            text = as_json(line)  # once for the ledger and the size: to encode a line takes as long as all else with it
-            shard = filling.shard(record["split"], _sample_bytes(line, text, source))
-            planned.add(Item(number, shard, line, source), text)
+            text = as_json(record)  # once, for the ledger, the size and every file: it takes as long as all else here
+            shard = filling.shard(record["split"], _sample_bytes(record, text, source))
+            item = Item(number, shard, record, source, text)
+            this_round.add(item)
+            planned.facts.add(item)
             number += 1
-    if planned.items:
-        planned.finish()
-        ledger.commit(planned, [name for name in plan.empty if "." in name])
+    if this_round.items:
+        this_round.finish()
+        ledger.commit(this_round, [name for name in plan.blank if name.startswith(OPEN)])
     else:
-        planned.discard()
-    return reasons
+        this_round.discard()
+    return planned
 
 
-def _collected(reader: Reader, marks: Marked) -> Iterator[tuple[Job, Record]]:
-    for job in reader.jobs([State.COLLECTED]):
+def _collected(reader: Reader, reviews: Reviews, plan: Plan) -> Iterator[tuple[Job, Record, Source | None]]:
+    """Every output with its line, and its source where that comes in too."""
+    for job in reader.collected():
         for index, file in enumerate(job.saved):
-            yield job, record_of(job, index, file, marks.get((job.row_id, file.name, file.sha256), ""))
+            source = source_of(job, file.media_type)
+            record = record_of(job, index, file, source, reviews.of(job.row_id, file.name, file.sha256))
+            yield job, plan.blank | record, source if plan.copies else None
 
 
 def _why_not(
@@ -106,8 +119,8 @@ def _no_place(ledger: Ledger, source: Source | None) -> LeftOut | None:
 
 def _finish(record: Record, plan: Plan) -> None:
     """Give *record* its caption and its split. A row without a group is a group by itself."""
-    record["caption"] = plan.caption(plan.empty | record)
-    group = record.get(plan.group_by)
+    record["caption"] = plan.caption(record)
+    group = record[plan.group_by]
     own = f"row {record['row_id']}"
     record["split"] = split_of(own if group in (None, "") else f"{plan.group_by} {group}", plan.shares)
 
@@ -118,9 +131,9 @@ def _tell(stream: BinaryIO, record: Record, why: LeftOut) -> None:
     stream.write(as_json(told).encode() + b"\n")
 
 
-def _sample_bytes(line: Record, text: str, source: Source | None) -> int:
+def _sample_bytes(record: Record, text: str, source: Source | None) -> int:
     """What an output takes in a tar shard: a header for each of its files, and each filled up to whole blocks."""
-    sizes = [line["bytes"], len(text.encode()), len(line["caption"].encode())]
+    sizes = [record["bytes"], len(text.encode()), len(record["caption"].encode())]
     if source is not None:
         sizes.append(source.bytes)
     return sum(BLOCKSIZE - (-size // BLOCKSIZE) * BLOCKSIZE for size in sizes)

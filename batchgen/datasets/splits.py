@@ -38,6 +38,8 @@ def read_split(text: str) -> dict[str, Decimal]:
 
 def split_of(group: str, shares: Mapping[str, Decimal]) -> str:
     """The part that all of *group* belongs to: its hash, as a number from 0 to 1, falls into that part's share."""
+    if len(shares) == 1:
+        return next(iter(shares))
     place = Decimal(int.from_bytes(hashlib.sha256(group.encode("utf-8", "surrogatepass")).digest()[:8])) / 2**64
     name = ""
     for name, share in shares.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 
-from batchgen.datasets.columns import as_json
 from batchgen.datasets.dataset import DataSet
 from batchgen.datasets.features import Feature, table_features
 from batchgen.datasets.whole import whole_file
@@ -16,7 +15,7 @@ def write_jsonl(data: DataSet) -> None:
     for split in data.splits:
         with whole_file(data.dest / f"{split}.jsonl") as stream:
             for item in data.items(split):
-                stream.write(as_json(data.line(item)).encode() + b"\n")
+                stream.write(data.text(item).encode() + b"\n")
     sync_folder(data.dest)
 
 
@@ -24,10 +23,9 @@ def write_csv(data: DataSet) -> None:
     for split in data.splits:
         with whole_file(data.dest / f"{split}.csv") as stream:
             text = io.TextIOWrapper(stream, "utf-8", newline="")
-            writer = csv.DictWriter(text, data.columns, lineterminator="\n")
-            writer.writeheader()
-            for item in data.items(split):
-                writer.writerow(data.line(item))
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(data.columns)
+            writer.writerows(data.line(item).values() for item in data.items(split))
             text.detach()
     sync_folder(data.dest)
 

@@ -8,12 +8,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 from batchgen.exits import Exit, Refusal
 
-PIECE_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 17
 
 
 class OriginalDamaged(Refusal):
@@ -26,7 +26,7 @@ class OriginalDamaged(Refusal):
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A stream whose bytes stand at *path* once it is left without an error. The folder is the caller's to sync."""
     part = path.with_name(path.name + ".part")
-    with part.open("wb", buffering=PIECE_BYTES) as stream:
+    with part.open("wb", buffering=_BUFFER_BYTES) as stream:
         yield stream
         stream.flush()
         os.fsync(stream.fileno())
@@ -42,43 +42,36 @@ def stands(path: str | Path, size_bytes: int) -> bool:
 
 
 class Original:
-    """The bytes of one original, to be read once, inside a `with`.
+    """The bytes of one original, checked while they are read. *size_bytes* is what it ought to have."""
 
-    Raises OriginalDamaged if it cannot be opened, and at the end if its hash is not *sha256*.
-    """
-
-    def __init__(self, place: str | bytes, sha256: str) -> None:
+    def __init__(self, place: str | bytes, sha256: str, size_bytes: int) -> None:
         self._place = place
         self._sha256 = sha256
-        self._hash = hashlib.sha256()
-        self._stream: io.RawIOBase | io.BytesIO
+        self._size_bytes = size_bytes
 
-    def __enter__(self) -> Original:
-        try:
-            self._stream = (
-                io.BytesIO(self._place) if isinstance(self._place, bytes) else open(self._place, "rb", buffering=0)
-            )
-        except OSError as error:
-            raise self._damaged(f"cannot be read ({error.strerror})") from None
-        return self
-
-    def read(self, size: int = -1) -> bytes:
-        piece = self._stream.read(size) or b""
-        self._hash.update(piece)
-        return piece
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """A file that became shorter breaks its reader first: its hash is the better reason."""
-        with self._stream:
-            if kind is None or issubclass(kind, OSError):
-                while self.read(PIECE_BYTES):
-                    pass
-                if self._hash.hexdigest() != self._sha256 and not getattr(error, "errno", None):
-                    raise self._damaged("is not as it was when it was verified")
+    def read(self) -> bytes:
+        """The whole of it."""
+        return b"".join(self._pieces())
 
     def copy_to(self, stream: BinaryIO) -> None:
-        while piece := self.read(PIECE_BYTES):
+        for piece in self._pieces():
             stream.write(piece)
+
+    def _pieces(self) -> Iterator[bytes]:
+        """Piece by piece. Raises OriginalDamaged if it cannot be read, and at its end if its hash is another."""
+        found = hashlib.sha256()
+        try:
+            with self._opened() as stream:
+                while piece := stream.read(min(_PIECE_BYTES, self._size_bytes + 1)):
+                    found.update(piece)
+                    yield piece
+        except OSError as error:
+            raise self._damaged(f"cannot be read ({error.strerror})") from None
+        if found.hexdigest() != self._sha256:
+            raise self._damaged("is not as it was when it was verified")
+
+    def _opened(self) -> io.RawIOBase | io.BytesIO:
+        return io.BytesIO(self._place) if isinstance(self._place, bytes) else io.FileIO(self._place)
 
     def _damaged(self, what: str) -> OriginalDamaged:
         name = "an inlined source" if isinstance(self._place, bytes) else self._place

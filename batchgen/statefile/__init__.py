@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from batchgen.statefile.judgement import Judgement, Rows, Scope, expiring_inputs, judge, local_files_to_send
     from batchgen.statefile.known import KnownRows, kept_schemas
     from batchgen.statefile.lock import HEARTBEAT_S, FolderInUse
+    from batchgen.statefile.memo import Memo
     from batchgen.statefile.reader import Reader, empty, read_only
     from batchgen.statefile.scratch import Asked, Scratch
     from batchgen.statefile.tables import StateUnusable
@@ -25,6 +26,7 @@ _HOMES = {
     "HEARTBEAT_S": "lock",
     "Judgement": "judgement",
     "KnownRows": "known",
+    "Memo": "memo",
     "OnMove": "file",
     "OnTrouble": "writer",
     "OtherBase": "file",
@@ -51,6 +53,7 @@ __all__ = [
     "FolderInUse",
     "Judgement",
     "KnownRows",
+    "Memo",
     "OnMove",
     "OnTrouble",
     "OtherBase",

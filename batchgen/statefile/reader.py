@@ -22,6 +22,7 @@ from batchgen.statefile.tally import AS_TALLIED
 
 _MODELS = "SELECT model FROM tally GROUP BY model HAVING SUM(jobs) > 0"
 _JOBS = f"SELECT {JOB_COLUMNS} FROM jobs JOIN rows USING (key)"
+_WITHOUT_LINKS = JOB_COLUMNS.replace("jobs.outputs,", "NULL,")
 
 # The SQL of `budget.money`, for sums over attempts; a test keeps the two equal.
 _LIVE_OR_DOUBTFUL = "state IN ('submitting', 'in_doubt', 'submitted', 'ready')"
@@ -112,6 +113,36 @@ class Reader:
             parameters.append(json.dumps([*only]))
         for record in self.connection.execute(f"{sql} ORDER BY rows.position, rows.key", parameters):
             yield job_from_record(record)
+
+    def collected(self) -> Iterator[Job]:
+        """The rows whose files are here, in manifest order, without the links these came from."""
+        found = self.connection.execute(
+            f"SELECT {_WITHOUT_LINKS} FROM jobs JOIN rows USING (key) "
+            "WHERE jobs.latest AND jobs.state = 'collected' ORDER BY rows.position, rows.key"
+        )
+        return map(job_from_record, found)
+
+    def collected_names(self) -> tuple[list[str], list[str]]:
+        """Every field of the requests, and every column beside them, that `collected` rows have."""
+        sql = (
+            "SELECT DISTINCT named.key FROM jobs JOIN rows USING (key), json_each({}) AS named "
+            "WHERE jobs.latest AND jobs.state = 'collected' ORDER BY named.key"
+        )
+        fields, meta = ([name for (name,) in self._ask(sql.format(text))] for text in ("jobs.input", "rows.meta"))
+        return fields, meta
+
+    def requests(self) -> Iterator[tuple[str, str]]:
+        """Every row's id and the fingerprint of its request, in manifest order."""
+        yield from self.connection.execute(
+            "SELECT row_id, fingerprint FROM jobs JOIN rows USING (key) WHERE latest ORDER BY rows.position, rows.key"
+        )
+
+    def failures(self) -> list[tuple[str, int]]:
+        """Why rows failed, and how many for each reason."""
+        return self._ask(
+            "SELECT COALESCE(reason, ''), COUNT(*) FROM jobs WHERE latest AND state = 'failed' "
+            "GROUP BY 1 ORDER BY 2 DESC, 1"
+        )
 
     def last_ended(self, most: int) -> list[Job]:
         """The rows that came to their end last, newest first."""

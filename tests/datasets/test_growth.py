@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import time
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,10 @@ import pytest
 import batchgen
 from batchgen.datasets import Settings, export
 from batchgen.exits import Exit
+from batchgen.job import State
+from batchgen.statefile import Reader, read_only
 from tests.bench.export import make_run
-from tests.datasets.conftest import Run, edits, made, pictures
+from tests.datasets.conftest import Run, edits, made, pictures, written
 from tests.datasets.kills import FORMATS, contents, killed, only_whole_files, whole
 from tests.datasets.readers import read_csv, read_jsonl
 from tests.money.strace import traced
@@ -177,40 +181,63 @@ def test_originals_are_copied_and_left_as_they_are(run: Run, tmp_path: Path) -> 
     }
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no way to hold a process")
 def test_what_is_collected_so_far_is_exported_while_the_run_goes_on(tmp_path: Path) -> None:
-    with serving(latency="fixed:200ms", concurrency=2) as server:
-        manifest = tmp_path / "rows.jsonl"
-        manifest.write_text("".join(json.dumps(row) + "\n" for row in pictures(16)), "utf-8")
+    with serving(latency="fixed:400ms", concurrency=2) as server:
+        manifest = written(tmp_path, pictures(16))
         command, out, dest = Batchgen(tmp_path, server.url), tmp_path / "out/rows", tmp_path / "data"
         process = command.start("run", manifest, "--yes", "--quiet")
-        while len(list(out.glob("rows/*/row.json"))) < 3:
+        while collected(out) < 3:
             assert process.poll() is None
             time.sleep(0.05)
+        process.send_signal(signal.SIGSTOP)  # in the middle of whatever it does, with the folder's lock in its hands
         early = export(out, dest, Settings("webdataset"))
-        assert early.new <= len(batchgen.records(out)) <= 16
-        going = process.poll() is None
+        assert early.new == len(batchgen.records(out)) == collected(out)
         first = hashes(dest)
+        process.send_signal(signal.SIGCONT)
         process.communicate(timeout=60)
         late = export(out, dest, Settings("webdataset"))
     assert process.returncode == 0
-    assert going
-    assert 1 <= early.new < 16
+    assert 3 <= early.new < 16
     assert early.new + late.new == 16
     assert first.items() <= hashes(dest).items()
 
 
-def test_memory_does_not_grow_with_the_outputs(tmp_path: Path) -> None:
-    make_run(tmp_path / "small", 100, 400)
-    make_run(tmp_path / "large", 1_000, 400)
-    export(tmp_path / "small", tmp_path / "warm", Settings("webdataset"))
-    few, many = (peak_bytes(tmp_path / name, tmp_path / f"{name}-data") for name in ("small", "large"))
-    assert (many - few) / 900 < 300  # two hashes an output are kept to know twins by; a line alone has a thousand
+def collected(out: Path) -> int:
+    """How many rows of a run have come to their files so far."""
+    if not (out / "state.db").exists():
+        return 0
+    with closing(Reader(read_only(out / "state.db"))) as reader:
+        return reader.counts()[State.COLLECTED]
 
 
-def peak_bytes(out: Path, dest: Path) -> int:
+@pytest.fixture(scope="module")
+def few_and_many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Run folders of 1,000 outputs, a whole row group of Parquet, and of 2,000."""
+    few, many = (tmp_path_factory.mktemp(name) / "out" for name in ("few", "many"))
+    make_run(few, 1_000, 400)
+    make_run(many, 2_000, 400)
+    return few, many
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_memory_does_not_grow_with_the_outputs(few_and_many: tuple[Path, Path], tmp_path: Path, to: str) -> None:
+    export(few_and_many[0], tmp_path / "warm", Settings(to))
+    few, many = (peak_bytes(out, tmp_path / out.parent.name, to) for out in few_and_many)
+    assert (many - few) / 1_000 < 40  # bytes an output: a line alone has a thousand, a number in a dict a hundred
+
+
+def test_memory_does_not_grow_with_what_a_data_set_holds(few_and_many: tuple[Path, Path], tmp_path: Path) -> None:
+    for out in few_and_many:
+        export(out, tmp_path / out.parent.name, Settings("jsonl"))
+    few, many = (peak_bytes(out, tmp_path / out.parent.name, "jsonl") for out in few_and_many)
+    assert (many - few) / 1_000 < 40
+
+
+def peak_bytes(out: Path, dest: Path, to: str) -> int:
     tracemalloc.start()
     try:
-        export(out, dest, Settings("webdataset"))
+        export(out, dest, Settings(to))
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

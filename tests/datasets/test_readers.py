@@ -12,6 +12,7 @@ import pytest
 import batchgen
 from batchgen.datasets import Told
 from batchgen.datasets.columns import COLUMNS, in_order
+from batchgen.datasets.webdataset import header
 from tests.bench.export import make_run
 from tests.datasets.conftest import HOSTILE, HOSTILE_IDS, PICTURE, Run
 from tests.datasets.readers import READERS, compare, hugging_face, read_csv, read_jsonl
@@ -78,6 +79,13 @@ def test_shards_hold_to_the_size_that_was_asked_for(exported: dict[str, tuple[Pa
     full = [path.stat().st_size > 80_000 for path in shards]
     assert full.count(False) < len(full) / 3
     assert len(list(exported["parquet"][0].glob("train/*.parquet"))) == len(shards)
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, 511, 512, 5_000_000_000, (8 << 30) - 1])
+def test_a_header_is_the_one_that_tarfile_writes(size_bytes: int) -> None:
+    told = tarfile.TarInfo("00000012.source.png")
+    told.size = size_bytes
+    assert header(told.name, size_bytes) == told.tobuf(tarfile.USTAR_FORMAT)
 
 
 def test_parquet_without_media_is_the_table_alone(rehearsed: Run, tmp_path: Path) -> None:
