@@ -90,8 +90,8 @@ def _what_it_is(data: DataSet, facts: Facts, survey: Survey) -> list[str]:
 
 def _sample_lines(facts: Facts, with_sheet: bool) -> list[str]:
     sheet = [f"![samples]({_SHEET})", ""] if with_sheet else []
-    prompts = [(item.name, _shown(item.record["caption"])) for item in facts.samples.items]
-    return ["## Samples", "", *sheet, *_table(("item", "caption"), prompts)]
+    captions = [(item.name, item.record["caption"]) for item in facts.samples.items]
+    return ["## Samples", "", *sheet, *_table(("item", "caption"), captions)]
 
 
 def _how_it_was_chosen(settings: Settings, left_out: Mapping[str, int]) -> list[str]:

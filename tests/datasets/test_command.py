@@ -127,6 +127,12 @@ def test_the_card_says_what_is_in_the_data_set(run: Run, tmp_path: Path) -> None
         assert sheet.width > 500
 
 
+def test_the_card_shows_a_hostile_caption_as_it_is(run: Run, tmp_path: Path) -> None:
+    run.export(tmp_path / "data", "jsonl", where="row_id == 'picture-003'")
+    card = (tmp_path / "data/README.md").read_text("utf-8")
+    assert r"| 00000000 | &lt;script&gt;alert(1)&lt;/script&gt; \| pipe ``` \!\[x\](y) {{ 7\*7 }} |" in card
+
+
 def test_nothing_of_this_machine_is_in_a_data_set(run: Run, tmp_path: Path) -> None:
     for to in ("jsonl", "imagefolder", "webdataset"):
         run.export(tmp_path / to, to)
