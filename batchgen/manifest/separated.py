@@ -214,7 +214,7 @@ def _cells(text: str, separator: str, width: int, usable: list[int]) -> Iterator
         header=None,
         names=list(range(width)),
         index_col=False,
-        dtype=str,
+        dtype=object,  # `str` would be kept by pyarrow where that is installed, whose memory grows
         keep_default_na=False,
         na_filter=False,
         skip_blank_lines=False,
