@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,27 +112,115 @@ class TestBusy:
         ("asked_s", "pause_s"), [(0.0, 1.0), (1.0, 1.0), (30.0, 30.0), (120.0, 120.0), (86_400.0, 120.0)]
     )
     def test_the_providers_own_hint_is_kept_within_bounds(self, asked_s: float, pause_s: float) -> None:
-        assert SubmitRate().busy(100.0, asked_s, 0.5) == 100.0 + pause_s
+        assert SubmitRate().busy(100.0, 100.0, asked_s, 0.5) == 100.0 + pause_s
 
     def test_without_a_hint_the_pause_grows_by_episode(self) -> None:
         pause, now, pauses = SubmitRate(), 100.0, []
         for _ in range(4):
-            until = pause.busy(now, None, 1.0)
+            until = pause.busy(now, now, None, 1.0)
             pauses.append(until - now)
             now = until
         assert pauses == [1.0, 2.0, 4.0, 8.0]
 
     def test_refusals_of_one_moment_are_one_episode(self) -> None:
         pause = SubmitRate()
-        first = pause.busy(100.0, None, 1.0)
-        assert [pause.busy(100.5, 60.0, 1.0) for _ in range(20)] == [first] * 20
+        first = pause.busy(100.0, 100.0, None, 1.0)
+        assert [pause.busy(100.5, 100.5, 60.0, 1.0) for _ in range(20)] == [first] * 20
         assert pause.episodes == 1
 
     def test_an_accepted_post_ends_the_episodes(self) -> None:
         pause = SubmitRate()
-        now = pause.busy(pause.busy(100.0, None, 1.0), None, 1.0)
-        pause.accepted()
-        assert pause.busy(now, None, 1.0) - now == 1.0
+        now = pause.busy(100.0, 100.0, None, 1.0)
+        now = pause.busy(now, now, None, 1.0)
+        assert pause.wait_s(now) == 0.0
+        pause.accepted(now)
+        assert pause.busy(now + 1.0, now + 1.0, 10.0, 1.0) == now + 11.0
+        assert pause.episodes == 1
+
+
+class TestChance:
+    """A limit refuses what is sent right after a refused POST, too; chance does not."""
+
+    def test_one_that_is_accepted_right_after_a_refused_one_shows_that_nothing_is_to_be_learned(self) -> None:
+        rate = SubmitRate()
+        rate.busy(100.05, 100.0, 1.0, 0.5)
+        assert rate.accepted(100.02)
+        assert rate.wait_s(100.06) == pytest.approx(0.99)  # as the provider asked
+        assert (rate.wait_s(101.05), rate.per_s) == (0.0, math.inf)
+
+    def test_where_refusals_are_chance_as_a_rule_one_that_was_on_the_wire_ends_the_pause(self) -> None:
+        rate = SubmitRate()
+        pauses = []
+        for now in (100.0, 110.0, 120.0, 130.0):
+            rate.busy(now + 0.05, now, 1.0, 0.5)
+            rate.accepted(now + 0.02)
+            pauses.append(rate.wait_s(now + 0.06) > 0.0)
+        assert pauses == [True, True, False, False]
+
+    @pytest.mark.parametrize("sent_at", [99.99, 100.2])
+    def test_one_that_was_sent_before_it_or_long_after_it_says_nothing(self, sent_at: float) -> None:
+        rate = SubmitRate()
+        rate.busy(100.05, 100.0, 1.0, 0.5)
+        assert not rate.accepted(sent_at)
+        assert rate.wait_s(100.06) > 0.9
+
+    def test_of_two_refused_one_after_the_other_none_is_chance(self) -> None:
+        rate = SubmitRate()
+        rate.busy(100.05, 100.0, 1.0, 0.5)
+        rate.busy(100.05, 100.01, 1.0, 0.5)
+        assert not rate.accepted(100.02)
+        assert rate.wait_s(100.06) > 0.9
+
+    def test_where_nothing_else_was_on_the_wire_every_other_refusal_is_tested_by_one_row_at_once(self) -> None:
+        rate, now = SubmitRate(), 100.0
+        pauses = []
+        for _ in range(4):
+            rate.busy(now, now, 1.0, 0.5)
+            pauses.append(rate.wait_s(now))
+            now += 1.0
+            rate.wait_s(now)
+            rate.accepted(now)
+            now += 1.0
+        assert pauses == [1.0, 0.0, 1.0, 0.0]
+
+    def test_a_test_that_is_refused_pauses_after_all(self) -> None:
+        rate = SubmitRate()
+        rate.busy(100.0, 100.0, 1.0, 0.5)
+        rate.wait_s(101.0)
+        rate.accepted(101.0)
+        rate.busy(102.0, 102.0, 1.0, 0.5)
+        assert (rate.wait_s(102.0), rate.most_on_the_wire) == (0.0, 1)
+        assert rate.busy(102.01, 102.01, 1.0, 0.5) == 103.01
+        assert rate.wait_s(102.01) == pytest.approx(1.0)
+
+    def test_a_provider_that_asks_for_a_long_pause_gets_it_untested(self) -> None:
+        rate = used_to_chance()
+        rate.busy(200.0, 200.0, 30.0, 0.5)
+        assert rate.wait_s(200.0) == 30.0
+
+    def test_where_refusals_are_chance_as_a_rule_each_is_followed_by_one_row_at_once(self) -> None:
+        rate = used_to_chance()
+        for now in (200.0, 210.0, 220.0):
+            assert rate.busy(now, now, 1.0, 0.5) == now + 1.0  # its own row comes later
+            assert (rate.wait_s(now), rate.most_on_the_wire) == (0.0, 1)
+            rate.accepted(now + 0.01)
+
+    def test_a_limit_that_comes_later_is_believed_after_a_few(self) -> None:
+        rate = used_to_chance()
+        sent = 0
+        while rate.wait_s(200.0) == 0.0:
+            rate.busy(200.0, 200.0, 1.0, 0.5)
+            sent += 1
+        assert sent <= 4
+
+
+def used_to_chance() -> SubmitRate:
+    """Every tenth POST was refused, and the next one taken."""
+    rate = SubmitRate()
+    for at in range(10):
+        rate.busy(100.0 + at, 100.0 + at, 1.0, 0.5)
+        rate.accepted(100.01 + at)
+    return rate
 
 
 class TestLearnedRate:
@@ -140,16 +230,16 @@ class TestLearnedRate:
         rate = SubmitRate()
         for _ in range(50):
             rate.sent(100.0)
-            rate.accepted()
+            rate.accepted(99.9)
         rate.sent(100.0)
-        assert rate.busy(100.0, 1.0, 0.5) == 101.0
+        assert rate.busy(100.0, 100.0, 1.0, 0.5) == 101.0
         return rate
 
     def test_a_run_begins_with_few_posts_at_once_and_no_limit_later(self) -> None:
         rate = SubmitRate()
         assert rate.most_on_the_wire == 16
         for _ in range(128):
-            rate.accepted()
+            rate.accepted(100.0)
         assert rate.most_on_the_wire is None
 
     def test_after_a_pause_one_row_tries_and_then_what_was_saved_up_goes_at_once(self) -> None:
@@ -157,29 +247,36 @@ class TestLearnedRate:
         assert rate.wait_s(100.4) == pytest.approx(0.6)
         assert (rate.wait_s(101.0), rate.most_on_the_wire) == (0.0, 1)
         rate.sent(101.0)
-        rate.accepted()
+        rate.accepted(101.0)
         for _ in range(49):
             assert rate.wait_s(101.0) == 0.0
             rate.sent(101.0)
         assert rate.wait_s(101.0) > 0.0
 
-    def test_what_was_accepted_between_two_refusals_is_the_rate(self) -> None:
+    def test_what_was_accepted_between_two_refusals_is_the_rate_whenever_its_answers_come(self) -> None:
         rate = self.refused_after_the_first_50()
+        assert rate.wait_s(101.0) == 0.0
         for at in range(100):
             rate.sent(101.0 + at / 100)
-            rate.accepted()
-        rate.busy(102.0, 1.0, 0.5)
-        assert rate.per_s == pytest.approx(50.0, rel=0.4)
+        for at in range(60):
+            rate.accepted(101.0 + at / 100)
+        rate.busy(102.0, 102.0, 10.0, 0.5)
+        for at in range(60, 100):
+            rate.accepted(101.0 + at / 100)
+        rate.wait_s(112.0)
+        assert rate.per_s == pytest.approx(50.0, rel=0.05)
 
-    def test_from_the_third_in_a_row_on_refusals_halve_it_and_never_end_it(self) -> None:
+    def test_refusals_without_an_acceptance_between_halve_it_and_never_end_it(self) -> None:
         rate = self.refused_after_the_first_50()
-        before, now = rate.per_s, 101.0
-        now = rate.busy(now, None, 0.5)
-        assert rate.per_s == before  # one of few may be chance
-        now = rate.busy(now, None, 0.5)
+        now = 101.0
+        rate.wait_s(now)
+        before = rate.per_s
+        now = rate.busy(now, now, None, 0.5)
+        rate.wait_s(now)
         assert rate.per_s == before / 2
         for _ in range(100):
-            now = rate.busy(now, None, 0.5)
+            now = rate.busy(now, now, None, 0.5)
+        rate.wait_s(now)
         assert rate.per_s == 0.25
 
     def test_a_persons_rate_holds_whatever_the_provider_takes(self) -> None:

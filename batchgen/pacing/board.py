@@ -114,10 +114,9 @@ class Breakers:
     # ── what happens ────────────────────────────────────────────────────────────────────────────────────
 
     def taken(self, model: str) -> None:
-        """A row of *model* was accepted."""
+        """A row of *model* was accepted, and that is on disk."""
         self.answered()
         self.doubt.accepted()
-        self.rate.accepted()
         self._balance.accepted()
         self._models.pop(model, None)
 
@@ -139,10 +138,10 @@ class Breakers:
         self.storm.failed()
         self._note(Which.ERRORS, None, now, reason)
 
-    def too_many(self, now: float, retry_after_s: float | None, roll: float, reason: str) -> float:
+    def too_many(self, now: float, sent_at: float, retry_after_s: float | None, roll: float, reason: str) -> float:
         """A POST was refused as too many. Answers when its row may be sent again."""
         self._note(Which.BUSY, None, now, reason)
-        return self.rate.busy(now, retry_after_s, roll)
+        return self.rate.busy(now, sent_at, retry_after_s, roll)
 
     def no_balance(self, now: float, roll: float, reason: str) -> None:
         self._balance.refused(now, roll)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
-
-from batchgen.pacing.chance import RefusedShare
 
 START = 16
 CEILING = 200
@@ -34,6 +32,9 @@ class InFlight(Protocol):
 
     def busy(self, now: float, until: float) -> None:
         """A POST was refused as too many; nothing is to be sent before *until*."""
+
+    def busy_by_chance(self) -> None:
+        """The last refusal was chance, whatever the number of jobs."""
 
     def seen_running(self, key: int) -> None: ...
 
@@ -70,6 +71,9 @@ class FixedInFlight:
 
     def busy(self, now: float, until: float) -> None:
         self._cut.refused(self._queue.live, now, until)
+
+    def busy_by_chance(self) -> None:
+        self._cut = self._cut.before or self._cut
 
     def seen_running(self, key: int) -> None:
         self._queue.seen_running(key)
@@ -143,6 +147,9 @@ class AutoInFlight:
         if not self.knows and not self._cut.testing:
             self.knows = True
             self._want = max(self._queue.live, 1)
+
+    def busy_by_chance(self) -> None:
+        self._cut = self._cut.before or self._cut
 
     def seen_running(self, key: int) -> None:
         self._queue.seen_running(key)
@@ -258,7 +265,6 @@ class _Queue:
 
 _CUT_TO = 0.75
 _PROBE_AFTER = 10
-_CLEARLY_MORE = 2
 _SURELY_MORE = 1.25
 """Some jobs have ended unnoticed: only so many times as many as were refused show that it was not their number."""
 
@@ -269,56 +275,36 @@ class _Cut:
 
     The first refusal may be of the rate and not of the number: it cuts nothing yet. If many more are taken later, it
     was the rate, and so is a refusal of fewer than were taken since; one of as many, or without one that was accepted
-    between, is of the number. Where few are refused one alone may be chance: two are believed, if nothing beside as
-    many was accepted between, and no cut goes below half of what was ever taken.
+    between, is of the number. *before* is how it stood before the last refusal, should that turn out to be chance.
     """
 
     most: float = math.inf
     refused_at: float = math.inf
     closed_until: float = 0.0
     testing: bool = False
+    before: _Cut | None = None
     _accepted_since: int = 0
-    _accepted_since_cut: int = 0
-    _cut_at: int = 0
-    _most_live: int = 0
     _peak: int = 0
-    _suspect: float = math.inf
-    _refused: RefusedShare = field(default_factory=RefusedShare)
 
     @property
     def limit(self) -> int:
         return 1_000_000 if math.isinf(self.most) else max(int(self.most), 1)
 
     def refused(self, live: int, now: float, until: float) -> None:
-        self._refused.refused()
         if now < self.closed_until:
             return
+        self.before = replace(self, before=None)
         self.closed_until = until
         first, again = math.isinf(self.most), self._accepted_since == 0
         self._accepted_since = 0
         if live < self._peak and not again and (self.testing or live < self.most / 2):
             return  # many more than these were taken since the last cut
-        if self._refused.is_small and not (first or again or self._is_suspected):
-            self._suspect = live
-            return
         self.testing = first
-        self.refused_at = self._cut_at = max(live, 1)
-        self._accepted_since_cut = 0
-        least = self._most_live / 2 if self._refused.is_small else 1.0
-        self.most = _SURELY_MORE * live + _STEP if first else max(_CUT_TO * live, least, 1.0)
+        self.refused_at = max(live, 1)
+        self.most = _SURELY_MORE * live + _STEP if first else max(_CUT_TO * live, 1.0)
         self._peak = live if first else 0
-        self._suspect = math.inf
-
-    @property
-    def _is_suspected(self) -> bool:
-        """Whether one of few refusals was met with that many, and nothing was accepted beside as many since."""
-        return self._suspect < math.inf
 
     def accepted(self, live: int) -> None:
-        self._refused.accepted()
-        self._most_live = max(self._most_live, live)
-        if live > self._suspect:  # it was chance
-            self._suspect = math.inf
         self._accepted_since += 1
         self._peak = max(self._peak, live)
         if math.isinf(self.most):
@@ -327,12 +313,8 @@ class _Cut:
             if live > _SURELY_MORE * self.refused_at + 1:
                 self.most, self.testing = math.inf, False
             return
-        self._accepted_since_cut += 1
-        if live >= self._cut_at + max(_CLEARLY_MORE, self._cut_at // 8):
-            self.most = self.refused_at = math.inf
-            return
-        if self._accepted_since_cut >= _PROBE_AFTER * self.refused_at:  # has the provider made room meanwhile?
-            self._accepted_since_cut = 0
+        if self._accepted_since >= _PROBE_AFTER * self.refused_at:  # has the provider made room meanwhile?
+            self._accepted_since = 0
             self.refused_at += max(1.0, self.refused_at // 16)
         if live >= int(self.most) and self.most + 1 < self.refused_at:
             self.most += 4 / self.most

@@ -33,12 +33,13 @@ class _NotNow(Exception):
 @dataclass(slots=True, eq=False)
 class _Post:
     """One POST under way. Once *intent_begun*, its answer is waited for whatever happens; once *released*, its bytes
-    may be on the wire.
+    may be on the wire, since *sent_at*.
     """
 
     job: Job
     intent_begun: bool = False
     released: bool = False
+    sent_at: float = 0.0
     task: asyncio.Task[Job] | None = None
 
 
@@ -102,7 +103,7 @@ class Submitting:
             post.intent_begun = True
             await self._record(post, Intent(self._course.now(), price_micro))
             self._purse.let_go(post.job)
-            post.released = True
+            post.released, post.sent_at = True, self._course.now()
 
         try:
             body = await asyncio.to_thread(body_of, post.job) if post.job.files else dict(post.job.input)
@@ -152,7 +153,10 @@ class Submitting:
         now, roll, breakers = self._course.now(), self._course.roll(), self._course.breakers
         if isinstance(answer, Taken):
             self._new_ids[answer.request_id] = post.job.row_id
-        await self._record(post, self._meaning(answer, now, roll))
+            # At once: refusals that are answered while the disk works are judged by what was accepted before them.
+            if breakers.rate.accepted(post.sent_at):
+                self._slots.busy_by_chance()
+        await self._record(post, self._meaning(answer, post.sent_at, now, roll))
         if isinstance(answer, Taken):
             self._new_ids.pop(answer.request_id)
         match answer:
@@ -171,10 +175,7 @@ class Submitting:
                 if breakers.doubt.hopeless:
                     why = f"{breakers.doubt.in_a_row} answers in a row were lost; last: {reason}"
                     self._course.send_no_more(Cause.PROVIDER, why)
-            case Busy():
-                breakers.answered()
-                self._slots.busy(now, breakers.rate.closed_until)
-            case Rejected():
+            case Busy() | Rejected():
                 breakers.answered()
         return post.job
 
@@ -192,12 +193,16 @@ class Submitting:
         if self._slots.accepted(job.key):
             self.to_look_at.add(job.key)
 
-    def _meaning(self, answer: SubmitAnswer, now: float, roll: float) -> Event:
+    def _meaning(self, answer: SubmitAnswer, sent_at: float, now: float, roll: float) -> Event:
         match answer:
             case Taken(request_id):
                 return Accepted(now, request_id)
             case Busy(reason, retry_after_s):
-                return Deferred(now, reason, self._course.breakers.too_many(now, retry_after_s, roll, reason))
+                breakers = self._course.breakers
+                again_at = breakers.too_many(now, sent_at, retry_after_s, roll, reason)
+                if breakers.rate.closed_until > now:
+                    self._slots.busy(now, again_at)
+                return Deferred(now, reason, again_at)
             case ModelMissing(reason) | AccountBlocked(_, reason):
                 return Deferred(now, reason, now)
             case Rejected(reason):

@@ -29,13 +29,15 @@ class Account:
     """Runs *slots* jobs at once and lets *room* wait; refuses more with 429 (*room* None queues them all).
 
     *per_s* POSTs are let through in a second, evenly, and a second's worth at once; 429s of that say when to come
-    back, in whole seconds as headers do. *by_chance* is the share of POSTs that is refused whatever is sent.
+    back, in whole seconds as headers do. *by_chance* is the share of POSTs that is refused whatever is sent; *hint_s*
+    is what 429s of anything but the rate say.
     """
 
     slots: int
     room: int | None = None
     per_s: float | None = None
     by_chance: float = 0.0
+    hint_s: float | None = None
     chance: random.Random = field(default_factory=lambda: random.Random(5))
     saved: float | None = None
     at: float = 0.0
@@ -66,7 +68,7 @@ class Account:
         return saved >= 1.0
 
     def retry_after_s(self, now: float) -> float | None:
-        return None if self.per_s is None else 1.0
+        return self.hint_s if self.per_s is None else 1.0
 
     def status(self, key: int, now: float) -> str:
         self.advance(now)
@@ -171,9 +173,13 @@ class Client:
         if not self.account.post(key, self.jobs_s[key], now):
             self.in_flight -= 1
             self.again.append(key)
-            self.slots.busy(now, self.rate.busy(now, self.account.retry_after_s(now), self.chance.random()))
+            hint_s = self.account.retry_after_s(now)
+            again_at = self.rate.busy(now, now - self.post_s, hint_s, self.chance.random())
+            if self.rate.closed_until > now:
+                self.slots.busy(now, again_at)
             return
-        self.rate.accepted()
+        if self.rate.accepted(now - self.post_s):
+            self.slots.busy_by_chance()
         look = self.slots.accepted(key)
         self.sent_at[key] = now
         self.told.accepted_at.append(now)

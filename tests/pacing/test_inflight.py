@@ -69,20 +69,25 @@ def test_auto_lets_no_more_than_the_ceiling_run_where_the_account_takes_more() -
     assert {limit for _, limit, _ in told.limits[-500:]} == {100}
 
 
-def test_a_limit_that_falls_from_40_to_15_causes_a_handful_of_refusals() -> None:
+@pytest.mark.parametrize("slots", [FixedInFlight(40), AutoInFlight()])
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_a_limit_that_falls_from_40_to_15_causes_a_handful_of_refusals(slots: InFlight, seed: int) -> None:
+    refused_before = []
+
     def fall(account: Account) -> None:
         account.slots = 15
+        refused_before.append(account.refused)
 
-    for slots in (AutoInFlight(), FixedInFlight(40)):
-        told = run(slots, Account(40, room=0), job_times(500, median_s=20.0), changes={120.0: fall})
-        assert told.refused <= 16
-        assert told.limits[-1][1] <= 15
+    jobs_s = job_times(500, median_s=20.0, seed=seed)
+    told = run(copy.deepcopy(slots), Account(40, room=0), jobs_s, changes={120.0: fall})
+    assert told.refused - refused_before[0] <= 9
+    assert told.limits[-1][1] <= 15
 
 
 def test_a_limit_that_refuses_is_found_and_held() -> None:
     jobs_s = job_times(2000, median_s=20.0)
     told = run(AutoInFlight(), Account(40, room=0), jobs_s)
-    assert told.refused <= 25
+    assert told.refused <= 15
     assert list_schedule_s(jobs_s, 40) / told.makespan_s >= 0.90
 
 
@@ -99,18 +104,29 @@ def test_where_50_submits_a_second_are_allowed_few_are_refused_and_no_time_is_lo
 
 
 @pytest.mark.parametrize("slots", [FixedInFlight(40), AutoInFlight()])
-@pytest.mark.parametrize("share", [0.02, 0.05, 0.10])
-def test_where_posts_are_refused_by_chance_a_run_goes_on_at_its_pace(slots: InFlight, share: float) -> None:
+@pytest.mark.parametrize(("share", "times_ideal"), [(0.05, 1.1), (0.10, 1.15), (0.15, 1.25), (0.20, 2.0)])
+def test_where_posts_are_refused_by_chance_a_run_goes_on_at_its_pace(
+    slots: InFlight, share: float, times_ideal: float
+) -> None:
     jobs_s = job_times(500, median_s=5.0)
-    told = run(copy.deepcopy(slots), Account(40, by_chance=share), jobs_s)
-    assert told.makespan_s <= 1.6 * list_schedule_s(jobs_s, 40)
+    told = run(copy.deepcopy(slots), Account(40, by_chance=share, hint_s=1.0), jobs_s)
+    assert told.makespan_s <= times_ideal * list_schedule_s(jobs_s, 40)
     assert told.refused <= 2 * share * len(jobs_s)
 
 
-def test_where_many_are_refused_by_chance_a_run_still_comes_to_its_end_in_time() -> None:
+@pytest.mark.parametrize("slots", [FixedInFlight(40), AutoInFlight()])
+def test_a_run_of_short_jobs_does_not_pause_for_every_refusal_by_chance(slots: InFlight) -> None:
+    jobs_s = job_times(2000, median_s=0.2)
+    told = run(copy.deepcopy(slots), Account(40, by_chance=0.02, hint_s=1.0), jobs_s)
+    assert told.makespan_s <= 1.6 * list_schedule_s(jobs_s, 40)
+
+
+@pytest.mark.parametrize("slots", [FixedInFlight(40), AutoInFlight()])
+def test_a_limit_is_kept_to_beside_refusals_by_chance(slots: InFlight) -> None:
     jobs_s = job_times(500, median_s=5.0)
-    told = run(AutoInFlight(), Account(40, by_chance=0.2), jobs_s)
-    assert told.makespan_s <= 3600
+    told = run(copy.deepcopy(slots), Account(15, room=0, by_chance=0.05), jobs_s)
+    assert told.makespan_s <= 2.0 * list_schedule_s(jobs_s, 15)
+    assert told.refused <= 0.2 * len(jobs_s)
 
 
 class TestRefusals:
@@ -128,8 +144,6 @@ class TestRefusals:
         slots.busy(100.0, 101.0)
         with_jobs(slots, 42, first=40)
         slots.busy(101.0, 102.0)
-        assert slots.limit == 54  # one of few may be chance
-        slots.busy(102.0, 103.0)
         assert slots.limit == 31
 
     def test_many_more_than_were_refused_show_that_it_was_the_rate(self) -> None:
@@ -145,10 +159,6 @@ class TestRefusals:
         for key in range(20):
             slots.ended(key)
         slots.busy(101.0, 102.0)
-        assert slots.limit == 20  # while few are refused, half of what was ever taken stays
-        for _ in range(20):
-            slots.busy(102.0, 103.0)
-        slots.busy(103.0, 104.0)
         assert slots.limit == 15
 
     def test_the_limit_never_falls_below_one(self) -> None:
