@@ -152,7 +152,7 @@ class TestChance:
         rate = SubmitRate()
         pauses = []
         for now in (100.0, 110.0, 120.0, 130.0):
-            rate.busy(now + 0.05, now, 1.0, 0.5)
+            rate.busy(now + 0.05, now, None, 0.5)
             rate.accepted(now + 0.02)
             pauses.append(rate.wait_s(now + 0.06) > 0.0)
         assert pauses == [True, True, False, False]
@@ -175,7 +175,7 @@ class TestChance:
         rate, now = SubmitRate(), 100.0
         pauses = []
         for _ in range(4):
-            rate.busy(now, now, 1.0, 0.5)
+            rate.busy(now, now, None, 0.5)
             pauses.append(rate.wait_s(now))
             now += 1.0
             rate.wait_s(now)
@@ -185,23 +185,27 @@ class TestChance:
 
     def test_a_test_that_is_refused_pauses_after_all(self) -> None:
         rate = SubmitRate()
-        rate.busy(100.0, 100.0, 1.0, 0.5)
+        rate.busy(100.0, 100.0, None, 0.5)
         rate.wait_s(101.0)
         rate.accepted(101.0)
-        rate.busy(102.0, 102.0, 1.0, 0.5)
+        rate.busy(102.0, 102.0, None, 0.5)
         assert (rate.wait_s(102.0), rate.most_on_the_wire) == (0.0, 1)
-        assert rate.busy(102.01, 102.01, 1.0, 0.5) == 103.01
+        assert rate.busy(102.01, 102.01, None, 0.5) == 103.01
         assert rate.wait_s(102.01) == pytest.approx(1.0)
 
-    def test_a_provider_that_asks_for_a_long_pause_gets_it_untested(self) -> None:
+    @pytest.mark.parametrize("asked_s", [1.0, 30.0])
+    def test_a_pause_that_the_provider_asks_for_is_kept_whatever_becomes_of_what_was_on_the_wire(
+        self, asked_s: float
+    ) -> None:
         rate = used_to_chance()
-        rate.busy(200.0, 200.0, 30.0, 0.5)
-        assert rate.wait_s(200.0) == 30.0
+        rate.busy(200.05, 200.0, asked_s, 0.5)
+        rate.accepted(200.02)
+        assert rate.wait_s(200.05) == pytest.approx(asked_s)
 
     def test_where_refusals_are_chance_as_a_rule_each_is_followed_by_one_row_at_once(self) -> None:
         rate = used_to_chance()
         for now in (200.0, 210.0, 220.0):
-            assert rate.busy(now, now, 1.0, 0.5) == now + 1.0  # its own row comes later
+            assert rate.busy(now, now, None, 0.5) == now + 1.0  # its own row comes later
             assert (rate.wait_s(now), rate.most_on_the_wire) == (0.0, 1)
             rate.accepted(now + 0.01)
 
@@ -209,7 +213,7 @@ class TestChance:
         rate = used_to_chance()
         sent = 0
         while rate.wait_s(200.0) == 0.0:
-            rate.busy(200.0, 200.0, 1.0, 0.5)
+            rate.busy(200.0, 200.0, None, 0.5)
             sent += 1
         assert sent <= 4
 
@@ -218,7 +222,7 @@ def used_to_chance() -> SubmitRate:
     """Every tenth POST was refused, and the next one taken."""
     rate = SubmitRate()
     for at in range(10):
-        rate.busy(100.0 + at, 100.0 + at, 1.0, 0.5)
+        rate.busy(100.0 + at, 100.0 + at, None, 0.5)
         rate.accepted(100.01 + at)
     return rate
 

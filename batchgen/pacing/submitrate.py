@@ -3,7 +3,8 @@
 A provider's rate limit is taken for a bucket that fills evenly: what was accepted between two moments at which it was
 empty, over the time between them, is how fast it fills. The bucket's twin here fills at that rate, so that what a
 pause has saved up is sent at once after it, and the rest evenly; a little faster with every acceptance, until a
-refusal corrects it. Where refusals hit by chance, each puts off its own row and no other, and teaches nothing.
+refusal corrects it. Where refusals hit by chance, each puts off its own row and no other, and teaches nothing; but a
+pause that the provider asks for is kept by all.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ _SLOWEST_PER_S = 0.25  # what is slower, pauses do
 _GROWTH_GUESSED, _GROWTH_MEASURED = 0.3, 0.002
 _DEEPEST_CUT = 0.7
 _SOON_S = 0.1
-_TRIFLE_S = 5.0
 _LATE_S = 0.1
 """A POST that was late by up to this much does not put off the next one."""
 
@@ -47,6 +47,7 @@ class SubmitRate:
     _accepted: int = 0
     _measured: bool = False
     _testing: bool = False
+    _asked: bool = False
     _pairs_before: int = -1
     _chance: Chance = field(default_factory=Chance)
 
@@ -85,14 +86,14 @@ class SubmitRate:
     def accepted(self, sent_at: float) -> bool:
         """A POST was accepted. Answers whether that shows that the last refusal was chance.
 
-        That ends its pause where it is the rule; the first few that a provider asks for are kept.
+        That ends its pause where it is the rule, unless the provider asked for that pause.
         """
         self._accepted += 1
         self._testing = False
         by_chance = self._chance.accepted(sent_at, self._soon_s)
         if by_chance:
             self._emptied_at, self._measured = None, False
-            if self._chance.is_usual:
+            if self._chance.is_usual and not self._asked:
                 self.closed_until = 0.0
         if self._emptied_at is not None:  # sent before the refusal, and counted with what came before it
             return False
@@ -110,7 +111,8 @@ class SubmitRate:
         self._learn()
         asked_s = self.backoff.delay_s(self.episodes + 1, roll) if retry_after_s is None else retry_after_s
         until = now + min(max(asked_s, _LEAST_PAUSE_S), _MOST_PAUSE_S)
-        if until - now <= _TRIFLE_S and self._is_to_test:
+        self._asked = retry_after_s is not None
+        if not self._asked and self._is_to_test:
             self._testing, self._pairs_before = True, -1
             return until
         self._testing, self._pairs_before = False, self._chance.pairs

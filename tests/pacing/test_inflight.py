@@ -109,7 +109,7 @@ def test_where_posts_are_refused_by_chance_a_run_goes_on_at_its_pace(
     slots: InFlight, share: float, times_ideal: float
 ) -> None:
     jobs_s = job_times(500, median_s=5.0)
-    told = run(copy.deepcopy(slots), Account(40, by_chance=share, hint_s=1.0), jobs_s)
+    told = run(copy.deepcopy(slots), Account(40, by_chance=share), jobs_s)
     assert told.makespan_s <= times_ideal * list_schedule_s(jobs_s, 40)
     assert told.refused <= 2 * share * len(jobs_s)
 
@@ -117,7 +117,7 @@ def test_where_posts_are_refused_by_chance_a_run_goes_on_at_its_pace(
 @pytest.mark.parametrize("slots", [FixedInFlight(40), AutoInFlight()])
 def test_a_run_of_short_jobs_does_not_pause_for_every_refusal_by_chance(slots: InFlight) -> None:
     jobs_s = job_times(2000, median_s=0.2)
-    told = run(copy.deepcopy(slots), Account(40, by_chance=0.02, hint_s=1.0), jobs_s)
+    told = run(copy.deepcopy(slots), Account(40, by_chance=0.02), jobs_s)
     assert told.makespan_s <= 1.6 * list_schedule_s(jobs_s, 40)
 
 
