@@ -105,10 +105,14 @@ class Used:
 
 
 def used_by(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> Used:
-    """Run *command* to its end and measure it. It must end with 0; what it says is shown only if it does not."""
+    """Run *command* to its end and measure it. It must end with 0; what it says is shown only if it does not.
+
+    It may keep what it compiles, as an installed package does, or every process would compile all of it.
+    """
+    environ = {name: value for name, value in environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as told:
         began = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, env=dict(environ), stdout=out, stderr=told)
+        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=out, stderr=told)
         _, status, usage = os.wait4(process.pid, 0)
         wall_s = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -21,8 +21,6 @@ def figures(arguments: argparse.Namespace) -> Iterator[Figure]:
         place = Path(folder)
         out = enrolled(place, 10).path
         environ = Batchgen(place, token=None).environment()
-        environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as installed: nothing is compiled at every start
-        environ["PYTHONPYCACHEPREFIX"] = str(place / "compiled")
         for flags in (["--help"], ["status", str(out)]):
             command = [sys.executable, "-m", "batchgen", *flags]
             used_by(command, place, environ)  # compiles what was never imported
