@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +18,7 @@ SIDE = 480
 """Pixels of the longer side: sharp in a card of the gallery, about 15 kB."""
 
 _QUALITY = 70
+_AT_ONCE = 256
 _LONGEST_HEAD = 1 << 20
 _JPEG = b"\xff\xd8\xff"
 
@@ -29,21 +32,23 @@ def thumb_path(folder: RunFolder, key: str) -> Path:
     return thumbs_folder(folder) / key[:2] / f"{key}.webp"
 
 
-def make_missing(folder: RunFolder, sources: Iterable[Source], told: Callable[[int, int], None]) -> set[str]:
+def make_missing(
+    folder: RunFolder, sources: Iterator[Source], count: int, told: Callable[[int, int], None]
+) -> set[str]:
     """Make the thumbnails of *sources* that are not there yet; the keys of all that are there in the end.
 
-    *told* hears how many of how many were looked at.
+    *told* hears how many of about *count* were looked at.
     """
-    by_key = {source.key: source for source in sources}
-    workers = os.cpu_count() or 2
-    with ThreadPoolExecutor(workers, thread_name_prefix="thumbs") as pool:  # Pillow decodes outside the GIL
-        made = pool.map(lambda source: make(folder, source), by_key.values())
-        keys = set()
-        for count, (key, there) in enumerate(zip(by_key, made, strict=True), 1):
-            if there:
-                keys.add(key)
-            told(count, len(by_key))
-        return keys
+    keys: set[str] = set()
+    looked_at = 0
+    with ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="thumbs") as pool:  # Pillow decodes outside the GIL
+        while some := list(islice(sources, _AT_ONCE)):
+            for source, there in zip(some, pool.map(partial(make, folder), some), strict=True):
+                looked_at += 1
+                if there:
+                    keys.add(source.key)
+                told(looked_at, max(count, looked_at))
+    return keys
 
 
 def make(folder: RunFolder, source: Source) -> bool:

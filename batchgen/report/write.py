@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from batchgen.audit import audit
-from batchgen.job import Job
 from batchgen.marks import read_marks
 from batchgen.report.render import page
 from batchgen.report.rows import Shown, Source, as_script, input_sources, latest, output_sources, shown
@@ -45,24 +44,23 @@ def write_report(out: Path, single_file: bool, told: Callable[[int, int], None])
     """
     folder = RunFolder.at(out)
     with closing(open_reader(folder)) as reader:
-        placed = list(latest(reader))
-        jobs = [job for job, _ in placed]
-        sources = list(_sources(folder, jobs, _MOST_INLINED if single_file else None))
-        there = make_missing(folder, sources, told)
+        # The rows are asked for several times over: a hundred thousand of them held at once take half a gigabyte.
+        most = _MOST_INLINED if single_file else None
+        pictures = sum(1 for _ in _sources(folder, reader, most))
+        there = make_missing(folder, _sources(folder, reader, most), pictures, told)
         home = folder.rows
-        rows = [shown(home, job, place, lambda source: source.key in there) for job, place in placed]
-        settings = _settings(folder, jobs, rows) | {"single": single_file}
+        rows = (shown(home, job, place, lambda source: source.key in there) for job, place in latest(reader))
+        first = list(rows if single_file else islice(rows, INLINE_ROWS))
+        chunks, more = _write_chunks(folder, rows)
+        settings = {"live": False, "total": len(first) + more, "marks": _marks(folder, reader), "chunks": chunks}
+        settings["single"] = single_file
         if single_file:
             settings["inlined"] = _inlined(folder, there)
-            first, chunks = rows, []
-        else:
-            first, chunks = rows[:INLINE_ROWS], _write_chunks(folder, rows[INLINE_ROWS:])
-        settings["chunks"] = chunks
         findings, books = find(reader, str(out)), audit(folder, reader)
         content = page(summarise(folder, reader, str(out)), settings, first, findings, books)
     path = folder.path / "report.html"
     write_whole(path, content.encode("utf-8", "replace"))
-    return Written(path, len(rows), len(there), len({source.key for source in sources}))
+    return Written(path, len(first) + more, len(there), pictures)
 
 
 def open_reader(folder: RunFolder) -> Reader:
@@ -71,41 +69,51 @@ def open_reader(folder: RunFolder) -> Reader:
     return Reader(read_only(folder.state))
 
 
-def _sources(folder: RunFolder, jobs: Iterable[Job], most: int | None) -> Iterator[Source]:
-    """What thumbnails are made of: *most* outputs and inputs at most, in manifest order, outputs first."""
-    first: dict[str, Source] = {}
-    rows = folder.rows
-    for job in jobs:
+def _sources(folder: RunFolder, reader: Reader, most: int | None) -> Iterator[Source]:
+    """What thumbnails are made of, each once: *most* outputs and inputs at most, in manifest order, outputs first."""
+    return islice(_every_source(folder.rows, reader), most)
+
+
+def _every_source(rows: Path, reader: Reader) -> Iterator[Source]:
+    seen: set[str] = set()
+    for job, _ in latest(reader):
         for source in (*output_sources(rows, job), *input_sources(job)):
-            first.setdefault(source.key, source)
-    return islice(first.values(), most)
+            if source.key not in seen:
+                seen.add(source.key)
+                yield source
 
 
-def _settings(folder: RunFolder, jobs: Sequence[Job], rows: Sequence[Shown]) -> dict[str, object]:
-    """What the page's script knows beside the rows; marks by row and file, as far as they hold for the bytes."""
+def _marks(folder: RunFolder, reader: Reader) -> dict[str, str]:
+    """Marks by row and file, as far as they hold for the bytes."""
     marked = read_marks(folder)
-    marks = {
+    if not marked:
+        return {}
+    return {
         f"{job.row_id}/{file.name}": mark
-        for job in jobs
+        for job, _ in latest(reader)
         for file in job.saved
         if (mark := marked.get((job.row_id, file.name, file.sha256))) is not None
     }
-    return {"live": False, "total": len(rows), "marks": marks}
 
 
 def _inlined(folder: RunFolder, keys: Iterable[str]) -> dict[str, str]:
     return {key: base64.b64encode(thumb_path(folder, key).read_bytes()).decode() for key in sorted(keys)}
 
 
-def _write_chunks(folder: RunFolder, rows: Sequence[Shown]) -> list[str]:
-    """Rows as scripts, since a page opened from disk may load scripts and nothing else. Names relative to the page."""
+def _write_chunks(folder: RunFolder, rows: Iterator[Shown]) -> tuple[list[str], int]:
+    """Rows as scripts, since a page opened from disk may load scripts and nothing else.
+
+    Answers with their names relative to the page, and how many rows there were.
+    """
     place = thumbs_folder(folder)
     place.mkdir(exist_ok=True)
     for stale in place.glob("rows-*.js"):
         stale.unlink()
-    names = []
-    for start in range(0, len(rows), _ROWS_A_FILE):
-        name = f"rows-{start // _ROWS_A_FILE:03d}.js"
-        (place / name).write_bytes(f"batchgenRows({as_script(rows[start : start + _ROWS_A_FILE])});\n".encode())
+    names: list[str] = []
+    written = 0
+    while chunk := list(islice(rows, _ROWS_A_FILE)):
+        name = f"rows-{len(names):03d}.js"
+        (place / name).write_bytes(f"batchgenRows({as_script(chunk)});\n".encode())
         names.append(f"thumbs/{name}")
-    return names
+        written += len(chunk)
+    return names, written
