@@ -183,8 +183,10 @@ def start_queued(state: sqlite3.Connection, key: int | None = None) -> int:
     keys = [
         found
         for (found,) in state.execute(
-            f"SELECT rows.key FROM rows JOIN jobs ON jobs.key = rows.key AND jobs.latest "
-            f"WHERE json_extract(rows.next_request, '$.start') AND jobs.state IN {_ENDED} {here}"
+            # Rows first: there are few such, and SQLite would go through all jobs.
+            f"SELECT rows.key FROM rows CROSS JOIN jobs ON jobs.key = rows.key AND jobs.latest "
+            f"WHERE rows.next_request IS NOT NULL AND json_extract(rows.next_request, '$.start') "
+            f"AND jobs.state IN {_ENDED} {here}"
         )
     ]
     return start_attempts(state, keys)
