@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import json
+import math
 import os
 import platform
 import shutil
@@ -19,6 +20,7 @@ from pathlib import Path
 from statistics import median
 
 MEMORY = Path("/dev/shm")
+_LOOK_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def parsed(
 
 @dataclass(frozen=True)
 class Used:
-    """What a process and its children took."""
+    """What a process and its children took; *peak_mb* is of the process alone."""
 
     cpu_s: float
     wall_s: float
@@ -113,7 +115,11 @@ def used_by(command: Sequence[str], folder: Path, environ: Mapping[str, str]) ->
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as told:
         began = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=environ, stdout=out, stderr=told)
-        _, status, usage = os.wait4(process.pid, 0)
+        peak_mb = 0.0
+        while (ended := os.wait4(process.pid, os.WNOHANG))[0] == 0:
+            peak_mb = max(peak_mb, _peak_mb(process.pid))
+            time.sleep(_LOOK_S)
+        _, status, usage = ended
         wall_s = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
@@ -121,9 +127,20 @@ def used_by(command: Sequence[str], folder: Path, environ: Mapping[str, str]) ->
             sys.exit(f"{' '.join(command)} ended with {process.returncode}\n{told.read().decode()}")
         out.seek(0)
         stdout = out.read().decode()
-    unit_bytes = 1 if sys.platform == "darwin" else 1024
-    cpu_s = usage.ru_utime + usage.ru_stime
-    return Used(cpu_s, wall_s, usage.ru_maxrss * unit_bytes / 2**20, stdout)
+    return Used(usage.ru_utime + usage.ru_stime, wall_s, peak_mb, stdout)
+
+
+def _peak_mb(pid: int) -> float:
+    """The most memory that a process has taken so far; nan where the system has no /proc.
+
+    What it says at its end (`ru_maxrss`) begins with what its parent held when it was started.
+    """
+    try:
+        told = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
+    except OSError:
+        return math.nan if sys.platform != "linux" else 0.0
+    lines = (line.split() for line in told.splitlines() if line.startswith("VmHWM"))
+    return next((int(line[1]) / 1024 for line in lines), 0.0)
 
 
 def _short(value: float) -> str:

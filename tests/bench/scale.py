@@ -22,7 +22,7 @@ from tests.processes import Batchgen, write_csv
 
 
 def rehearsed(place: Path, rows: int) -> Iterator[Figure]:
-    """One rehearsal of *rows* rows. The embedded server is a child: memory is the larger of both, CPU is of both."""
+    """One rehearsal of *rows* rows. The embedded server is a child: memory is the run's, CPU is of both."""
     name = f"{rows:,} rows"
     environ = Batchgen(place, token=None).environment()
     manifest = write_csv(place / "m.csv", rows)
@@ -31,7 +31,7 @@ def rehearsed(place: Path, rows: int) -> Iterator[Figure]:
     used = used_by([*batchgen, "rehearse", str(manifest), *flags], place, environ)
     yield once(f"{name}: rehearsal, with its server", 1000 * used.cpu_s / rows, "ms CPU/row")
     yield once(f"{name}: rehearsal", 1000 * used.wall_s / rows, "ms/row")
-    yield once(f"{name}: most memory of run or server", used.peak_mb, "MB")
+    yield once(f"{name}: most memory of the run", used.peak_mb, "MB")
     out = place / "out" / "m.rehearsal"
     for file in ("state.db", "journal.jsonl"):
         yield once(f"{name}: {file}", (out / file).stat().st_size / rows, "bytes/row")
