@@ -72,7 +72,7 @@ class Night:
 
     @contextmanager
     def state(self) -> Iterator[StateFile]:
-        state = open_state(self.folder, "http://127.0.0.1:1", False, lambda reason, jobs: None, None)
+        state = open_state(self.folder, "http://127.0.0.1:1", False, lambda reason, jobs: None)
         try:
             yield state
         finally:

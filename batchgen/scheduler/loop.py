@@ -227,6 +227,8 @@ class Scheduler:
             self._following.unheard.add(job.key)
             if job.ended_at is None:
                 self._following.in_flight.add(job.key)
+        if job.state is State.PENDING:
+            self._submitting.begin(job)
         self._carried[job.key] = job
         self._tasks.create_task(self._carry(job))
 

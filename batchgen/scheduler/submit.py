@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from batchgen import logs
 from batchgen.inputs import InputChanged, body_of
 from batchgen.job import Accepted, ContactLost, Deferred, Event, Intent, Job, Refused, State
 from batchgen.pacing import InFlight
@@ -55,14 +56,20 @@ class Submitting:
         self._purse = purse
         self._slots = slots
         self._posts: set[_Post] = set()
+        self._begun: dict[int, _Post] = {}
         self._new_ids: dict[str, str] = {}
 
-    async def submit(self, job: Job) -> Job:
-        """One POST, shielded: whoever is cancelled, an answer that is on its way is waited for and saved."""
-        post = _Post(job)
+    def begin(self, job: Job) -> None:
+        """Begin the POST that `submit` will wait for: a turn of the event loop sooner, while a slot stands empty."""
+        post = self._begun[job.key] = _Post(job)
         post.task = asyncio.create_task(self._post(post))
         self._posts.add(post)
         post.task.add_done_callback(lambda _: self._posts.discard(post))
+
+    async def submit(self, job: Job) -> Job:
+        """One POST, shielded: whoever is cancelled, an answer that is on its way is waited for and saved."""
+        post = self._begun.pop(job.key)
+        assert post.task is not None
         try:
             return await asyncio.shield(post.task)
         except asyncio.CancelledError:
@@ -101,10 +108,11 @@ class Submitting:
             if self._is_closed(post.job) or self._purse.hold(post.job) is not Afford.YES:
                 raise _NotNow
             post.intent_begun = True
-            await self._record(post, Intent(self._course.now(), price_micro))
+            await self._intend(post, Intent(self._course.now(), price_micro))
             self._purse.let_go(post.job)
             post.released, post.sent_at = True, self._course.now()
 
+        logs.bind(row=post.job.row_id, n=post.job.n, request_id=None)
         try:
             body = await asyncio.to_thread(body_of, post.job) if post.job.files else dict(post.job.input)
             answer = await self._provider.submit(post.job.model, body, write_intent)
@@ -121,6 +129,14 @@ class Submitting:
         finally:
             self._purse.let_go(post.job)
         return await self._answered(post, answer)
+
+    async def _intend(self, post: _Post, intent: Intent) -> None:
+        """As `_record`, without a task of its own: each turn of the event loop until the POST is a slot left empty."""
+        recording = self._state.recording(post.job, intent)
+        try:
+            await recording.durable()
+        finally:
+            post.job = await recording.durable()
 
     async def _record(self, post: _Post, event: Event) -> None:
         """Take *event* to disk. Cancelled or not, `post.job` is then what the disk says."""

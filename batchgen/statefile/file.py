@@ -20,8 +20,8 @@ from batchgen.statefile.journal import Journal, line_of_budget, line_of_head, li
 from batchgen.statefile.lock import Lock
 from batchgen.statefile.reader import Reader, read_only
 from batchgen.statefile.scratch import Scratch
-from batchgen.statefile.tables import JOB_COLUMNS, StateUnusable, bring_forward, create, job_from_record
-from batchgen.statefile.writer import OnTrouble, Writer
+from batchgen.statefile.tables import JOB_COLUMNS, StateUnusable, bring_forward, create, job_from_record, prepare_moves
+from batchgen.statefile.writer import OnTrouble, Record, Writer
 
 
 class OtherBase(Refusal):
@@ -55,7 +55,6 @@ class StateFile:
     folder: RunFolder
     reader: Reader
     tally: Tally
-    on_move: OnMove
     _writer: Writer
     _journal: Journal
     _connection: sqlite3.Connection
@@ -72,14 +71,14 @@ class StateFile:
         Raises IllegalMove, with nothing changed, for an event the state does not allow, and StateUnusable, with
         nothing changed, if the disk does not take it. Only the answer to a POST waits until the disk does.
         """
-        after = advance(job, event)
-        await self._writer.record(job, after, event)
-        self.tally.move(job, after)
-        with suppress(OSError):  # whoever listens may be gone; the move is done all the same
-            self.on_move(after, event)
+        after = await self.recording(job, event).durable()
         if after.state in ENDED and job.state not in ENDED and job.key in self._queued:
             await self._start_queued(after)
         return after
+
+    def recording(self, job: Job, event: Event) -> Record:
+        """The same for a move that ends no job, to be waited for more than once. Raises IllegalMove."""
+        return self._writer.record(job, advance(job, event), event)
 
     async def enrol(
         self, scratch: Scratch, *, partial: bool = False, rerun_changed: bool = False, keep_changed: bool = False
@@ -175,7 +174,11 @@ class StateFile:
 
 
 def open_state(
-    folder: RunFolder, base: str, rehearsal: bool, on_trouble: OnTrouble, on_move: OnMove | None = None
+    folder: RunFolder,
+    base: str,
+    rehearsal: bool,
+    on_trouble: OnTrouble,
+    on_move: OnMove = lambda job, event: None,
 ) -> StateFile:
     """Open, or make, the state of *folder* and take its lock.
 
@@ -199,8 +202,14 @@ def open_state(
     reader = Reader(read_only(folder.state))
     tally = Tally(reader.counts(), reader.money())
     _lay_up(folder.reserve)
-    writer = Writer(connection, journal, seq, folder.reserve, on_trouble)
-    opened = StateFile(folder, reader, tally, on_move or (lambda job, event: None), writer, journal, connection, lock)
+
+    def moved(before: Job, after: Job, event: Event) -> None:
+        tally.move(before, after)
+        with suppress(OSError):  # whoever listens may be gone; the move is done all the same
+            on_move(after, event)
+
+    writer = Writer(connection, journal, seq, folder.reserve, on_trouble, moved)
+    opened = StateFile(folder, reader, tally, writer, journal, connection, lock)
     opened._recount()
     return opened
 
@@ -245,6 +254,7 @@ def _connect(folder: RunFolder, base: str, rehearsal: bool) -> sqlite3.Connectio
         )
         bring_forward(connection, folder.state)
         connection.execute("PRAGMA synchronous = FULL")
+        prepare_moves(connection)
     except sqlite3.Error as error:
         raise StateUnusable(
             f"{folder.state} cannot be used ({error}). Nothing was sent; `batchgen repair {folder.path}` sets it "

@@ -64,7 +64,7 @@ class Journal:
     """The open journal. Holds its end, so that a write that failed half-way leaves no torn line behind."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
         self._end = os.lseek(self._descriptor, 0, os.SEEK_END)
 
     @property
@@ -90,7 +90,6 @@ class Journal:
         """Return once *lines* are on disk. Raises OSError and leaves the journal as it was."""
         content = "".join(f"{line}\n" for line in lines).encode()
         try:
-            os.lseek(self._descriptor, self._end, os.SEEK_SET)
             view = memoryview(content)
             while view:
                 view = view[os.write(self._descriptor, view) :]

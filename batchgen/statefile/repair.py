@@ -25,11 +25,12 @@ from batchgen.statefile.lock import Lock
 from batchgen.statefile.tables import (
     JOB_COLUMNS,
     SCHEMA_VERSION,
-    UPDATE_JOB,
     StateUnusable,
     create,
     job_from_record,
-    update_values,
+    make_moves,
+    move_of,
+    prepare_moves,
 )
 
 _UNNAMED = re.compile(r"r-[0-9a-f]{16}(-\d+)?")
@@ -247,6 +248,7 @@ def _job_of_sidecar(told: dict[str, Any]) -> Job:
 
 def _write(connection: sqlite3.Connection, found: _Found) -> None:
     create(connection)
+    prepare_moves(connection)
     meta = found.meta | {"journal_seq": str(found.last_seq), "repaired_at": str(time.time())}
     meta.setdefault("fingerprint_version", "1")
     connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
@@ -284,4 +286,4 @@ def _insert(connection: sqlite3.Connection, job: Job, seq: int, latest: bool) ->
             job.units,
         ),
     )
-    connection.execute(UPDATE_JOB, update_values(job, job, seq))
+    make_moves(connection, [move_of(job, job, seq)])

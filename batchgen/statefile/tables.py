@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +97,34 @@ _NOT_OF_THE_BOOKS = {"jobs.input": "'{}'", "jobs.files": "'[]'", "rows.meta": "'
 BOOK_COLUMNS = ", ".join(_NOT_OF_THE_BOOKS.get(column, column) for column in JOB_COLUMNS.split(", "))
 """The same without what was asked for, which takes most of the time to read."""
 
-UPDATE_JOB = """
-UPDATE jobs SET state = ?, estimate_micro = ?, cost_micro = ?, request_id = ?, reason = ?, billed = ?,
-  again_at = ?, intent_at = ?, submitted_at = ?, ended_at = ?, collected_at = ?, outputs = ?, saved = ?, seq = ?
-WHERE key = ? AND n = ? AND state = ?
+_MOVED = (
+    "state",
+    "estimate_micro",
+    "cost_micro",
+    "request_id",
+    "reason",
+    "billed",
+    "again_at",
+    "intent_at",
+    "submitted_at",
+    "ended_at",
+    "collected_at",
+    "outputs",
+    "saved",
+    "seq",
+)
+_MOVES = f"""
+CREATE TEMP VIEW moves AS SELECT {", ".join(_MOVED)}, key, n, state AS was FROM jobs;
+CREATE TEMP TRIGGER moved INSTEAD OF INSERT ON moves WHEN NEW.key IS NOT NULL BEGIN
+  UPDATE jobs SET {", ".join(f"{name} = NEW.{name}" for name in _MOVED)}
+  WHERE key = NEW.key AND n = NEW.n AND state = NEW.was;
+  SELECT RAISE(ABORT, 'a row was moved by something else') WHERE changes() = 0;
+  UPDATE meta SET value = NEW.seq WHERE name = 'journal_seq' AND CAST(value AS INTEGER) < NEW.seq;
+END;
 """
+_NO_MOVE = (None,) * (len(_MOVED) + 3)
+_SIZES = (1, 4, 16, 64, 256)
+MOST_MOVES = _SIZES[-1]
 
 
 class StateUnusable(Refusal):
@@ -190,8 +215,31 @@ def job_from_record(record: tuple[Any, ...]) -> Job:
     )
 
 
-def update_values(before: Job, after: Job, seq: int) -> tuple[Any, ...]:
-    """The parameters of UPDATE_JOB that take *before* to *after*."""
+def prepare_moves(connection: sqlite3.Connection) -> None:
+    """Once for each connection that is to `make_moves`."""
+    connection.executescript(_MOVES)
+
+
+def make_moves(connection: sqlite3.Connection, moves: list[tuple[Any, ...]]) -> None:
+    """Write up to `MOST_MOVES` moves, made by `move_of`, all or none. Raises IntegrityError if a job is not in the
+    state that it is to be moved from.
+
+    One statement is the whole transaction: after each one, SQLite's thread has to get the interpreter back from the
+    event loop, which takes longer than the writing.
+    """
+    size = next(size for size in _SIZES if size >= len(moves))
+    values = [*chain.from_iterable(moves), *_NO_MOVE * (size - len(moves))]
+    connection.execute(_insert_moves(size), values).close()
+
+
+@cache
+def _insert_moves(size: int) -> str:
+    one = f"({', '.join('?' * len(_NO_MOVE))})"
+    return f"INSERT INTO moves VALUES {', '.join([one] * size)}"
+
+
+def move_of(before: Job, after: Job, seq: int) -> tuple[Any, ...]:
+    """What `make_moves` takes for the move from *before* to *after*."""
     return (
         after.state,
         after.estimate_micro,

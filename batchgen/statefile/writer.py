@@ -12,28 +12,49 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from batchgen.job import Accepted, Deferred, Event, Job, Refused
+from batchgen.job import Accepted, Deferred, Event, Intent, Job, Refused
 from batchgen.statefile.journal import Journal, line_of
-from batchgen.statefile.tables import UPDATE_JOB, StateUnusable, update_values
+from batchgen.statefile.tables import MOST_MOVES, StateUnusable, make_moves, move_of
 
 _AGAIN_S = 1.0
 _LEFT = "the run was told to leave before the disk took its last records"
-_GROUP_RECORDS = 512
 
 
 @dataclass(slots=True)
 class Record:
-    """The move of one job, waiting to be durable."""
+    """The move of one job, made whether or not anybody waits for it."""
 
     before: Job
     after: Job
     event: Event
-    done: asyncio.Future[None]
     told: bool = False
+    _settled: bool = False
+    _error: Exception | None = None
+    _waiting: list[asyncio.Future[None]] = field(default_factory=list)
+
+    async def durable(self) -> Job:
+        """The job after the move, once that is on disk; may be waited for again. Raises StateUnusable.
+
+        Each call has a future of its own: a shield around a shared one would take another turn of the event loop.
+        """
+        if not self._settled:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
+        if self._error is not None:
+            raise self._error
+        return self.after
+
+    def settle(self, error: Exception | None = None) -> None:
+        """It is on disk, or *error* kept it from there."""
+        self._settled, self._error = True, error
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
     @property
     def may_fail(self) -> bool:
@@ -58,37 +79,51 @@ class Change:
 OnTrouble: TypeAlias = Callable[[str, list[Job]], None]
 """Called in the event loop when a group cannot be written: the reason, the jobs that wait for it, once each."""
 
+OnDurable: TypeAlias = Callable[[Job, Job, Event], None]
+"""Called in the event loop once a move is durable, whoever still waits for it: the job before, after, and why."""
+
 
 class Writer:
     """Owns the only writing connection. Everything but `close` is called from the event loop."""
 
     def __init__(
-        self, connection: sqlite3.Connection, journal: Journal, seq: int, reserve: Path, on_trouble: OnTrouble
+        self,
+        connection: sqlite3.Connection,
+        journal: Journal,
+        seq: int,
+        reserve: Path,
+        on_trouble: OnTrouble,
+        on_durable: OnDurable,
     ) -> None:
         self._connection = connection
         self._journal = journal
         self._seq = seq
         self._reserve = reserve
         self._on_trouble = on_trouble
+        self._on_durable = on_durable
         self._queue: queue.SimpleQueue[list[Record] | Change | None] = queue.SimpleQueue()
         self._gathered: list[Record] = []
         self._to_take_back: list[Record] = []
         self._owed_lines: list[str] = []
         self._leaving = threading.Event()
         self._impatient = threading.Event()
+        self._loop: asyncio.AbstractEventLoop  # known once a move is recorded: the writer may be made before it runs
         self._thread = threading.Thread(target=self._write_until_closed, name="batchgen-state")
         self._thread.start()
 
-    async def record(self, before: Job, after: Job, event: Event) -> None:
-        """Return once the move is durable. Raises StateUnusable if it cannot be written and may be left out."""
+    def record(self, before: Job, after: Job, event: Event) -> Record:
+        """The move, on its way to the disk."""
+        record = Record(before, after, event)
         if self._leaving.is_set():
-            raise StateUnusable(_LEFT)
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
+            record.settle(StateUnusable(_LEFT))
+            return record
+        self._loop = asyncio.get_running_loop()
         if not self._gathered:
-            loop.call_soon(self._hand_over)
-        self._gathered.append(Record(before, after, event, done))
-        await done
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(record)
+        if isinstance(event, Intent):  # a slot stands empty until it is on disk
+            self._hand_over()
+        return record
 
     async def change(
         self, work: Callable[[sqlite3.Connection], Any], line_of: Callable[[int], str] | None = None
@@ -126,9 +161,11 @@ class Writer:
         kept: list[Record] = []
         while True:
             group, change = self._next_group(kept)
-            kept = self._write(group)
+            kept = []
+            for first in range(0, len(group), MOST_MOVES):
+                kept += self._write(group[first : first + MOST_MOVES])
             if kept and self._impatient.is_set():
-                _fail(kept, _LEFT)
+                self._fail(kept, _LEFT)
                 kept = []
             if change is not None:
                 self._apply(change)
@@ -145,7 +182,7 @@ class Writer:
                 if isinstance(item, Change):
                     return group, item
                 group += item
-                if len(group) >= _GROUP_RECORDS:  # before the next is taken: what is taken must be written
+                if len(group) >= MOST_MOVES:  # before the next is taken: what is taken must be written
                     break
                 item = self._queue.get_nowait()
         except queue.Empty:
@@ -154,8 +191,6 @@ class Writer:
 
     def _write(self, group: list[Record]) -> list[Record]:
         """Make *group* durable and wake its waiters. Returns what must be tried again."""
-        if not group:
-            return []
         self._take_back()
         try:
             lines = self._commit(group)
@@ -169,40 +204,25 @@ class Writer:
             self._half_written(group, lines, f"the journal cannot be written: {error}")
         else:
             self._owed_lines.clear()
-            _wake(group)
+            self._wake(group)
         return []
 
     def _one_by_one(self, group: list[Record], error: Exception) -> list[Record]:
         if len(group) == 1:
-            _fail(group, f"a record of row {group[0].after.row_id} cannot be written: {error}")
+            self._fail(group, f"a record of row {group[0].after.row_id} cannot be written: {error}")
             return []
         return [kept for record in group for kept in self._write([record])]
 
     def _commit(self, group: list[Record]) -> list[str]:
-        seq = self._seq
-        lines = []
-        cursor = self._connection.cursor()
-        try:
-            cursor.execute("BEGIN IMMEDIATE")
-            for record in group:
-                seq += 1
-                cursor.execute(UPDATE_JOB, update_values(record.before, record.after, seq))
-                if cursor.rowcount != 1:
-                    raise sqlite3.IntegrityError(f"row {record.after.row_id} was moved by something else")
-                lines.append(line_of(seq, record.before, record.after, record.event))
-            cursor.execute("INSERT OR REPLACE INTO meta VALUES ('journal_seq', ?)", (str(seq),))
-            cursor.execute("COMMIT")
-        except BaseException:
-            _roll_back(self._connection)
-            raise
-        finally:
-            cursor.close()
-        self._seq = seq
+        numbered = list(enumerate(group, self._seq + 1))
+        lines = [line_of(seq, record.before, record.after, record.event) for seq, record in numbered]
+        make_moves(self._connection, [move_of(record.before, record.after, seq) for seq, record in numbered])
+        self._seq += len(group)
         return lines
 
     def _refused(self, group: list[Record], reason: str) -> list[Record]:
         """Nothing of *group* was written: what may fail is told so, all else is kept for the next try."""
-        _fail([record for record in group if record.may_fail], reason)
+        self._fail([record for record in group if record.may_fail], reason)
         kept = [record for record in group if not record.may_fail]
         self._tell(reason, kept)
         return kept
@@ -216,7 +236,7 @@ class Writer:
         left_out = [record for record in group if record.may_fail]
         self._to_take_back += left_out
         self._take_back()
-        _fail(left_out, reason)
+        self._fail(left_out, reason)
         waiting = [record for record in group if not record.may_fail]
         self._owed_lines += [line for record, line in zip(group, lines, strict=True) if not record.may_fail]
         self._tell(reason, waiting)
@@ -225,9 +245,9 @@ class Writer:
                 self._pay_lines()
             except OSError:
                 continue
-            _wake(waiting)
+            self._wake(waiting)
             return
-        _fail(waiting, reason)
+        self._fail(waiting, reason)
 
     def _take_back(self) -> None:
         """Return rows to where they were before a move that only SQLite took; tried again until there is room.
@@ -240,15 +260,13 @@ class Writer:
             self._took_back()
 
     def _took_back(self) -> bool:
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            for record in self._to_take_back:
-                self._connection.execute(UPDATE_JOB, update_values(record.after, record.before, self._seq))
-            self._connection.execute("COMMIT")
-        except sqlite3.Error:
-            _roll_back(self._connection)
-            return False
-        self._to_take_back.clear()
+        while self._to_take_back:
+            some = self._to_take_back[:MOST_MOVES]
+            try:
+                make_moves(self._connection, [move_of(record.after, record.before, self._seq) for record in some])
+            except sqlite3.Error:
+                return False
+            del self._to_take_back[: len(some)]
         return True
 
     def _pay_lines(self) -> None:
@@ -282,6 +300,24 @@ class Writer:
         else:
             _settle(change.done, result=result)
 
+    def _wake(self, group: list[Record]) -> None:
+        """One call into the event loop for all of *group*."""
+        if group:
+            self._loop.call_soon_threadsafe(self._are_durable, group)
+
+    def _are_durable(self, group: list[Record]) -> None:
+        for record in group:
+            try:
+                self._on_durable(record.before, record.after, record.event)
+            except Exception as error:  # noqa: BLE001 - a fault of whoever listens is for this record's waiter alone
+                record.settle(error)
+            else:
+                record.settle()
+
+    def _fail(self, group: list[Record], reason: str) -> None:
+        for record in group:
+            self._loop.call_soon_threadsafe(record.settle, StateUnusable(reason))
+
     def _tell(self, reason: str, waiting: list[Record]) -> None:
         """An id that was paid for waits: give up the reserve, so that the next try finds room, and say it aloud."""
         if waiting:
@@ -291,24 +327,7 @@ class Writer:
             record.told = True
         if new:
             jobs = [record.after for record in new]
-            new[0].done.get_loop().call_soon_threadsafe(self._on_trouble, reason, jobs)
-
-
-def _wake(group: list[Record]) -> None:
-    if not group:
-        return
-
-    def settle_all() -> None:
-        for record in group:
-            if not record.done.done():
-                record.done.set_result(None)
-
-    group[0].done.get_loop().call_soon_threadsafe(settle_all)
-
-
-def _fail(group: list[Record], reason: str) -> None:
-    for record in group:
-        _settle(record.done, error=StateUnusable(reason))
+            self._loop.call_soon_threadsafe(self._on_trouble, reason, jobs)
 
 
 def _settle(done: asyncio.Future[Any], result: Any = None, error: BaseException | None = None) -> None:

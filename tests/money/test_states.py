@@ -51,7 +51,7 @@ from batchgen.job import (
 )
 from batchgen.request import Row, fingerprint
 from batchgen.runfolder import RunFolder
-from batchgen.statefile import Asked, Scratch, StateFile, read_only
+from batchgen.statefile import Asked, Scratch, StateFile, StateUnusable, read_only
 from batchgen.statefile.repair import repair
 from batchgen.statefile.tally import AS_TALLIED
 from tests.money.here import opened
@@ -299,6 +299,42 @@ async def test_thousands_of_records_at_once_are_all_written_and_all_waiters_go_o
         async with asyncio.timeout(20):
             await asyncio.gather(*(state.record(job, Intent(1.0, 1)) for job in jobs))
         assert state.reader.counts()[State.SUBMITTING] == 2_000
+    finally:
+        state.close()
+
+
+async def test_a_record_of_a_row_that_something_else_has_moved_fails_alone(tmp_path: Path) -> None:
+    state = await _opened(RunFolder.at(tmp_path))
+    try:
+        await _enrol(state, [f"row-{number:04d}" for number in range(100)])
+        jobs = list(state.reader.jobs([State.PENDING]))
+        await state.record(jobs[50], Intent(1.0, 1))
+        async with asyncio.timeout(20):
+            ended = await asyncio.gather(*(state.record(job, Intent(2.0, 1)) for job in jobs), return_exceptions=True)
+        assert [number for number, end in enumerate(ended) if not isinstance(end, Job)] == [50]
+        assert isinstance(ended[50], StateUnusable)
+        assert "row-0050" in str(ended[50])
+        assert state.reader.counts()[State.SUBMITTING] == state.tally.counts[State.SUBMITTING] == 100
+    finally:
+        state.close()
+    told = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text("utf-8").splitlines()]
+    assert [line["seq"] for line in told] == list(range(101))
+    assert [line["at"] for line in told if line.get("row") == "row-0050"] == [1.0]
+
+
+async def test_a_move_is_made_and_counted_though_nobody_waits_for_it_any_more(tmp_path: Path) -> None:
+    state = await _opened(RunFolder.at(tmp_path))
+    try:
+        await _enrol(state, ["row-0001"])
+        (job,) = state.reader.jobs([State.PENDING])
+        recording = state.recording(job, Intent(1.0, 1))
+        impatient = asyncio.create_task(recording.durable())
+        await asyncio.sleep(0)
+        impatient.cancel()
+        with suppress(asyncio.CancelledError):
+            await impatient
+        assert (await recording.durable()).state is State.SUBMITTING
+        assert state.tally.counts[State.SUBMITTING] == state.reader.counts()[State.SUBMITTING] == 1
     finally:
         state.close()
 
