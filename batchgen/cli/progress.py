@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections import deque
+from collections.abc import Callable, Coroutine
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -27,19 +28,17 @@ class Progress:
 
     def __init__(self, events: bool, quiet: bool) -> None:
         self._events = events
-        self._quiet = quiet
+        self._show = None if quiet else _way_to_show()
         self._last: deque[Last] = deque(maxlen=_LAST)
 
     async def watch(self, scheduler: Scheduler) -> None:
         """Show the run until cancelled, with the Ctrl-C ladder in place."""
-        from batchgen.cli import frame, live
         from batchgen.cli.signals import ladder
 
         with ladder(scheduler, _resume_command()):
             try:
-                if not self._quiet:
-                    show = live.view if frame.can_draw(sys.stderr) else live.lines
-                    await show(Watched(scheduler, self._last))
+                if self._show is not None:
+                    await self._show(Watched(scheduler, self._last))
             except Exception as error:  # noqa: BLE001 - a fault in what is shown must not take the ladder away
                 say(f"progress is no longer shown: {error!r}; the run goes on")
             await asyncio.Event().wait()
@@ -62,6 +61,13 @@ class Progress:
         for job in jobs:
             if job.request_id is not None:
                 say(f"{job.row_id} {job.request_id}")
+
+
+def _way_to_show() -> Callable[[Watched], Coroutine[None, None, None]]:
+    """A view or lines, loaded before the first row is sent: while that takes its time, every slot would wait."""
+    from batchgen.cli import frame, live
+
+    return live.view if frame.can_draw(sys.stderr) else live.lines
 
 
 def _resume_command() -> str:
