@@ -24,6 +24,7 @@ from batchgen.verify import Undecodable, Verified, verify_bytes
 
 _GROUP_ROWS = 16
 _GROUPS_AT_ONCE = 4
+_GATHER_S = 0.05
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
@@ -51,6 +52,7 @@ class Shelf:
         self._folder = folder
         self._waiting: list[tuple[Arrival, asyncio.Future[Shelved]]] = []
         self._under_way = 0
+        self._gathering: asyncio.TimerHandle | None = None
         self._threads = ThreadPoolExecutor(_GROUPS_AT_ONCE, thread_name_prefix="batchgen-shelf")
 
     async def put(self, arrival: Arrival) -> Shelved:
@@ -61,21 +63,32 @@ class Shelf:
         return await done
 
     def close(self) -> None:
-        """Return when nothing is being written any more."""
+        """Return when nothing is being written any more. What waits for a group has nobody left who waits for it."""
+        self._waiting.clear()
         self._threads.shutdown(wait=True)
 
     def _start_groups(self) -> None:
-        """A group takes what waits. Others begin beside it only for full groups: small ones would cost a hand-over
-        each, and on a slow disk several fsyncs at once are as quick as one.
+        """Full groups begin at once, side by side; what waits for company begins alone when its time is over.
+
+        A group has its hand-overs and its fsyncs, which take more of the event loop's time than the rows in it.
         """
-        while self._waiting and (
-            not self._under_way or (self._under_way < _GROUPS_AT_ONCE and len(self._waiting) >= _GROUP_ROWS)
-        ):
-            group, self._waiting = self._waiting[:_GROUP_ROWS], self._waiting[_GROUP_ROWS:]
-            self._under_way += 1
-            arrivals = [arrival for arrival, _ in group]
-            working = asyncio.get_running_loop().run_in_executor(self._threads, shelve, self._folder, arrivals)
-            working.add_done_callback(partial(self._settle, [done for _, done in group]))
+        while self._under_way < _GROUPS_AT_ONCE and len(self._waiting) >= _GROUP_ROWS:
+            self._start_group()
+        if self._waiting and self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(_GATHER_S, self._gathered)
+
+    def _gathered(self) -> None:
+        self._gathering = None
+        if self._waiting and not self._under_way:
+            self._start_group()
+        self._start_groups()
+
+    def _start_group(self) -> None:
+        group, self._waiting = self._waiting[:_GROUP_ROWS], self._waiting[_GROUP_ROWS:]
+        self._under_way += 1
+        arrivals = [arrival for arrival, _ in group]
+        working = asyncio.get_running_loop().run_in_executor(self._threads, shelve, self._folder, arrivals)
+        working.add_done_callback(partial(self._settle, [done for _, done in group]))
 
     def _settle(
         self, waiters: list[asyncio.Future[Shelved]], working: asyncio.Future[list[Shelved | Exception]]

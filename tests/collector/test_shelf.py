@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from batchgen.collector.shelf import Arrival, shelve
+from batchgen.collector.shelf import Arrival, Shelf, shelve
 from batchgen.job import SavedFile
 from batchgen.runfolder import RunFolder
 from batchgen.verify import Undecodable
@@ -61,3 +62,27 @@ def test_a_row_that_is_not_complete_keeps_its_files_and_gets_no_folder(folder: R
     shelve(folder, [arrival("a", picture(), publish=False)])
     assert not folder.row("a").exists()
     assert [path.name for path in folder.parts("a", 1).iterdir()] == ["images-00.png"]
+
+
+@pytest.mark.parametrize("rows", [1, 15, 16, 100])
+async def test_few_rows_and_many_are_put_on_disk(folder: RunFolder, rows: int) -> None:
+    shelf = Shelf(folder)
+    try:
+        names = [f"row-{number:03d}" for number in range(rows)]
+        async with asyncio.timeout(20):
+            shelved = await asyncio.gather(*(shelf.put(arrival(name, picture(seed=1))) for name in names))
+        assert all(isinstance(one["images-00"], SavedFile) for one in shelved)
+        assert sorted(path.name for path in folder.rows.iterdir()) == names
+    finally:
+        shelf.close()
+
+
+async def test_rows_that_wait_for_company_when_the_run_leaves_are_left_to_the_next_run(folder: RunFolder) -> None:
+    shelf = Shelf(folder)
+    waiting = asyncio.create_task(shelf.put(arrival("dune", picture())))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    shelf.close()
+    await asyncio.sleep(0.2)
+    assert list(folder.rows.iterdir()) == []
+    assert not folder.parts("", 0).parent.exists()
