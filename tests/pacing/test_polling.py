@@ -14,6 +14,8 @@ import pytest
 from batchgen.pacing import Crowd, Lag, LearnedPolling, ProportionalPolling
 from batchgen.pacing.ages import EDGES_S, AgesAtEnd, bin_of
 
+BINS = len(EDGES_S) - 1
+
 Draw: TypeAlias = Callable[[random.Random], float]
 
 
@@ -178,11 +180,13 @@ def test_a_later_run_knows_what_this_one_learned() -> None:
     "told",
     [
         {"model": "?"},
-        {"model": {"jobs": 3}},
-        {"model": {"jobs": -1, "seconds": 1, "counts": {}}},
-        {"model": {"jobs": 5, "seconds": float("inf"), "counts": {}}},
-        {"model": {"jobs": 5, "seconds": 9, "counts": {"99999": 1}}},
-        {"model": {"jobs": 5, "seconds": 9, "counts": [1]}},
+        {"model": {"bins": BINS, "jobs": 3}},
+        {"model": {"bins": BINS, "jobs": -1, "seconds": 1, "counts": {}}},
+        {"model": {"bins": BINS, "jobs": 5, "seconds": float("inf"), "counts": {}}},
+        {"model": {"bins": BINS, "jobs": 5, "seconds": 9, "counts": {"99999": 1}}},
+        {"model": {"bins": BINS, "jobs": 5, "seconds": 9, "counts": [1]}},
+        {"model": {"bins": BINS // 2, "jobs": 5, "seconds": 9, "counts": {"100": 5}}},
+        {"model": {"jobs": 5, "seconds": 9, "counts": {"100": 5}}},
     ],
 )
 def test_a_memory_that_cannot_be_read_is_left_out(told: Mapping[str, object]) -> None:
