@@ -13,14 +13,12 @@ import argparse
 import heapq
 import sqlite3
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
-from tests.bench.figures import Figure, parsed, show, used_by
+from tests.bench.figures import Figure, parsed, scratch, show, used_by
 from tests.processes import Batchgen, serving, write_csv
 
 _TARGETS = {"200": ">= 0.97 at <= 13 polls", "auto": ">= 0.98 at <= 5 polls"}
@@ -48,10 +46,9 @@ class Run:
 
 def measured(arguments: argparse.Namespace, in_flight: str, extra: list[str]) -> Run:
     with (
-        tempfile.TemporaryDirectory(prefix="makespan-") as folder,
+        scratch("makespan-") as place,
         serving(latency=arguments.latency, concurrency=arguments.slots) as server,
     ):
-        place = Path(folder)
         manifest = write_csv(place / "m.csv", arguments.jobs)
         command = [sys.executable, "-m", "batchgen", "run", str(manifest), "--yes", "--quiet", "-j", in_flight, *extra]
         used = used_by(command, place, Batchgen(place, server.url).environment())

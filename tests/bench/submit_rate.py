@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from batchgen.rehearsal.timing import rate_per_s
-from tests.bench.figures import Figure, parsed, show, used_by
+from tests.bench.figures import Figure, parsed, scratch, show, used_by
 from tests.processes import Batchgen, serving, write_csv
 
 _LATENCY = "fixed:500ms"
@@ -25,10 +23,9 @@ _LATENCY = "fixed:500ms"
 def measured(arguments: argparse.Namespace, in_flight: str) -> tuple[float, float]:
     """The time as a multiple of the ideal, and the share of POSTs that were refused."""
     with (
-        tempfile.TemporaryDirectory(prefix="submit-rate-") as folder,
+        scratch("submit-rate-") as place,
         serving(latency=_LATENCY, concurrency=1000, submit_rate=arguments.rate) as server,
     ):
-        place = Path(folder)
         manifest = write_csv(place / "m.csv", arguments.posts)
         command = [sys.executable, "-m", "batchgen", "run", str(manifest), "--yes", "--quiet", "-j", in_flight]
         used_by(command, place, Batchgen(place, server.url).environment())
