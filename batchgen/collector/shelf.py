@@ -85,10 +85,16 @@ class Shelf:
 
     def _start_group(self) -> None:
         group, self._waiting = self._waiting[:_GROUP_ROWS], self._waiting[_GROUP_ROWS:]
+        arrivals, waiters = [arrival for arrival, _ in group], [done for _, done in group]
+        try:
+            working = asyncio.get_running_loop().run_in_executor(self._threads, shelve, self._folder, arrivals)
+        except RuntimeError as error:  # the system gives no more threads
+            for done in waiters:
+                if not done.done():
+                    done.set_exception(OSError(f"no thread to write files in: {error}"))
+            return
         self._under_way += 1
-        arrivals = [arrival for arrival, _ in group]
-        working = asyncio.get_running_loop().run_in_executor(self._threads, shelve, self._folder, arrivals)
-        working.add_done_callback(partial(self._settle, [done for _, done in group]))
+        working.add_done_callback(partial(self._settle, waiters))
 
     def _settle(
         self, waiters: list[asyncio.Future[Shelved]], working: asyncio.Future[list[Shelved | Exception]]

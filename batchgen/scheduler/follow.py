@@ -31,11 +31,12 @@ _TROUBLE = Backoff(0.5, 30.0)
 
 @dataclass(slots=True)
 class _Asked:
-    """What asking about one job has brought so far."""
+    """What asking about one job has brought so far. *asked_s* is its age at the last question."""
 
     over: Over | None = None
     unanswered: int = 0
     hollow: int = 0
+    asked_s: float | None = None
     alive_s: float = 0.0
     ended_s: float | None = None
     hint_s: float = 0.0
@@ -120,9 +121,10 @@ class Following:
         if asked.over is not None or job.ended_at is not None:
             return 1.0 + asked.hollow
         age_s = self._age_s(job)
-        known_s = asked.alive_s or age_s
-        delay_s = self._polling.next_poll_s(job.model, known_s, self._crowd(), self._course.roll())
-        return max(known_s + delay_s - age_s, delay_s / 2)  # from the last question on, however long its answer took
+        asked_s = age_s if asked.asked_s is None else asked.asked_s
+        delay_s = self._polling.next_poll_s(job.model, asked_s, self._crowd(), self._course.roll())
+        # From the last question on, however long its answer took, and whatever became of the clock meanwhile.
+        return min(max(asked_s + delay_s - age_s, delay_s / 2), delay_s)
 
     def _crowd(self) -> Crowd:
         if self.all_sent or not self._course.submits:
@@ -142,7 +144,7 @@ class Following:
         """One question about *job*; the event it brought, if any."""
         assert job.request_id is not None
         self.polls += 1
-        age_s = self._age_s(job)
+        asked.asked_s = self._age_s(job)
         if asked.over is None and job.ended_at is None:
             status = await self._provider.status(job.request_id)
             match status:
@@ -153,7 +155,7 @@ class Following:
                     self.free_slot(job)
                     self._course.wake()
                 case Waiting(running):
-                    asked.alive_s = age_s
+                    asked.alive_s = asked.asked_s
                     self._is_waiting(job, asked, running)
                     return None
                 case _:

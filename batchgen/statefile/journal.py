@@ -66,6 +66,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
         self._end = os.lseek(self._descriptor, 0, os.SEEK_END)
+        self._is_torn = False
 
     @property
     def is_empty(self) -> bool:
@@ -89,18 +90,26 @@ class Journal:
     def append(self, lines: Iterable[str]) -> None:
         """Return once *lines* are on disk. Raises OSError and leaves the journal as it was."""
         content = "".join(f"{line}\n" for line in lines).encode()
+        if self._is_torn:
+            self._cut()
         try:
             view = memoryview(content)
             while view:
                 view = view[os.write(self._descriptor, view) :]
             os.fsync(self._descriptor)
         except OSError:
-            os.ftruncate(self._descriptor, self._end)
+            self._is_torn = True
+            self._cut()
             raise
         self._end += len(content)
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+    def _cut(self) -> None:
+        """Take back what a failed write left; until that is done, nothing may be written after it. Raises OSError."""
+        os.ftruncate(self._descriptor, self._end)
+        self._is_torn = False
 
     def _tail(self) -> bytes:
         """The last bytes of the file, from the start of a line."""

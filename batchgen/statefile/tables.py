@@ -123,8 +123,9 @@ CREATE TEMP TRIGGER moved INSTEAD OF INSERT ON moves WHEN NEW.key IS NOT NULL BE
 END;
 """
 _NO_MOVE = (None,) * (len(_MOVED) + 3)
-_SIZES = (1, 4, 16, 64, 256)
+_SIZES = (1, 4, 16, 64)
 MOST_MOVES = _SIZES[-1]
+"""SQLite lays out all moves of a statement first, and for more than a megabyte it needs a temporary file elsewhere."""
 
 
 class StateUnusable(Refusal):

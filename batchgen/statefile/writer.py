@@ -261,12 +261,14 @@ class Writer:
 
     def _took_back(self) -> bool:
         while self._to_take_back:
-            some = self._to_take_back[:MOST_MOVES]
+            record = self._to_take_back[0]
             try:
-                make_moves(self._connection, [move_of(record.after, record.before, self._seq) for record in some])
+                make_moves(self._connection, [move_of(record.after, record.before, self._seq)])
+            except sqlite3.IntegrityError:  # it is not where it was left: nothing is to be taken back
+                pass
             except sqlite3.Error:
                 return False
-            del self._to_take_back[: len(some)]
+            del self._to_take_back[0]
         return True
 
     def _pay_lines(self) -> None:

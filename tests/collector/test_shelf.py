@@ -86,3 +86,11 @@ async def test_rows_that_wait_for_company_when_the_run_leaves_are_left_to_the_ne
     await asyncio.sleep(0.2)
     assert list(folder.rows.iterdir()) == []
     assert not folder.parts("", 0).parent.exists()
+
+
+async def test_where_no_thread_can_be_started_the_row_is_told_so(folder: RunFolder) -> None:
+    shelf = Shelf(folder)
+    shelf.close()
+    async with asyncio.timeout(5):
+        with pytest.raises(OSError, match="no thread"):
+            await shelf.put(arrival("dune", picture()))

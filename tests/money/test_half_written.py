@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -55,6 +57,36 @@ async def test_an_answer_that_the_journal_did_not_take_is_written_there_before_w
         told = [json.loads(line) for line in (disk / "out" / "journal.jsonl").read_text("utf-8").splitlines()]
         ids = [line["request_id"] for line in told if "request_id" in line]
         assert ids == ["first", "second"]
+
+
+def test_what_a_failed_write_left_is_taken_back_before_anything_is_written_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def torn(descriptor: int, content: bytes) -> int:
+        os_write(descriptor, bytes(content)[:5])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def refused(descriptor: int, length: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    os_write = os.write
+    journal = Journal(tmp_path / "journal.jsonl")
+    with closing(journal):
+        journal.append(['{"seq":1}'])
+        for truncate in (refused, os.ftruncate):
+            with monkeypatch.context() as disk:
+                disk.setattr(os, "write", torn)
+                disk.setattr(os, "ftruncate", truncate)
+                with pytest.raises(OSError, match=r"device|Input"):
+                    journal.append(['{"seq":2,"row":"left out"}'])
+                disk.setattr(os, "write", os_write)
+                if truncate is refused:
+                    with pytest.raises(OSError, match="Input"):
+                        journal.append(['{"seq":2,"row":"kept back"}'])
+            journal.append(['{"seq":3,"request_id":"paid"}'])
+        assert journal.last_seq() == 3
+    told = [json.loads(line)["seq"] for line in (tmp_path / "journal.jsonl").read_text("utf-8").splitlines()]
+    assert told == [1, 3, 3]
 
 
 @contextmanager

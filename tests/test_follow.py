@@ -1,0 +1,75 @@
+"""When a job is asked about while its answers are odd: a real policy, a scripted provider, and a clock of their own."""
+
+from __future__ import annotations
+
+import random
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from batchgen.job import Job, State
+from batchgen.pacing import FixedInFlight, LearnedPolling
+from batchgen.providers.contract import Over, ResultAnswer, StatusAnswer, Waiting
+from batchgen.scheduler.course import Course, Limits
+from batchgen.scheduler.follow import Following
+
+ANSWER_S = 0.1
+
+
+class Scene:
+    """A job of 57 s whose result never comes, followed for an hour. Answers take a while."""
+
+    def __init__(self, setting_back_s: float = 0.0) -> None:
+        self.now = self.began = 1e9
+        self.questions = 0
+        self.naps_s: list[float] = []
+        self._setting_back_s = setting_back_s
+
+    async def status(self, request_id: str) -> StatusAnswer:
+        self._asked()
+        if self.now - self.began < 57.0:
+            self.now -= self._setting_back_s if self.questions == 2 else 0.0
+            return Waiting(True, "in_progress")
+        return Over("completed")
+
+    async def result(self, request_id: str) -> ResultAnswer:
+        self._asked()
+        return Waiting(None, "not ready yet")
+
+    async def nap(self, seconds: float) -> bool:
+        self.naps_s.append(seconds)
+        self.now += seconds
+        return self.now < self.began + 3600.0
+
+    def _asked(self) -> None:
+        self.questions += 1
+        self.now += ANSWER_S
+
+    async def follow(self) -> None:
+        chance = random.Random(1)
+        polling = LearnedPolling(6000.0)
+        for _ in range(300):
+            ended_s = chance.gauss(60.0, 5.0)
+            polling.ended("m", ended_s, ended_s - 0.5)
+        course = Course(lambda: self.now, Limits(), submitting=True, seed=1)
+        course.nap = self.nap  # type: ignore[method-assign]  # the clock of this scene
+        nobody: Any = SimpleNamespace(seen=lambda *_: None, tally=SimpleNamespace(counts=dict.fromkeys(State, 0)))
+        provider: Any = self
+        following = Following(nobody, provider, course, nobody, FixedInFlight(20), polling, 7200.0)
+        job = Job(1, "dune", 1, State.SUBMITTED, "m", {}, (), "f", request_id="id", submitted_at=self.began)
+        await following.follow(job, soon=False)
+
+
+async def test_a_job_that_is_completed_without_a_result_is_asked_about_less_and_less() -> None:
+    scene = Scene()
+    await scene.follow()
+    assert scene.questions < 300
+    assert scene.naps_s[-1] > 30.0
+
+
+@pytest.mark.parametrize("back_s", [60.0, 3600.0])
+async def test_a_clock_that_is_set_back_does_not_make_the_next_question_wait_as_long(back_s: float) -> None:
+    scene = Scene(setting_back_s=back_s)
+    await scene.follow()
+    assert max(scene.naps_s[:8]) < 61.0
