@@ -6,7 +6,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 _FIRST_S = 0.05
 _RATIO = 1.02
@@ -14,6 +14,7 @@ EDGES_S = (0.0, *(_FIRST_S * _RATIO**step for step in range(740)))
 """Ages that part the bins: log-spaced up to a day, so that a bin is 2% of its age whatever jobs take."""
 
 _BINS = len(EDGES_S) - 1
+_WIDTHS_S = [upper_s - lower_s for lower_s, upper_s in pairwise(EDGES_S)]
 _HALVED_AT = 2000.0
 _KEPT_SHAPE = 0.8
 _PRIOR_JOBS = 2.0
@@ -35,15 +36,20 @@ class AgesAtEnd:
         Its one count is spread over that span, mostly in the shape known so far: noted at the age of the poll, ends
         would gather where the polls are, and polls where the ends were noted.
         """
-        first, last = bin_of(alive_s), bin_of(ended_s)
-        spans_s = [
-            max(min(ended_s, EDGES_S[at + 1]) - max(alive_s, EDGES_S[at]), 1e-9) for at in range(first, last + 1)
-        ]
-        shape = [span_s * self.counts[at] / (EDGES_S[at + 1] - EDGES_S[at]) for at, span_s in enumerate(spans_s, first)]
-        spanned_s, shaped = sum(spans_s), sum(shape)
+        first, beyond = bin_of(alive_s), bin_of(ended_s) + 1
+        widths_s, counts = _WIDTHS_S[first:beyond], self.counts[first:beyond]
+        spans_s = list(widths_s)
+        spans_s[0] = max(spans_s[0] - (alive_s - EDGES_S[first]), 1e-9)
+        spans_s[-1] = max(spans_s[-1] - max(EDGES_S[beyond] - ended_s, 0.0), 1e-9)
+        parts = zip(counts, spans_s, widths_s, strict=True)
+        shape = [count * span_s / width_s for count, span_s, width_s in parts]
+        shaped = sum(shape)
         kept = _KEPT_SHAPE if shaped > 0.0 else 0.0
-        for at, (span_s, known) in enumerate(zip(spans_s, shape, strict=True), first):
-            self.counts[at] += (1.0 - kept) * span_s / spanned_s + (kept * known / shaped if kept else 0.0)
+        evenly, as_known = (1.0 - kept) / sum(spans_s), kept / shaped if kept else 0.0
+        self.counts[first:beyond] = [
+            count + evenly * span_s + as_known * known
+            for count, span_s, known in zip(counts, spans_s, shape, strict=True)
+        ]
         self.jobs += 1.0
         self.seconds += (alive_s + ended_s) / 2
         if self.jobs >= _HALVED_AT:

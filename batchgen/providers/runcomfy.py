@@ -54,6 +54,7 @@ _QUEUED = frozenset({"in_queue", "queued", "pending", "waiting"})
 _RUNNING = frozenset({"in_progress", "processing", "running", "starting"})
 _DONE = frozenset({"completed", "succeeded", "failed", "cancelled", "canceled"})
 _NOT_READY_YET = "not ready"
+_KNOWN_WORDS = _QUEUED | _RUNNING | {_NOT_READY_YET}
 _MAX_REASON = 300
 _READ_FOR_REASON = 4_000
 
@@ -188,7 +189,7 @@ def _told(exchange: str, answer: _AnswerT) -> _AnswerT:
     """*answer*, and a line in the log if the exchange went other than well."""
     if isinstance(answer, _NOT_WELL):
         logs.warn(exchange, answer=type(answer).__name__, reason=answer.reason)
-    elif isinstance(answer, Waiting) and answer.word not in _QUEUED | _RUNNING | {_NOT_READY_YET}:
+    elif isinstance(answer, Waiting) and answer.word not in _KNOWN_WORDS:
         logs.warn(exchange, answer="no news", reason=f"the unknown word {answer.word!r}")
     return answer
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from batchgen import __version__
 from batchgen.proxies import proxy_for
@@ -43,10 +44,10 @@ class AnswerLost(Exception):
 
 
 class Wire:
-    """HTTP with the key. Redirects are never followed, and no request is repeated here."""
+    """HTTP with the key. Redirects are never followed, no cookie is kept, and no request is repeated here."""
 
     def __init__(self, base: str, token: str) -> None:
-        self._base = base
+        self._base = str(URL(base)).rstrip("/")
         self._proxy = proxy_for(base)
         self._headers = {"Authorization": f"Bearer {token}", "User-Agent": f"batchgen/{__version__}"}
         self._posts: aiohttp.ClientSession | None = None
@@ -83,7 +84,9 @@ class Wire:
         url = (base or self._base) + path
         try:
             proxy = self._proxy if base is None else proxy_for(url)  # looked up once: it costs more than the JSON
-            async with self._getting().get(url, params=params, allow_redirects=False, proxy=proxy) as response:
+            # Whoever made the path has quoted it; yarl would do so again for each poll.
+            where = URL(url, encoded=True)
+            async with self._getting().get(where, params=params, allow_redirects=False, proxy=proxy) as response:
                 return await _read(response)
         except (aiohttp.ClientError, OSError) as error:  # a time-out is an OSError too
             raise AnswerLost(_sentence(error)) from None
@@ -108,6 +111,7 @@ class Wire:
                 connector=aiohttp.TCPConnector(limit=MAX_POSTS_ON_THE_WIRE, keepalive_timeout=_IDLE_S),
                 timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=_CONNECT_S, sock_read=_READ_S),
                 headers=self._headers,
+                cookie_jar=aiohttp.DummyCookieJar(),
                 trace_configs=[trace],
             )
         return self._posts
@@ -118,6 +122,7 @@ class Wire:
                 connector=aiohttp.TCPConnector(limit=64, keepalive_timeout=30.0),
                 timeout=aiohttp.ClientTimeout(total=_GET_S, sock_connect=_CONNECT_S),
                 headers=self._headers,
+                cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._gets
 

@@ -71,7 +71,7 @@ class Course:
         self._told_to_leave = False
         self._leavable: set[asyncio.Task[Any]] = set()
         self._random = random.Random(seed)  # noqa: S311 - spreads delays, guards nothing
-        self._changed = asyncio.Event()
+        self._changes = Alarm()
 
     def roll(self) -> float:
         return self._random.random()
@@ -156,13 +156,8 @@ class Course:
 
     def wake(self) -> None:
         """Something changed that the loop may be waiting for."""
-        self._changed.set()
+        self._changes.ring()
 
-    async def wait_changed(self, timeout_s: float | None) -> None:
-        """Return when something changed, or after *timeout_s*."""
-        self._changed.clear()
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._changed.wait()
-        except TimeoutError:
-            return
+    async def wait_changed(self, timeout_s: float) -> None:
+        """Return when something changed from now on, or after *timeout_s*."""
+        await self._changes.sleep(timeout_s)
