@@ -56,7 +56,7 @@ class Scene:
         course.nap = self.nap  # type: ignore[method-assign]  # the clock of this scene
         nobody: Any = SimpleNamespace(seen=lambda *_: None, tally=SimpleNamespace(counts=dict.fromkeys(State, 0)))
         provider: Any = self
-        following = Following(nobody, provider, course, nobody, FixedInFlight(20), polling, 7200.0)
+        following = Following(nobody, provider, course, nobody, FixedInFlight(20), polling, 7200.0, course.wake)
         job = Job(1, "dune", 1, State.SUBMITTED, "m", {}, (), "f", request_id="id", submitted_at=self.began)
         await following.follow(job, soon=False)
 

@@ -61,6 +61,7 @@ class Feeding:
         self._only = only
         self._carried = carried
         self._start = start
+        self._is_held = False
         self._unpriced_models: set[str] = set()
         self._read_ahead: list[Job] = []
         self._attempts_to_come = state.attempts_to_come
@@ -71,7 +72,7 @@ class Feeding:
             now = self._course.now()
             if (hold_s := self._hold_s(now)) is not None:
                 self.leave_if_nothing_moves()
-                await self._course.wait_changed(hold_s)
+                await self._be_held(hold_s)
             elif (job := self._next_row(now)) is not None:
                 if await self._afford(job):
                     self._send(job, now)
@@ -83,6 +84,27 @@ class Feeding:
                 await self._course.wait_changed(again_at - now if again_at > now else TICK_S)
             else:
                 return
+
+    def look_again(self) -> None:
+        """What is known of the jobs in flight has changed. If that ends what held rows back, the next is sent at once.
+
+        `feed` would send it a turn of the event loop later, while a slot of the account stands empty. Under a budget it
+        is left to that: what the ended job cost may raise what the next one reserves.
+        """
+        if self._is_held and self._course.submits:
+            now = self._course.now()
+            if self._hold_s(now) is not None:
+                return
+            if self._limits.budget_micro is None and (job := self._next_row(now)) is not None:
+                self._send(job, now)
+        self._course.wake()
+
+    async def _be_held(self, hold_s: float) -> None:
+        self._is_held = True
+        try:
+            await self._course.wait_changed(hold_s)
+        finally:
+            self._is_held = False
 
     def came_back(self) -> None:
         """A row that was on its way is to be sent another time."""

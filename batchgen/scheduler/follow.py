@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from batchgen.job import Billed, Event, Job, JobCancelled, JobFailed, State, Succeeded
@@ -58,6 +59,7 @@ class Following:
         slots: InFlight,
         polling: PollPolicy,
         job_timeout_s: float,
+        look_again: Callable[[], None],
     ) -> None:
         self.in_flight: set[int] = set()
         self.unheard: set[int] = set()
@@ -72,6 +74,7 @@ class Following:
         self._slots = slots
         self._polling = polling
         self._job_timeout_s = job_timeout_s
+        self._look_again = look_again
 
     async def follow(self, job: Job, soon: bool) -> Job:
         """*job* once it has ended, or as it is when the run leaves. *soon* asks for an early first look."""
@@ -153,7 +156,7 @@ class Following:
                     asked.ended_s = self._age_s(job)
                     self.over.add(job.key)
                     self.free_slot(job)
-                    self._course.wake()
+                    self._look_again()
                 case Waiting(running):
                     asked.alive_s = asked.asked_s
                     self._is_waiting(job, asked, running)
@@ -172,7 +175,7 @@ class Following:
         self._heard(job, asked)
         if running is not None:
             (self._slots.seen_running if running else self._slots.seen_queued)(job.key)
-        self._course.wake()
+        self._look_again()
 
     def _heard(self, job: Job, asked: _Asked) -> None:
         asked.unanswered = 0

@@ -75,7 +75,14 @@ class Scheduler:
         self._slots = _slots(limits.in_flight, state.reader.meta(IN_FLIGHT_LEARNED))
         self._submitting = Submitting(state, provider, self._course, self._purse, self._slots)
         self._following = Following(
-            state, provider, self._course, self._purse, self._slots, polling, limits.job_timeout_s
+            state,
+            provider,
+            self._course,
+            self._purse,
+            self._slots,
+            polling,
+            limits.job_timeout_s,
+            lambda: self._feeding.look_again(),
         )
         self._fetching = Fetching(
             state, provider, collector, self._course, self._purse, limits.downloads, limits.job_timeout_s
