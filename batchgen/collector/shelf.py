@@ -22,9 +22,10 @@ from batchgen.job import Job, SavedFile
 from batchgen.runfolder import RunFolder, sync_folder
 from batchgen.verify import Undecodable, Verified, verify_bytes
 
-_GROUP_ROWS = 16
+_GROUP_ROWS = 64
 _GROUPS_AT_ONCE = 4
 _GATHER_S = 0.05
+_MOST_GATHERINGS = 4
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
@@ -68,16 +69,23 @@ class Shelf:
         self._threads.shutdown(wait=True)
 
     def _start_groups(self) -> None:
-        """Full groups begin at once, side by side; what waits for company begins alone when its time is over.
+        """Full groups begin at once, side by side; what waits for company begins once no more comes, or has for long.
 
         A group has its hand-overs and its fsyncs, which take more of the event loop's time than the rows in it.
         """
         while self._under_way < _GROUPS_AT_ONCE and len(self._waiting) >= _GROUP_ROWS:
             self._start_group()
         if self._waiting and self._gathering is None:
-            self._gathering = asyncio.get_running_loop().call_later(_GATHER_S, self._gathered)
+            self._gather(1)
 
-    def _gathered(self) -> None:
+    def _gather(self, times: int) -> None:
+        later = asyncio.get_running_loop().call_later
+        self._gathering = later(_GATHER_S, self._gathered, len(self._waiting), times)
+
+    def _gathered(self, rows_before: int, times: int) -> None:
+        if len(self._waiting) > rows_before and times < _MOST_GATHERINGS:
+            self._gather(times + 1)
+            return
         self._gathering = None
         if self._waiting and not self._under_way:
             self._start_group()
