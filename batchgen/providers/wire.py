@@ -65,7 +65,7 @@ class Wire:
         gate = _Gate(before_sending)
         try:
             async with self._posting().post(
-                self._base + path,
+                _url(self._base + path),
                 json=body,
                 allow_redirects=False,
                 trace_request_ctx=gate,
@@ -84,9 +84,7 @@ class Wire:
         url = (base or self._base) + path
         try:
             proxy = self._proxy if base is None else proxy_for(url)  # looked up once: it costs more than the JSON
-            # Whoever made the path has quoted it; yarl would do so again for each poll.
-            where = URL(url, encoded=True)
-            async with self._getting().get(where, params=params, allow_redirects=False, proxy=proxy) as response:
+            async with self._getting().get(_url(url), params=params, allow_redirects=False, proxy=proxy) as response:
                 return await _read(response)
         except (aiohttp.ClientError, OSError) as error:  # a time-out is an OSError too
             raise AnswerLost(_sentence(error)) from None
@@ -145,6 +143,13 @@ class _Gate:
                 self.refused = error
                 raise
         self.passed = True
+
+
+def _url(quoted: str) -> URL:
+    """Whoever made *quoted* of an id has quoted it: to do so again costs a good part of a poll, and would take an id
+    of two dots for the folder above.
+    """
+    return URL(quoted, encoded=True)
 
 
 async def _open_gate(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from batchgen.collector.shelf import Arrival, Shelf, shelve
+from batchgen.collector.shelf import Arrival, Shelf, Shelved, shelve
 from batchgen.job import SavedFile
 from batchgen.runfolder import RunFolder
 from batchgen.verify import Undecodable
 from tests.collector.conftest import ready
 from tests.collector.media import picture
+from tests.virtual import in_virtual_time, the_loop
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_a_row_that_is_not_complete_keeps_its_files_and_gets_no_folder(folder: R
     assert [path.name for path in folder.parts("a", 1).iterdir()] == ["images-00.png"]
 
 
-@pytest.mark.parametrize("rows", [1, 15, 16, 100])
+@pytest.mark.parametrize("rows", [1, 63, 64, 150])
 async def test_few_rows_and_many_are_put_on_disk(folder: RunFolder, rows: int) -> None:
     shelf = Shelf(folder)
     try:
@@ -75,6 +77,31 @@ async def test_few_rows_and_many_are_put_on_disk(folder: RunFolder, rows: int) -
         assert sorted(path.name for path in folder.rows.iterdir()) == names
     finally:
         shelf.close()
+
+
+@in_virtual_time
+async def test_rows_wait_while_others_come_but_not_for_long(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups: list[int] = []
+
+    def counted(folder: RunFolder, arrivals: Sequence[Arrival]) -> list[Shelved | Exception]:
+        groups.append(len(arrivals))
+        return shelve(folder, arrivals)
+
+    monkeypatch.setattr("batchgen.collector.shelf.shelve", counted)
+    shelf, waited_s = Shelf(folder), []
+
+    async def put(row_id: str, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        began_s = the_loop().time()
+        await shelf.put(arrival(row_id, picture()))
+        waited_s.append(the_loop().time() - began_s)
+
+    await asyncio.gather(*(put(f"row-{number:02d}", 0.03 * number) for number in range(30)), put("last", 5.0))
+    shelf.close()
+    assert len(groups) <= 6
+    assert groups[-1] == 1
+    assert max(waited_s) < 0.26
+    assert waited_s[-1] < 0.06  # nobody else came
 
 
 async def test_rows_that_wait_for_company_when_the_run_leaves_are_left_to_the_next_run(folder: RunFolder) -> None:

@@ -353,6 +353,32 @@ async def test_an_id_never_becomes_a_path() -> None:
     async with answering(reply(404, {"error_code": 404001})) as (provider, server):
         await provider.status("../models/x?y#z")
         assert server.seen[0].target == "/v1/requests/..%2Fmodels%2Fx%3Fy%23z/status"
+        await provider.result("..")
+        await provider.cancel("..")
+        assert [one.target for one in server.seen[1:]] == [
+            "/v1/requests/../result?include_cost=true",
+            "/v1/requests/../cancel",
+        ]
+
+
+async def test_a_base_may_hold_what_has_to_be_quoted() -> None:
+    async with raw_server(reply(200, {"status": "in_queue"})) as server:
+        provider = RunComfy(api_base(f"{server.base}/our gate/v1"), "key")
+        assert isinstance(await provider.status("id-1"), Waiting)
+        await provider.close()
+        assert server.seen[0].target == "/our%20gate/v1/requests/id-1/status"
+
+
+async def test_cookies_of_the_provider_are_not_kept() -> None:
+    answer = reply(200, {"request_id": "id-1", "status": "in_queue"}, Set_Cookie="tracked=1; Path=/")
+    async with raw_server(answer) as server:
+        provider = RunComfy(server.base.replace("127.0.0.1", "localhost"), "key")  # an address has no cookies
+        for _ in range(2):
+            await provider.submit(MODEL, BODY, nothing)
+            await provider.status("id-1")
+        await provider.close()
+        assert len(server.seen) == 4
+        assert not any("cookie" in one.headers for one in server.seen)
 
 
 # ── status and result ───────────────────────────────────────────────────────────────────────────────────
