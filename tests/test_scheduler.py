@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from batchgen.job import Billed, Job, Output, State
 from batchgen.pacing import EXPIRED_AFTER_S, ProportionalPolling
 from batchgen.providers.contract import (
     AccountBlocked,
+    BeforeSending,
     Busy,
     Cancelled,
     Cause,
@@ -29,6 +30,8 @@ from batchgen.providers.contract import (
     NotSent,
     Over,
     Rejected,
+    StatusAnswer,
+    SubmitAnswer,
     Success,
     Waiting,
 )
@@ -368,6 +371,35 @@ async def test_an_empty_wallet_still_brings_in_what_was_paid_for(night: Night) -
     ending = await night.run(*names(3))
     assert ending.cause is Cause.BALANCE
     assert [night.states[name] for name in names(3)] == [State.COLLECTED, State.COLLECTED, State.PENDING]
+
+
+async def test_a_slot_that_comes_free_is_filled_in_the_next_turn_of_the_event_loop(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, freed_in, filled_in = 0, list[int](), list[int]()
+    status, submit = night.provider.status, night.provider.submit
+
+    def next_turn() -> None:
+        nonlocal turn
+        turn += 1
+        counting.append(asyncio.get_running_loop().call_soon(next_turn))
+
+    async def noticed(request_id: str) -> StatusAnswer:
+        answer = await status(request_id)
+        freed_in.append(turn)
+        return answer
+
+    async def begun(model: str, body: Mapping[str, Any], before_sending: BeforeSending) -> SubmitAnswer:
+        filled_in.append(turn)
+        return await submit(model, body, before_sending)
+
+    monkeypatch.setattr(night.provider, "status", noticed)
+    monkeypatch.setattr(night.provider, "submit", begun)
+    counting: list[asyncio.Handle] = []
+    next_turn()
+    await night.run(*names(4), in_flight=1)
+    counting[-1].cancel()
+    assert [filled - freed for freed, filled in zip(freed_in, filled_in[1:], strict=False)] == [1, 1, 1]
 
 
 async def test_the_budget_lets_the_last_affordable_row_through_and_not_one_more(night: Night) -> None:
