@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
+from yarl import URL
+
 from batchgen import logs
 from batchgen.budget import micro
 from batchgen.exits import Refusal
@@ -68,8 +70,8 @@ def api_base(given: str | None) -> str:
     base = (given or DEFAULT_BASE).strip().rstrip("/")
     try:
         parts = urlsplit(base)
-        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # such as a port that is no number
+        right = parts.scheme in ("http", "https") and bool(URL(base).raw_host) and parts.port != 0
+    except ValueError:  # such as a port that is no number, or a host that no name can be
         right = False
     if not right:
         raise NoAddress(

@@ -567,7 +567,13 @@ def test_the_base_may_be_given_with_or_without_v1(given: str | None, base: str) 
     assert api_base(given) == base
 
 
-@pytest.mark.parametrize("given", ["a.example", "localhost:8000", "ftp://a", "http://", "https://a:port", "tok-5150"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "a.example", "localhost:8000", "ftp://a", "http://", "https://a:port", "http://a\u2028b", "http://\ud83d.x",
+        "tok-5150",
+    ],
+)  # fmt: skip
 def test_a_base_without_scheme_or_host_is_refused_and_not_repeated(given: str) -> None:
     with pytest.raises(NoAddress, match="write it with https://") as refused:
         api_base(given)
