@@ -92,7 +92,7 @@ class RunFolder:
         return self.path / "set-aside"
 
     def row(self, row_id: str) -> Path:
-        return self.path.joinpath("rows", row_id)
+        return self.rows / row_id
 
     def attempt(self, row_id: str, n: int) -> Path:
         """Where the outputs of an earlier attempt are kept."""
@@ -100,7 +100,7 @@ class RunFolder:
 
     def parts(self, row_id: str, n: int) -> Path:
         """Where a row's files arrive before the whole row moves to its folder."""
-        return self.path.joinpath("parts", f"{row_id}.{n}")
+        return self.path / "parts" / f"{row_id}.{n}"
 
 
 def sync_folder(folder: Path) -> None:
