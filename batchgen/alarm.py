@@ -31,6 +31,52 @@ class Alarm:
             _wake(sleeper)
 
 
+class FewATurn:
+    """Sleeps that end at most *few* in one turn of the event loop, the longest due first, and that `ring` ends all.
+
+    What comes due while a turn lasts would all begin in the next one, which lasts the longer for it: a busy loop ends
+    in turns so long that everything waits for everything else.
+    """
+
+    def __init__(self, few: int) -> None:
+        self._few = few
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._count = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after *seconds* and when it is our turn, or when the alarm rings."""
+        loop = asyncio.get_running_loop()
+        sleeper: asyncio.Future[None] = loop.create_future()
+        self._count += 1
+        heapq.heappush(self._sleepers, (loop.time() + seconds, self._count, sleeper))
+        self._set_timer(loop)
+        await sleeper
+
+    def ring(self) -> None:
+        sleepers, self._sleepers = self._sleepers, []
+        for _, _, sleeper in sleepers:
+            _wake(sleeper)
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        due_at = self._sleepers[0][0]
+        if self._timer is not None:
+            if self._timer.when() <= due_at:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(due_at, self._wake_few, loop)
+
+    def _wake_few(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        now, woken = loop.time(), 0
+        while self._sleepers and woken < self._few and self._sleepers[0][0] <= now:
+            sleeper = heapq.heappop(self._sleepers)[2]
+            woken += not sleeper.done()
+            _wake(sleeper)
+        if self._sleepers:
+            self._set_timer(loop)
+
+
 class SoonestFirst:
     """*places* at once; the next free place goes to the waiter with the earliest deadline."""
 

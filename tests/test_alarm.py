@@ -9,7 +9,8 @@ from functools import wraps
 import looptime
 import pytest
 
-from batchgen.alarm import Alarm, SoonestFirst
+from batchgen.alarm import Alarm, FewATurn, SoonestFirst
+from tests.virtual import VirtualLoop
 
 
 def in_virtual_time(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
@@ -127,3 +128,67 @@ async def test_a_turn_that_is_given_and_not_taken_goes_on_to_the_next() -> None:
     await asyncio.wait_for(reached.wait(), 10.0)
     await waiting
     assert given.cancelled()
+
+
+def test_what_comes_due_together_ends_a_few_a_turn_and_the_longest_due_first() -> None:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        ended, most = runner.run(_ended_after_a_long_turn())
+    assert ended == list(range(7))
+    assert most == 2
+
+
+async def _ended_after_a_long_turn() -> tuple[list[int], int]:
+    """Seven sleepers in the order in which they end, and the most that ended in one turn."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    turns, ended = FewATurn(2), list[int]()
+
+    async def sleep(number: int) -> None:
+        await turns.sleep(1.0 + number / 1000)
+        ended.append(number)
+
+    sleepers = [asyncio.create_task(sleep(number)) for number in reversed(range(7))]
+    await asyncio.sleep(0.9)
+    loop.jump(0.2)
+    most, before = 0, 0
+    while len(ended) < 7:
+        await asyncio.sleep(0)
+        most, before = max(most, len(ended) - before), len(ended)
+    await asyncio.gather(*sleepers)
+    return ended, most
+
+
+@in_virtual_time
+async def test_sleeps_that_end_a_few_a_turn_last_as_long_as_they_were_asked_to() -> None:
+    turns, began = FewATurn(2), now()
+    lasted = {}
+
+    async def sleep(seconds: float) -> None:
+        await turns.sleep(seconds)
+        lasted[seconds] = now() - began
+
+    await asyncio.gather(*(sleep(seconds) for seconds in (3600.0, 0.0, 5.0, 60.0)))
+    assert lasted == {seconds: pytest.approx(seconds) for seconds in (3600.0, 0.0, 5.0, 60.0)}
+
+
+@in_virtual_time
+async def test_a_ring_ends_the_sleeps_that_would_end_a_few_a_turn_and_none_that_begins_later() -> None:
+    turns, began = FewATurn(1), now()
+    sleepers = [asyncio.create_task(turns.sleep(3600.0)) for _ in range(100)]
+    await asyncio.sleep(1.0)
+    turns.ring()
+    await asyncio.gather(*sleepers)
+    assert now() - began == pytest.approx(1.0)
+    await turns.sleep(5.0)
+    assert now() - began == pytest.approx(6.0)
+
+
+@in_virtual_time
+async def test_a_sleeper_that_is_cancelled_takes_nobodys_turn() -> None:
+    turns, began = FewATurn(1), now()
+    gone = asyncio.create_task(turns.sleep(5.0))
+    stays = asyncio.create_task(turns.sleep(5.0))
+    await asyncio.sleep(1.0)
+    gone.cancel()
+    await stays
+    assert now() - began == pytest.approx(5.0)

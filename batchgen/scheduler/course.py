@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from batchgen.alarm import Alarm
+from batchgen.alarm import Alarm, FewATurn
 from batchgen.job import Job
 from batchgen.pacing import Breakers, Contact, Which
 from batchgen.providers.contract import Cause, RunStopped
@@ -41,6 +41,9 @@ class Ending:
 
 T = TypeVar("T")
 
+_POLLS_A_TURN = 2
+"""Questions about jobs that begin in one turn of the event loop: a freed slot's POST waits for no more than these."""
+
 _WHICH = {
     Cause.TOKEN: Which.TOKEN,
     Cause.BALANCE: Which.BALANCE,
@@ -61,7 +64,7 @@ class Course:
         self.now = now
         self.ending = Ending()
         self.alarm = Alarm()
-        self.naps = Alarm()
+        self.naps = FewATurn(_POLLS_A_TURN)
         self.overdue: dict[int, str] = {}
         self.contact = Contact()
         every_s = 60.0 / limits.submits_per_min if limits.submits_per_min else 0.0
