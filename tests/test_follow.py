@@ -18,13 +18,18 @@ ANSWER_S = 0.1
 
 
 class Scene:
-    """A job of 57 s whose result never comes, followed for an hour. Answers take a while."""
+    """A job of 57 s whose result never comes, followed for an hour. Answers take a while, and naps last *late_s* too
+    long.
+    """
 
-    def __init__(self, setting_back_s: float = 0.0) -> None:
+    def __init__(self, setting_back_s: float = 0.0, late_s: float = 0.0, spread_s: float = 5.0) -> None:
         self.now = self.began = 1e9
         self.questions = 0
+        self.asked_at_s: list[float] = []
         self.naps_s: list[float] = []
         self._setting_back_s = setting_back_s
+        self._late_s = late_s
+        self._spread_s = spread_s
 
     async def status(self, request_id: str) -> StatusAnswer:
         self._asked()
@@ -39,18 +44,19 @@ class Scene:
 
     async def nap(self, seconds: float) -> bool:
         self.naps_s.append(seconds)
-        self.now += seconds
+        self.now += seconds + self._late_s
         return self.now < self.began + 3600.0
 
     def _asked(self) -> None:
         self.questions += 1
+        self.asked_at_s.append(self.now - self.began)
         self.now += ANSWER_S
 
     async def follow(self) -> None:
         chance = random.Random(1)
-        polling = LearnedPolling(6000.0)
+        polling = LearnedPolling(60_000.0)
         for _ in range(300):
-            ended_s = chance.gauss(60.0, 5.0)
+            ended_s = max(chance.gauss(60.0, self._spread_s), 1.0)
             polling.ended("m", ended_s, ended_s - 0.5)
         course = Course(lambda: self.now, Limits(), submitting=True, seed=1)
         course.nap = self.nap  # type: ignore[method-assign]  # the clock of this scene
@@ -73,3 +79,18 @@ async def test_a_clock_that_is_set_back_does_not_make_the_next_question_wait_as_
     scene = Scene(setting_back_s=back_s)
     await scene.follow()
     assert max(scene.naps_s[:8]) < 61.0
+
+
+async def test_what_questions_are_late_by_does_not_add_up() -> None:
+    in_time, late = Scene(spread_s=25.0), Scene(spread_s=25.0, late_s=0.8)
+    await in_time.follow()
+    await late.follow()
+    behind_s = [at_s - due_s for at_s, due_s in zip(late.asked_at_s, in_time.asked_at_s, strict=False)]
+    assert behind_s[0] == pytest.approx(0.8)
+    assert max(behind_s[:8]) < 1.6
+
+
+async def test_a_question_that_is_very_late_brings_no_two_at_once() -> None:
+    scene = Scene(late_s=30.0)
+    await scene.follow()
+    assert min(scene.naps_s[:3]) > 0.5

@@ -32,12 +32,15 @@ _TROUBLE = Backoff(0.5, 30.0)
 
 @dataclass(slots=True)
 class _Asked:
-    """What asking about one job has brought so far. *asked_s* is its age at the last question."""
+    """What asking about one job has brought so far. *asked_s* is its age at the last question, *due_s* the age at
+    which that was due.
+    """
 
     over: Over | None = None
     unanswered: int = 0
     hollow: int = 0
     asked_s: float | None = None
+    due_s: float | None = None
     alive_s: float = 0.0
     ended_s: float | None = None
     hint_s: float = 0.0
@@ -120,14 +123,18 @@ class Following:
 
     def _nap_s(self, job: Job, asked: _Asked) -> float:
         if asked.unanswered:
+            asked.due_s = None
             return max(_TROUBLE.delay_s(asked.unanswered, self._course.roll()), asked.hint_s)
         if asked.over is not None or job.ended_at is not None:
             return 1.0 + asked.hollow
         age_s = self._age_s(job)
         asked_s = age_s if asked.asked_s is None else asked.asked_s
         delay_s = self._polling.next_poll_s(job.model, asked_s, self._crowd(), self._course.roll())
-        # From the last question on, however long its answer took, and whatever became of the clock meanwhile.
-        return min(max(asked_s + delay_s - age_s, delay_s / 2), delay_s)
+        # From when the last question was due, however late it was asked and however long its answer took: what the
+        # loop is late by would add up to fewer questions. And whatever became of the clock meanwhile.
+        late_s = 0.0 if asked.due_s is None else min(max(asked_s - asked.due_s, 0.0), delay_s / 2)
+        asked.due_s = asked_s - late_s + delay_s
+        return min(max(asked.due_s - age_s, delay_s / 2), delay_s)
 
     def _crowd(self) -> Crowd:
         if self.all_sent or not self._course.submits:
