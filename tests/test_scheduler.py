@@ -402,6 +402,34 @@ async def test_a_slot_that_comes_free_is_filled_in_the_next_turn_of_the_event_lo
     assert [filled - freed for freed, filled in zip(freed_in, filled_in[1:], strict=False)] == [1, 1, 1]
 
 
+async def test_at_the_beginning_a_row_that_was_taken_makes_room_for_the_next_while_the_disk_takes_its_id(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, begun_while_busy = list[str](), list[str]()
+    submit, night.provider.answer_s = night.provider.submit, 0.1
+    disk: list[asyncio.Task[Any]] = []
+
+    async def keep_the_disk_busy() -> None:
+        assert night.scheduler is not None
+        await night.scheduler.state._writer.change(lambda connection: time.sleep(0.5))
+        begun_while_busy.extend(begun)
+
+    async def begins(model: str, body: Mapping[str, Any], before_sending: BeforeSending) -> SubmitAnswer:
+        begun.append(body["text"])
+        answer = await submit(model, body, before_sending)
+        if not disk:
+            assert len(begun) == 16  # and no more, as long as nobody knows what the provider takes
+            disk.append(asyncio.create_task(keep_the_disk_busy()))
+            await asyncio.sleep(0)
+        return answer
+
+    monkeypatch.setattr(night.provider, "submit", begins)
+    await night.run(*names(20))
+    await disk[0]
+    assert begun_while_busy == names(20)
+    assert set(night.states.values()) == {State.COLLECTED}
+
+
 async def test_the_budget_lets_the_last_affordable_row_through_and_not_one_more(night: Night) -> None:
     ending = await night.run(*names(5), budget_micro=3 * 40_000)
     assert ending.cause is Cause.BUDGET

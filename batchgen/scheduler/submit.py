@@ -45,11 +45,15 @@ class _Post:
 
 
 class Submitting:
-    """Sends rows, and remembers what the provider would not take."""
+    """Sends rows, and remembers what the provider would not take.
+
+    *unanswered* are the keys of rows that begin to be sent, until the provider has taken them, or would not.
+    """
 
     def __init__(self, state: StateFile, provider: Provider, course: Course, purse: Purse, slots: InFlight) -> None:
         self.not_sendable: dict[int, str] = {}
         self.to_look_at: set[int] = set()
+        self.unanswered: set[int] = set()
         self._state = state
         self._provider = provider
         self._course = course
@@ -64,7 +68,12 @@ class Submitting:
         post = self._begun[job.key] = _Post(job)
         post.task = asyncio.create_task(self._post(post))
         self._posts.add(post)
-        post.task.add_done_callback(lambda _: self._posts.discard(post))
+        self.unanswered.add(job.key)
+        post.task.add_done_callback(lambda _: self._is_over(post))
+
+    def _is_over(self, post: _Post) -> None:
+        self._posts.discard(post)
+        self.unanswered.discard(post.job.key)
 
     async def submit(self, job: Job) -> Job:
         """One POST, shielded: whoever is cancelled, an answer that is on its way is waited for and saved."""
@@ -172,6 +181,9 @@ class Submitting:
             # At once: refusals that are answered while the disk works are judged by what was accepted before them.
             if breakers.rate.accepted(post.sent_at):
                 self._slots.busy_by_chance()
+            # Another may go out while the disk takes this one's id.
+            self.unanswered.discard(post.job.key)
+            self._course.wake()
         await self._record(post, self._meaning(answer, post.sent_at, now, roll))
         if isinstance(answer, Taken):
             self._new_ids.pop(answer.request_id)
