@@ -7,6 +7,7 @@ import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -145,6 +146,7 @@ class _Gate:
         self.passed = True
 
 
+@lru_cache(maxsize=1024)
 def _url(quoted: str) -> URL:
     """Whoever made *quoted* of an id has quoted it: to do so again costs a good part of a poll, and would take an id
     of two dots for the folder above.
