@@ -6,6 +6,7 @@ import asyncio
 import heapq
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from operator import itemgetter
 
 
 class Alarm:
@@ -32,7 +33,7 @@ class Alarm:
 
 
 class FewATurn:
-    """Sleeps that end at most *few* in one turn of the event loop, the longest due first, and that `ring` ends all.
+    """Sleeps that end at most *few* in one turn of the event loop, the longest due first.
 
     What comes due while a turn lasts would all begin in the next one, which lasts the longer for it: a busy loop ends
     in turns so long that everything waits for everything else.
@@ -45,7 +46,7 @@ class FewATurn:
         self._timer: asyncio.TimerHandle | None = None
 
     async def sleep(self, seconds: float) -> None:
-        """Return after *seconds* and when it is our turn, or when the alarm rings."""
+        """Return after *seconds*, or once `ring` was called, when it is our turn."""
         loop = asyncio.get_running_loop()
         sleeper: asyncio.Future[None] = loop.create_future()
         self._count += 1
@@ -54,9 +55,10 @@ class FewATurn:
         await sleeper
 
     def ring(self) -> None:
-        sleepers, self._sleepers = self._sleepers, []
-        for _, _, sleeper in sleepers:
-            _wake(sleeper)
+        """All who sleep are due now."""
+        self._sleepers = [(0.0, count, sleeper) for _, count, sleeper in sorted(self._sleepers, key=itemgetter(1))]
+        if self._sleepers:
+            self._set_timer(self._sleepers[0][2].get_loop())
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         due_at = self._sleepers[0][0]
@@ -67,8 +69,9 @@ class FewATurn:
         self._timer = loop.call_at(due_at, self._wake_few, loop)
 
     def _wake_few(self, loop: asyncio.AbstractEventLoop) -> None:
+        assert self._timer is not None
+        now, woken = max(loop.time(), self._timer.when()), 0  # a coarse clock rings early
         self._timer = None
-        now, woken = loop.time(), 0
         while self._sleepers and woken < self._few and self._sleepers[0][0] <= now:
             sleeper = heapq.heappop(self._sleepers)[2]
             woken += not sleeper.done()

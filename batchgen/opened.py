@@ -220,10 +220,10 @@ def _quick_on_its_feet() -> Iterator[None]:
     thread that waits for the interpreter, such as the state file's, gets it sooner than Python's 5 ms.
     """
     switch_s, searched_after = sys.getswitchinterval(), gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(_SEARCHED_AFTER, *searched_after[1:])
-    sys.setswitchinterval(_SWITCH_S)
     try:
+        gc.freeze()
+        gc.set_threshold(max(searched_after[0], _SEARCHED_AFTER), *searched_after[1:])
+        sys.setswitchinterval(_SWITCH_S)
         yield
     finally:
         sys.setswitchinterval(switch_s)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from batchgen.job import Job, State
-from batchgen.pacing import FixedInFlight, LearnedPolling
+from batchgen.pacing import Crowd, FixedInFlight, LearnedPolling
 from batchgen.providers.contract import Over, ResultAnswer, StatusAnswer, Waiting
 from batchgen.scheduler.course import Course, Limits
 from batchgen.scheduler.follow import Following
@@ -54,7 +54,7 @@ class Scene:
 
     async def follow(self) -> None:
         chance = random.Random(1)
-        polling = LearnedPolling(60_000.0)
+        polling = LearnedPolling(6000.0)
         for _ in range(300):
             ended_s = max(chance.gauss(60.0, self._spread_s), 1.0)
             polling.ended("m", ended_s, ended_s - 0.5)
@@ -90,7 +90,10 @@ async def test_what_questions_are_late_by_does_not_add_up() -> None:
     assert max(behind_s[:8]) < 1.6
 
 
-async def test_a_question_that_is_very_late_brings_no_two_at_once() -> None:
-    scene = Scene(late_s=30.0)
-    await scene.follow()
-    assert min(scene.naps_s[:3]) > 0.5
+async def test_after_a_question_that_was_very_late_the_next_comes_a_quarter_sooner_at_most() -> None:
+    polling, crowd = LearnedPolling(60.0), Crowd(5)
+    planned_s = polling.next_poll_s("m", 60.0, crowd, 0.5)
+    assert polling.next_poll_s("m", 60.0, crowd, 0.5, late_s=1.0) == planned_s - 1.0
+    assert polling.next_poll_s("m", 60.0, crowd, 0.5, late_s=30.0) == 0.75 * planned_s
+    many = Crowd(9)
+    assert polling.next_poll_s("m", 60.0, many, 0.5, late_s=30.0) == 9.0  # a job's share of the minute stays its own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -405,17 +406,19 @@ async def test_a_slot_that_comes_free_is_filled_in_the_next_turn_of_the_event_lo
 async def test_at_the_beginning_a_row_that_was_taken_makes_room_for_the_next_while_the_disk_takes_its_id(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, begun_while_busy = list[str](), list[str]()
+    begun = list[str]()
     submit, night.provider.answer_s = night.provider.submit, 0.1
     disk: list[asyncio.Task[Any]] = []
+    all_begun = threading.Event()
 
     async def keep_the_disk_busy() -> None:
         assert night.scheduler is not None
-        await night.scheduler.state._writer.change(lambda connection: time.sleep(0.5))
-        begun_while_busy.extend(begun)
+        assert await night.scheduler.state._writer.change(lambda connection: all_begun.wait(10.0))
 
     async def begins(model: str, body: Mapping[str, Any], before_sending: BeforeSending) -> SubmitAnswer:
         begun.append(body["text"])
+        if len(begun) == 20:
+            all_begun.set()
         answer = await submit(model, body, before_sending)
         if not disk:
             assert len(begun) == 16  # and no more, as long as nobody knows what the provider takes
@@ -426,7 +429,7 @@ async def test_at_the_beginning_a_row_that_was_taken_makes_room_for_the_next_whi
     monkeypatch.setattr(night.provider, "submit", begins)
     await night.run(*names(20))
     await disk[0]
-    assert begun_while_busy == names(20)
+    assert begun == names(20)
     assert set(night.states.values()) == {State.COLLECTED}
 
 

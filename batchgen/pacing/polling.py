@@ -35,8 +35,11 @@ class Crowd:
 class PollPolicy(Protocol):
     """When to ask for a job's status next."""
 
-    def next_poll_s(self, model: str, age_s: float, crowd: Crowd, roll: float) -> float:
-        """Delay before the next poll of a job of *model* that was accepted *age_s* ago; *roll* is in [0, 1)."""
+    def next_poll_s(self, model: str, age_s: float, crowd: Crowd, roll: float, late_s: float = 0.0) -> float:
+        """Delay before the next poll of a job of *model* that was accepted *age_s* ago; *roll* is in [0, 1).
+
+        *late_s* is how much later than planned the job was asked about at this age.
+        """
 
     def ended(self, model: str, age_s: float, alive_s: float) -> None:
         """A job of *model* was seen to have ended at the age *age_s*, and to be alive at *alive_s*."""
@@ -53,7 +56,9 @@ class ProportionalPolling:
     least_s: float = 0.25
     most_s: float = 10.0
 
-    def next_poll_s(self, model: str, age_s: float, crowd: Crowd | None = None, roll: float = 0.5) -> float:
+    def next_poll_s(
+        self, model: str, age_s: float, crowd: Crowd | None = None, roll: float = 0.5, late_s: float = 0.0
+    ) -> float:
         return min(max(self.share * age_s, self.least_s), self.most_s)
 
     def ended(self, model: str, age_s: float, alive_s: float) -> None:
@@ -75,6 +80,7 @@ _GROWTH = 1.25
 _TAIL_SHARE = 0.02
 _TAIL_PER_S = 20.0
 _SPREAD = 0.1
+_CAUGHT_UP = 0.25
 
 
 @dataclass(slots=True)
@@ -92,7 +98,7 @@ class LearnedPolling:
     costs: Mapping[Lag, float] = field(default_factory=lambda: COST_OF_A_POLL)
     _models: dict[str, _Known] = field(default_factory=dict)
 
-    def next_poll_s(self, model: str, age_s: float, crowd: Crowd, roll: float) -> float:
+    def next_poll_s(self, model: str, age_s: float, crowd: Crowd, roll: float, late_s: float = 0.0) -> float:
         known = self._models.get(model)
         if known is None or known.ages.jobs < _ENOUGH_JOBS:
             delay_s = self.cold.next_poll_s(model, age_s)
@@ -102,6 +108,8 @@ class LearnedPolling:
                 delay_s = min(delay_s, max(_TAIL_SHARE * known.ages.mean_s, crowd.live / _TAIL_PER_S))
         # Jobs of one age would be asked about at the same ages for ever, and nothing learned of the ages between.
         delay_s *= 1.0 + _SPREAD * (2.0 * roll - 1.0)
+        # What a busy loop is late by each time would add up to fewer polls than planned.
+        delay_s -= min(late_s, _CAUGHT_UP * delay_s)
         fair_s = crowd.live * 60.0 / self.polls_per_min
         return max(min(delay_s, self.most_s), self.least_s, fair_s)
 

@@ -42,7 +42,7 @@ class Ending:
 T = TypeVar("T")
 
 _POLLS_A_TURN = 2
-"""Questions about jobs that begin in one turn of the event loop: a freed slot's POST waits for no more than these."""
+"""Questions about jobs that begin in one turn of the event loop, so that the POST for a freed slot goes out soon."""
 
 _WHICH = {
     Cause.TOKEN: Which.TOKEN,

@@ -161,7 +161,7 @@ class Feeding:
 
     def _paced_s(self, now: float) -> float | None:
         most = self._breakers.rate.most_on_the_wire
-        if most is not None and len(self._submitting.unanswered) >= most:
+        if most is not None and len(self._submitting.awaited) >= most:
             return TICK_S
         return self._breakers.rate.wait_s(now) or None
 

@@ -122,18 +122,17 @@ class Following:
     # ── when to ask ─────────────────────────────────────────────────────────────────────────────────────
 
     def _nap_s(self, job: Job, asked: _Asked) -> float:
+        due_s, asked.due_s = asked.due_s, None
         if asked.unanswered:
-            asked.due_s = None
             return max(_TROUBLE.delay_s(asked.unanswered, self._course.roll()), asked.hint_s)
         if asked.over is not None or job.ended_at is not None:
             return 1.0 + asked.hollow
         age_s = self._age_s(job)
         asked_s = age_s if asked.asked_s is None else asked.asked_s
-        delay_s = self._polling.next_poll_s(job.model, asked_s, self._crowd(), self._course.roll())
-        # From when the last question was due, however late it was asked and however long its answer took: what the
-        # loop is late by would add up to fewer questions. And whatever became of the clock meanwhile.
-        late_s = 0.0 if asked.due_s is None else min(max(asked_s - asked.due_s, 0.0), delay_s / 2)
-        asked.due_s = asked_s - late_s + delay_s
+        late_s = 0.0 if due_s is None else max(asked_s - due_s, 0.0)
+        delay_s = self._polling.next_poll_s(job.model, asked_s, self._crowd(), self._course.roll(), late_s)
+        asked.due_s = asked_s + delay_s
+        # From the last question on, however long its answer took, and whatever became of the clock meanwhile.
         return min(max(asked.due_s - age_s, delay_s / 2), delay_s)
 
     def _crowd(self) -> Crowd:

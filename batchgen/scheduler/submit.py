@@ -24,7 +24,7 @@ from batchgen.providers.contract import (
 )
 from batchgen.scheduler.course import Course
 from batchgen.scheduler.purse import Afford, Purse
-from batchgen.statefile import StateFile, StateUnusable
+from batchgen.statefile import Record, StateFile, StateUnusable
 
 
 class _NotNow(Exception):
@@ -47,13 +47,13 @@ class _Post:
 class Submitting:
     """Sends rows, and remembers what the provider would not take.
 
-    *unanswered* are the keys of rows that begin to be sent, until the provider has taken them, or would not.
+    *awaited* are the keys of rows whose POST has begun, until it is accepted or has ended in any other way.
     """
 
     def __init__(self, state: StateFile, provider: Provider, course: Course, purse: Purse, slots: InFlight) -> None:
         self.not_sendable: dict[int, str] = {}
         self.to_look_at: set[int] = set()
-        self.unanswered: set[int] = set()
+        self.awaited: set[int] = set()
         self._state = state
         self._provider = provider
         self._course = course
@@ -68,12 +68,12 @@ class Submitting:
         post = self._begun[job.key] = _Post(job)
         post.task = asyncio.create_task(self._post(post))
         self._posts.add(post)
-        self.unanswered.add(job.key)
+        self.awaited.add(job.key)
         post.task.add_done_callback(lambda _: self._is_over(post))
 
     def _is_over(self, post: _Post) -> None:
         self._posts.discard(post)
-        self.unanswered.discard(post.job.key)
+        self.awaited.discard(post.job.key)
 
     async def submit(self, job: Job) -> Job:
         """One POST, shielded: whoever is cancelled, an answer that is on its way is waited for and saved."""
@@ -117,7 +117,7 @@ class Submitting:
             if self._is_closed(post.job) or self._purse.hold(post.job) is not Afford.YES:
                 raise _NotNow
             post.intent_begun = True
-            await self._intend(post, Intent(self._course.now(), price_micro))
+            await self._keep(post, self._state.recording(post.job, Intent(self._course.now(), price_micro)))
             self._purse.let_go(post.job)
             post.released, post.sent_at = True, self._course.now()
 
@@ -139,9 +139,10 @@ class Submitting:
             self._purse.let_go(post.job)
         return await self._answered(post, answer)
 
-    async def _intend(self, post: _Post, intent: Intent) -> None:
-        """As `_record`, without a task of its own: each turn of the event loop until the POST is a slot left empty."""
-        recording = self._state.recording(post.job, intent)
+    async def _keep(self, post: _Post, recording: Record) -> None:
+        """As `_record`, for a move that ends no job, and without a task of its own: each turn of the event loop until
+        the POST is a slot left empty.
+        """
         try:
             await recording.durable()
         finally:
@@ -181,12 +182,15 @@ class Submitting:
             # At once: refusals that are answered while the disk works are judged by what was accepted before them.
             if breakers.rate.accepted(post.sent_at):
                 self._slots.busy_by_chance()
-            # Another may go out while the disk takes this one's id.
-            self.unanswered.discard(post.job.key)
-            self._course.wake()
-        await self._record(post, self._meaning(answer, post.sent_at, now, roll))
+        meaning = self._meaning(answer, post.sent_at, now, roll)
         if isinstance(answer, Taken):
+            recording = self._state.recording(post.job, meaning)
+            self.awaited.discard(post.job.key)  # another may go out while the disk takes this one's id
+            self._course.wake()
+            await self._keep(post, recording)
             self._new_ids.pop(answer.request_id)
+        else:
+            await self._record(post, meaning)
         match answer:
             case Taken():
                 self._taken(post.job)

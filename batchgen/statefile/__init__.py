@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from batchgen.statefile.reader import Reader, empty, read_only
     from batchgen.statefile.scratch import Asked, Scratch
     from batchgen.statefile.tables import StateUnusable
-    from batchgen.statefile.writer import OnTrouble
+    from batchgen.statefile.writer import OnTrouble, Record
 
 _HOMES = {
     "Asked": "scratch",
@@ -31,6 +31,7 @@ _HOMES = {
     "OnTrouble": "writer",
     "OtherBase": "file",
     "Reader": "reader",
+    "Record": "writer",
     "Rows": "judgement",
     "Scope": "judgement",
     "Scratch": "scratch",
@@ -58,6 +59,7 @@ __all__ = [
     "OnTrouble",
     "OtherBase",
     "Reader",
+    "Record",
     "Rows",
     "Scope",
     "Scratch",
