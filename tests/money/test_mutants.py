@@ -59,9 +59,9 @@ MUTANTS = [
     Mutant(
         "the id is recorded after the first poll",
         "scheduler/submit.py",
-        "await self._record(post, self._meaning(",
-        'await self._provider.status(getattr(answer, "request_id", ""))\n'
-        "        await self._record(post, self._meaning(",
+        "recording = self._state.recording(post.job, meaning)",
+        "await self._provider.status(answer.request_id)\n"
+        "            recording = self._state.recording(post.job, meaning)",
         checks.the_id_is_on_disk_twice_at_its_first_use,
     ),
     Mutant(
