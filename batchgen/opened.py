@@ -17,7 +17,10 @@ from batchgen import __version__, canary, logs
 from batchgen.awake import kept_awake
 from batchgen.budget import micro
 from batchgen.catalogue import Catalogue
-from batchgen.collector import Collector, default_workers, downloads_session, rowfolder
+from batchgen.collector import rowfolder
+from batchgen.collector.collect import Collector
+from batchgen.collector.download import downloads_session
+from batchgen.collector.verifiers import default_workers
 from batchgen.exits import Exit
 from batchgen.failed import write_failed_csv
 from batchgen.history import History, measured

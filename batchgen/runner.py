@@ -23,7 +23,7 @@ from batchgen.billing import (
 )
 from batchgen.budget import micro
 from batchgen.catalogue import Catalogue
-from batchgen.collector import downloads_session
+from batchgen.collector.download import downloads_session
 from batchgen.exits import Refusal
 from batchgen.gathering import gather
 from batchgen.history import History

@@ -106,7 +106,7 @@ CLOCKS_AND_CHANCE = frozenset({"time", "random", "os", "asyncio", "socket", "sub
 HOMES = {
     "sqlite3": ("statefile/",),
     "filelock": ("statefile/",),
-    "threading": ("statefile/", "api.py"),
+    "threading": ("statefile/", "api.py", "collector/shelver.py"),
     "aiohttp": (
         "providers/wire.py",
         "collector/download.py",
@@ -128,7 +128,8 @@ HOMES = {
     "typer": ("cli/",),
     "rich": ("cli/",),
     "signal": ("cli/", "notify.py", "rehearsal/server.py"),
-    "subprocess": ("awake.py", "notify.py"),
+    "subprocess": ("awake.py", "notify.py", "collector/shelver.py"),
+    "pickle": ("collector/shelver.py",),  # it runs what it reads: between our own processes only
     "logging": ("logs.py",),
 }
 

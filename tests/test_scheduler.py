@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from batchgen.budget import Price
-from batchgen.collector import Collector, downloads_session
+from batchgen.collector.collect import Collector
+from batchgen.collector.download import downloads_session
 from batchgen.job import Billed, Job, Output, State
 from batchgen.pacing import EXPIRED_AFTER_S, ProportionalPolling
 from batchgen.providers.contract import (

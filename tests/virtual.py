@@ -23,7 +23,8 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 from aiohttp import web
 
 from batchgen.budget import Price
-from batchgen.collector import Collector, downloads_session
+from batchgen.collector.collect import Collector
+from batchgen.collector.download import downloads_session
 from batchgen.exits import Exit
 from batchgen.job import Job, State
 from batchgen.outcome import exit_code

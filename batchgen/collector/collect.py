@@ -26,7 +26,9 @@ from batchgen.collector.download import (
     download,
     is_disk_full,
 )
-from batchgen.collector.shelf import Arrival, Shelf
+from batchgen.collector.shelf import Shelf
+from batchgen.collector.shelve import Arrival
+from batchgen.collector.shelver import ShelverDied
 from batchgen.collector.verifiers import Verifiers
 from batchgen.job import Billed, Collected, Job, JobFailed, Output, SavedFile
 from batchgen.links import expires_at
@@ -38,6 +40,7 @@ FRESH_LINK_S = 600.0
 _LINKS_BEFORE_GONE = 3
 _TRIES_PER_LINK = 4
 _SAME_BYTES_AGAIN_S = 5.0
+_AFTER_A_DEATH_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,13 @@ class Collector:
 
         Raises DiskFull.
         """
+        try:
+            return await self._shelved(job, earlier, arrived)
+        except ShelverDied as died:
+            logs.warn("files", answer="ShelverDied", reason=str(died))
+            return TryLater(str(died), _AFTER_A_DEATH_S, expired=False)
+
+    async def _shelved(self, job: Job, earlier: Sequence[Job], arrived: Arrived) -> Collection:
         if arrived.published is not None:
             return Collected(self.now(), arrived.published)
         with _room_for(job):

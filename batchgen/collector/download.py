@@ -23,6 +23,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from batchgen import __version__
+from batchgen.collector.rowfolder import validator_of
 from batchgen.proxies import proxy_for
 from batchgen.redaction import sentence
 
@@ -242,11 +243,6 @@ class _Arriving:
 
 
 # ── going on after a break ──────────────────────────────────────────────────────────────────────────────
-
-
-def validator_of(part: Path) -> Path:
-    """Where the ETag of a part's file is kept, so that another file is never glued to it."""
-    return part.with_name(part.name + ".etag")
 
 
 def _validator(part: Path) -> str:

@@ -46,6 +46,11 @@ def open_parts(folder: RunFolder, job: Job) -> Path:
     return parts
 
 
+def validator_of(part: Path) -> Path:
+    """Where the ETag of a part's file is kept, so that another file is never glued to it."""
+    return part.with_name(part.name + ".etag")
+
+
 def part_of(parts: Path, stem: str) -> Path:
     return parts / f"{stem}.part"
 

@@ -1,53 +1,28 @@
-"""Row folders are made in groups, as rows come: one hand-over to a thread, one fsync of `rows/` for a whole group.
-
-Of every file the order stays: `.part`, fsync, rename, fsync of its folder, the folder's move to `rows/`, fsync of
-`rows/`; only then does `Shelf.put` return, and only then may a row be recorded as collected. A kill leaves a whole
-row folder, or files in `parts/` that the next run takes up.
-"""
+"""Arrivals wait for each other, and go to a process that makes their row folders: a group costs less than its rows."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TypeAlias
 
-from batchgen.collector.download import validator_of
-from batchgen.collector.rowfolder import SIDECAR, drop_strays, make_room, part_of, saved_file, sidecar_bytes
-from batchgen.job import Job, SavedFile
-from batchgen.runfolder import RunFolder, sync_folder
-from batchgen.verify import Undecodable, Verified, verify_bytes
+from batchgen.collector.shelve import Arrival, Shelved
+from batchgen.collector.shelver import Shelver, ShelverDied
+from batchgen.runfolder import RunFolder
 
 _GROUP_ROWS = 64
-_GROUPS_AT_ONCE = 4
+_GROUPS_AT_ONCE = 2
 _GATHER_S = 0.05
 _MOST_GATHERINGS = 4
-_BINARY = getattr(os, "O_BINARY", 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """What came of one row, by stem: the bytes of a file, what its `.part` was verified to be, or a file that an
-    earlier try left whole. The row folder is made if *publish* is set and every file can be decoded.
-    """
-
-    job: Job
-    earlier: Sequence[Job]
-    files: Mapping[str, bytes | Verified | SavedFile]
-    publish: bool
-
-
-Shelved: TypeAlias = dict[str, SavedFile | Undecodable]
-"""By stem, in the order of the arrival: each file under its final name, or why it is no file; then its bytes are in
-the `.part`."""
+_DEATHS_BELIEVED = 3
 
 
 class Shelf:
-    """Puts arrivals into their row folders. Call everything from the event loop."""
+    """Puts arrivals into their row folders. Call everything from the event loop.
+
+    A thread hands a group to a process and waits for it; *idle* are processes that have none.
+    """
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
@@ -55,9 +30,14 @@ class Shelf:
         self._under_way = 0
         self._gathering: asyncio.TimerHandle | None = None
         self._threads = ThreadPoolExecutor(_GROUPS_AT_ONCE, thread_name_prefix="batchgen-shelf")
+        self._deaths = 0
+        self.idle: list[Shelver] = []
 
     async def put(self, arrival: Arrival) -> Shelved:
-        """Return once the files of *arrival*, and the row folder if there is one, are on disk. Raises OSError."""
+        """Return once the files of *arrival*, and the row folder if there is one, are on disk.
+
+        Raises OSError, and ShelverDied if it is to be tried again from what is there.
+        """
         done: asyncio.Future[Shelved] = asyncio.get_running_loop().create_future()
         self._waiting.append((arrival, done))
         self._start_groups()
@@ -67,6 +47,8 @@ class Shelf:
         """Return when nothing is being written any more. What waits for a group has nobody left who waits for it."""
         self._waiting.clear()
         self._threads.shutdown(wait=True)
+        while self.idle:
+            self.idle.pop().end()
 
     def _start_groups(self) -> None:
         """Full groups begin at once, side by side; what waits for company begins once no more comes, or has for long.
@@ -95,7 +77,7 @@ class Shelf:
         group, self._waiting = self._waiting[:_GROUP_ROWS], self._waiting[_GROUP_ROWS:]
         arrivals, waiters = [arrival for arrival, _ in group], [done for _, done in group]
         try:
-            working = asyncio.get_running_loop().run_in_executor(self._threads, shelve, self._folder, arrivals)
+            working = asyncio.get_running_loop().run_in_executor(self._threads, self._shelve, arrivals)
         except RuntimeError as error:  # the system gives no more threads
             for done in waiters:
                 if not done.done():
@@ -108,130 +90,28 @@ class Shelf:
         self, waiters: list[asyncio.Future[Shelved]], working: asyncio.Future[list[Shelved | Exception]]
     ) -> None:
         self._under_way -= 1
-        for done, outcome in zip(waiters, working.result(), strict=True):
+        error = working.exception()
+        outcomes = working.result() if error is None else [error] * len(waiters)
+        for done, outcome in zip(waiters, outcomes, strict=True):
             if done.done():  # told to leave: its row folder is found by the next run
                 continue
-            if isinstance(outcome, Exception):
+            if isinstance(outcome, BaseException):
                 done.set_exception(outcome)
             else:
                 done.set_result(outcome)
         self._start_groups()
 
+    # ── in a thread ─────────────────────────────────────────────────────────────────────────────────────
 
-def shelve(folder: RunFolder, arrivals: Sequence[Arrival]) -> list[Shelved | Exception]:
-    """Write, sync and move a group; what went wrong with one row is its own. All is on disk afterwards."""
-    rows = [_Row(folder, arrival) for arrival in arrivals]
-    for step in (_Row.write, _Row.sync, _Row.move):  # the first fsync of many takes most of the others with it
-        for row in rows:
-            row.take(step)
-    moved = [row for row in rows if row.moved]
-    if moved:
+    def _shelve(self, arrivals: Sequence[Arrival]) -> list[Shelved | Exception]:
+        shelver = self.idle.pop() if self.idle else Shelver()
         try:
-            sync_folder(folder.rows)
-        except OSError as error:
-            for row in moved:
-                row.failure = error
-    return [row.failure or row.files for row in rows]
-
-
-class _Row:
-    """One arrival on its way into its row folder, step by step."""
-
-    def __init__(self, folder: RunFolder, arrival: Arrival) -> None:
-        self.files: Shelved = {}
-        self.failure: Exception | None = None
-        self.moved = False
-        self._folder = folder
-        self._arrival = arrival
-        self._parts = folder.parts(arrival.job.row_id, arrival.job.n)
-        self._is_new = False
-        self._handles: list[int] = []
-        self._renames: list[tuple[Path, Path]] = []
-
-    def take(self, step: Callable[[_Row], None]) -> None:
-        if self.failure is None:
-            try:
-                step(self)
-            except Exception as error:  # noqa: BLE001 - belongs to whoever waits for this row
-                self.failure = error
-                self._close()
-
-    def write(self) -> None:
-        self._is_new = _make(self._parts)
-        for stem, file in self._arrival.files.items():
-            self.files[stem] = self._file(part_of(self._parts, stem), file)
-        if self._publishes:
-            # Under its own name at once: nobody takes it for whole before the folder has moved.
-            self._write(self._parts / SIDECAR, sidecar_bytes(self._arrival.job, self._arrival.earlier, self._saved))
-
-    def sync(self) -> None:
-        for handle in self._handles:
-            os.fsync(handle)
-        self._close()
-        for part, final in self._renames:
-            os.replace(part, final)
-
-    def move(self) -> None:
-        if not self._publishes:
-            return
-        if not self._is_new:
-            drop_strays(self._parts, {SIDECAR, *(file.name for file in self._saved)})
-        sync_folder(self._parts)
-        place = self._folder.row(self._arrival.job.row_id)
-        try:
-            os.replace(self._parts, place)
-        except OSError:
-            if not place.exists():
+            outcomes = shelver.shelve(self._folder, arrivals)
+        except ShelverDied as died:
+            self._deaths += 1
+            if self._deaths < _DEATHS_BELIEVED:
                 raise
-            make_room(self._folder, self._arrival.job, place)
-            os.replace(self._parts, place)
-        self.moved = True
-
-    def _file(self, part: Path, file: bytes | Verified | SavedFile) -> SavedFile | Undecodable:
-        if isinstance(file, SavedFile):
-            return file
-        if isinstance(file, bytes):
-            self._write(part, file)
-            try:
-                file = verify_bytes(file)
-            except Undecodable as error:
-                return error
-        else:
-            validator_of(part).unlink(missing_ok=True)
-            self._handles.append(os.open(part, os.O_RDWR | _BINARY))
-        final = part.with_suffix(f".{file.extension}")
-        self._renames.append((part, final))
-        return saved_file(final.name, file)
-
-    def _write(self, path: Path, content: bytes) -> None:
-        """Write *content* and hold the file open for its fsync: every call to the system may have to wait for the event
-        loop to make way.
-        """
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, 0o666)
-        self._handles.append(handle)
-        view = memoryview(content)
-        while view:
-            view = view[os.write(handle, view) :]
-
-    def _close(self) -> None:
-        while self._handles:
-            os.close(self._handles.pop())
-
-    @property
-    def _saved(self) -> list[SavedFile]:
-        return [file for file in self.files.values() if isinstance(file, SavedFile)]
-
-    @property
-    def _publishes(self) -> bool:
-        return self._arrival.publish and len(self._saved) == len(self._arrival.files)
-
-
-def _make(parts: Path) -> bool:
-    """Make sure that there is such a folder; say whether there was none."""
-    try:
-        parts.mkdir()
-    except FileExistsError:
-        return False
-    except FileNotFoundError:
-        parts.mkdir(parents=True, exist_ok=True)
-    return True
+            raise OSError(f"{died}, {self._deaths} times in a row") from died
+        self._deaths = 0
+        self.idle.append(shelver)
+        return outcomes

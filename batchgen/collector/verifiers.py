@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from batchgen.collector.keyless import environ_without_key
 from batchgen.verify import Undecodable, Verified
 
 _DEATHS_BELIEVED = 3
@@ -85,10 +86,9 @@ class _Verifier:
     @classmethod
     async def start(cls) -> _Verifier:
         """Pictures are foreign bytes: what decodes them gets no key. Ctrl-C is for the run, not for this."""
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("RUNCOMFY")}
         command = (sys.executable, "-m", "batchgen.verify")
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=PIPE, env=environ, start_new_session=True
+            *command, stdin=PIPE, stdout=PIPE, env=environ_without_key(), start_new_session=True
         )
         return cls(process)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from batchgen.alarm import SoonestFirst
-from batchgen.collector import Collection, Collector, TryLater
+from batchgen.collector.collect import Collection, Collector, TryLater
 from batchgen.job import Collected, CostKnown, Job, JobFailed, LinksExpired
 from batchgen.pacing import Measure
 from batchgen.providers.contract import Provider, Success

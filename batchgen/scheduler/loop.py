@@ -13,7 +13,8 @@ from typing import TypeAlias
 
 from batchgen import logs
 from batchgen.budget import Price
-from batchgen.collector import Collector, DiskFull
+from batchgen.collector.collect import Collector
+from batchgen.collector.download import DiskFull
 from batchgen.job import ENDED, Job, State
 from batchgen.pacing import (
     AutoInFlight,

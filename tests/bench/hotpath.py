@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from batchgen.collector.shelf import Arrival, shelve
+from batchgen.collector.shelve import Arrival, shelve
 from batchgen.job import Job, State
 from batchgen.rehearsal.catalogue import Catalogue
 from batchgen.rehearsal.renderer import Order, drawn

@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 
 from batchgen.budget import Money
 from batchgen.catalogue import Catalogue
-from batchgen.collector import Collector, downloads_session
+from batchgen.collector.collect import Collector
+from batchgen.collector.download import downloads_session
 from batchgen.exits import Exit
 from batchgen.gathering import gather
 from batchgen.job import CostKnown, Event, Intent, Job, JobFailed, PriceKnown, State, Succeeded

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from batchgen.collector import Collector, TryLater, downloads_session
+from batchgen.collector.collect import Collector, TryLater
+from batchgen.collector.download import downloads_session
 from batchgen.job import Collected, Job, JobFailed, Output, State
 from batchgen.runfolder import RunFolder
 from tests.collector.filehost import FileHost, file_host

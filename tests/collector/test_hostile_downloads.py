@@ -11,7 +11,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from batchgen.collector import Collector, TryLater, downloads_session
+from batchgen.collector.collect import Collector, TryLater
+from batchgen.collector.download import downloads_session
 from batchgen.job import Billed, JobFailed
 from batchgen.rehearsal.sound import melody
 from tests.collector.conftest import Bench, ready

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from batchgen.collector.shelf import Arrival, Shelf, Shelved, shelve
+from batchgen.collector.shelf import Shelf
+from batchgen.collector.shelve import Arrival, Shelved, shelve
+from batchgen.collector.shelver import Shelver, ShelverDied
 from batchgen.job import SavedFile
 from batchgen.runfolder import RunFolder
 from batchgen.verify import Undecodable
@@ -83,11 +92,13 @@ async def test_few_rows_and_many_are_put_on_disk(folder: RunFolder, rows: int) -
 async def test_rows_wait_while_others_come_but_not_for_long(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     groups: list[int] = []
 
-    def counted(folder: RunFolder, arrivals: Sequence[Arrival]) -> list[Shelved | Exception]:
-        groups.append(len(arrivals))
-        return shelve(folder, arrivals)
+    shelves = Shelver.shelve
 
-    monkeypatch.setattr("batchgen.collector.shelf.shelve", counted)
+    def counted(shelver: Shelver, folder: RunFolder, arrivals: Sequence[Arrival]) -> list[Shelved | Exception]:
+        groups.append(len(arrivals))
+        return shelves(shelver, folder, arrivals)
+
+    monkeypatch.setattr(Shelver, "shelve", counted)
     shelf, waited_s = Shelf(folder), []
 
     async def put(row_id: str, after_s: float) -> None:
@@ -121,3 +132,58 @@ async def test_where_no_thread_can_be_started_the_row_is_told_so(folder: RunFold
     async with asyncio.timeout(5):
         with pytest.raises(OSError, match="no thread"):
             await shelf.put(arrival("dune", picture()))
+
+
+async def test_a_process_that_was_killed_is_replaced(folder: RunFolder) -> None:
+    shelf = Shelf(folder)
+    try:
+        await shelf.put(arrival("a", picture()))
+        (shelver,) = shelf.idle
+        os.kill(shelver.pid, signal.SIGKILL)
+        with pytest.raises(ShelverDied, match="killed"):
+            await shelf.put(arrival("b", picture()))
+        await shelf.put(arrival("b", picture()))
+        assert sorted(path.name for path in folder.rows.iterdir()) == ["a", "b"]
+    finally:
+        shelf.close()
+
+
+async def test_a_process_that_is_killed_each_time_is_an_error(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", shutil.which("false"))
+    shelf = Shelf(folder)
+    try:
+        for expected in (ShelverDied, ShelverDied, OSError):
+            with pytest.raises(expected, match="killed"):
+                await shelf.put(arrival("a", picture()))
+    finally:
+        shelf.close()
+
+
+async def test_errors_of_the_system_keep_their_number(folder: RunFolder) -> None:
+    folder.parts("a", 1).parent.mkdir()
+    folder.parts("a", 1).touch()
+    shelf = Shelf(folder)
+    try:
+        with pytest.raises(NotADirectoryError) as caught:
+            await shelf.put(arrival("a", picture()))
+        assert caught.value.errno == errno.ENOTDIR
+    finally:
+        shelf.close()
+    assert shelf.idle == []
+
+
+def test_the_process_ends_with_whoever_began_it_whatever_it_is_doing(folder: RunFolder) -> None:
+    """A group whose first file is a pipe that nobody reads hangs for ever."""
+    folder.parts("a", 1).mkdir(parents=True)
+    os.mkfifo(folder.parts("a", 1) / "images-00.part")
+    group = pickle.dumps((folder, [arrival("a", picture())]))
+    shelver = subprocess.Popen([sys.executable, "-m", "batchgen.collector.shelver"], stdin=subprocess.PIPE)
+    assert shelver.stdin is not None
+    shelver.stdin.write(group)
+    shelver.stdin.flush()
+    with pytest.raises(subprocess.TimeoutExpired):
+        shelver.wait(1.0)
+    shelver.stdin.close()
+    shelver.wait(10.0)

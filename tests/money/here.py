@@ -14,7 +14,8 @@ from typing import Any
 import aiohttp
 
 from batchgen.budget import Price
-from batchgen.collector import Collector, downloads_session
+from batchgen.collector.collect import Collector
+from batchgen.collector.download import downloads_session
 from batchgen.job import Job
 from batchgen.opened import Watch
 from batchgen.options import Options

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from batchgen.budget import Price
-from batchgen.collector import Collector, downloads_session
+from batchgen.collector.collect import Collector
+from batchgen.collector.download import downloads_session
 from batchgen.job import State
 from batchgen.pacing import ProportionalPolling
 from batchgen.providers.runcomfy import RunComfy

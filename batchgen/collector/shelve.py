@@ -1,0 +1,163 @@
+"""Row folders are made in groups: one fsync of `rows/` for a whole group.
+
+Of every file the order stays: `.part`, fsync, rename, fsync of its folder, the folder's move to `rows/`, fsync of
+`rows/`; only then does `shelve` return, and only then may a row be recorded as collected. A kill leaves a whole row
+folder, or files in `parts/` that the next run takes up.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from batchgen.collector.rowfolder import (
+    SIDECAR,
+    drop_strays,
+    make_room,
+    part_of,
+    saved_file,
+    sidecar_bytes,
+    validator_of,
+)
+from batchgen.job import Job, SavedFile
+from batchgen.runfolder import RunFolder, sync_folder
+from batchgen.verify import Undecodable, Verified, verify_bytes
+
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What came of one row, by stem: the bytes of a file, what its `.part` was verified to be, or a file that an
+    earlier try left whole. The row folder is made if *publish* is set and every file can be decoded.
+    """
+
+    job: Job
+    earlier: Sequence[Job]
+    files: Mapping[str, bytes | Verified | SavedFile]
+    publish: bool
+
+
+Shelved: TypeAlias = dict[str, SavedFile | Undecodable]
+"""By stem, in the order of the arrival: each file under its final name, or why it is no file; then its bytes are in
+the `.part`."""
+
+
+def shelve(folder: RunFolder, arrivals: Sequence[Arrival]) -> list[Shelved | Exception]:
+    """Write, sync and move a group; what went wrong with one row is its own. All is on disk afterwards."""
+    rows = [_Row(folder, arrival) for arrival in arrivals]
+    for step in (_Row.write, _Row.sync, _Row.move):  # the first fsync of many takes most of the others with it
+        for row in rows:
+            row.take(step)
+    moved = [row for row in rows if row.moved]
+    if moved:
+        try:
+            sync_folder(folder.rows)
+        except OSError as error:
+            for row in moved:
+                row.failure = error
+    return [row.failure or row.files for row in rows]
+
+
+class _Row:
+    """One arrival on its way into its row folder, step by step."""
+
+    def __init__(self, folder: RunFolder, arrival: Arrival) -> None:
+        self.files: Shelved = {}
+        self.failure: Exception | None = None
+        self.moved = False
+        self._folder = folder
+        self._arrival = arrival
+        self._parts = folder.parts(arrival.job.row_id, arrival.job.n)
+        self._is_new = False
+        self._handles: list[int] = []
+        self._renames: list[tuple[Path, Path]] = []
+
+    def take(self, step: Callable[[_Row], None]) -> None:
+        if self.failure is None:
+            try:
+                step(self)
+            except Exception as error:  # noqa: BLE001 - belongs to whoever waits for this row
+                self.failure = error
+                self._close()
+
+    def write(self) -> None:
+        self._is_new = _make(self._parts)
+        for stem, file in self._arrival.files.items():
+            self.files[stem] = self._file(part_of(self._parts, stem), file)
+        if self._publishes:
+            # Under its own name at once: nobody takes it for whole before the folder has moved.
+            self._write(self._parts / SIDECAR, sidecar_bytes(self._arrival.job, self._arrival.earlier, self._saved))
+
+    def sync(self) -> None:
+        for handle in self._handles:
+            os.fsync(handle)
+        self._close()
+        for part, final in self._renames:
+            os.replace(part, final)
+
+    def move(self) -> None:
+        if not self._publishes:
+            return
+        if not self._is_new:
+            drop_strays(self._parts, {SIDECAR, *(file.name for file in self._saved)})
+        sync_folder(self._parts)
+        place = self._folder.row(self._arrival.job.row_id)
+        try:
+            os.replace(self._parts, place)
+        except OSError:
+            if not place.exists():
+                raise
+            make_room(self._folder, self._arrival.job, place)
+            os.replace(self._parts, place)
+        self.moved = True
+
+    def _file(self, part: Path, file: bytes | Verified | SavedFile) -> SavedFile | Undecodable:
+        if isinstance(file, SavedFile):
+            return file
+        if isinstance(file, bytes):
+            self._write(part, file)
+            try:
+                file = verify_bytes(file)
+            except Undecodable as error:
+                return error
+        else:
+            validator_of(part).unlink(missing_ok=True)
+            self._handles.append(os.open(part, os.O_RDWR | _BINARY))
+        final = part.with_suffix(f".{file.extension}")
+        self._renames.append((part, final))
+        return saved_file(final.name, file)
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Write *content* and hold the file open for its fsync."""
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, 0o666)
+        self._handles.append(handle)
+        view = memoryview(content)
+        while view:
+            view = view[os.write(handle, view) :]
+
+    def _close(self) -> None:
+        while self._handles:
+            os.close(self._handles.pop())
+
+    @property
+    def _saved(self) -> list[SavedFile]:
+        return [file for file in self.files.values() if isinstance(file, SavedFile)]
+
+    @property
+    def _publishes(self) -> bool:
+        return self._arrival.publish and len(self._saved) == len(self._arrival.files)
+
+
+def _make(parts: Path) -> bool:
+    """Make sure that there is such a folder; say whether there was none."""
+    try:
+        parts.mkdir()
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        parts.mkdir(parents=True, exist_ok=True)
+    return True
