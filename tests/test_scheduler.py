@@ -110,6 +110,7 @@ class Night:
                 if beside is not None:
                     await beside
             finally:
+                await collector.close()
                 await session.close()
             self.jobs = {job.row_id: job for job in state.reader.jobs(list(State))}
             return ending

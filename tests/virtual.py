@@ -260,12 +260,13 @@ class Night:
         """Enrol *rows* and run to the end; *during* is awaited beside the run."""
         provider = RunComfy(f"http://{API[0]}:{API[1]}", self.token)
         session = downloads_session(True, 32)
+        collector = Collector(self.folder, session, True, self.clock)
         with self._state() as state:
             await _enrol(state, rows)
             self.scheduler = Scheduler(
                 state,
                 provider,
-                Collector(self.folder, session, True, self.clock),
+                collector,
                 Limits(**{"min_free_bytes": 0, **limits}),
                 {MODEL: Price(30_000, 30_000)},
                 LearnedPolling(polls_per_min),
@@ -281,6 +282,7 @@ class Night:
                 if beside is not None:
                     beside.cancel()
                     await asyncio.gather(beside, return_exceptions=True)
+                await collector.close()
                 await session.close()
                 await provider.close()
         if self.folder.state.exists():

@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 
 from batchgen.budget import Money
 from batchgen.catalogue import Catalogue
-from batchgen.collector.collect import Collector
 from batchgen.collector.download import downloads_session
 from batchgen.exits import Exit
 from batchgen.gathering import gather
@@ -50,6 +49,7 @@ from batchgen.runfolder import RunFolder
 from batchgen.scheduler import Scheduler
 from batchgen.statefile import Reader, open_state, read_only
 from tests.collector.media import picture
+from tests.money.here import collecting
 from tests.processes import MODEL
 from tests.providers.fake import FakeProvider
 
@@ -200,8 +200,10 @@ class Life:
                 limit=limit,
                 budget_usd=None if careless else self.budget_micro / 1e6,
             )
-            async with downloads_session(allow_private=True, limit=4) as session:
-                collector = Collector(state.folder, session, True, asyncio.get_running_loop().time)
+            async with (
+                downloads_session(allow_private=True, limit=4) as session,
+                collecting(state.folder, session, asyncio.get_running_loop().time) as collector,
+            ):
                 provider = cast(RunComfy, self.provider)  # it passes the same contract
                 opened = Opened(state.folder, options, state, provider, collector, catalogue)
                 await opened.keep_budget()

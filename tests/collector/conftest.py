@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +55,11 @@ class Fetched:
 
 @dataclass
 class Bench:
-    """One collector; waits between tries are noted and not slept."""
+    """One collector; waits between tries are noted and not slept. *others* were made of it, with other bounds."""
 
     folder: RunFolder
     collector: Collector
+    others: list[Collector] = field(default_factory=list)
 
     async def fetch(self, job: Job, tries: int = 8, earlier: tuple[Job, ...] = ()) -> Fetched:
         """Try until *job* has ended, or *tries* times. An ended job has left nothing half-written."""
@@ -99,7 +100,13 @@ class Bench:
 
     def with_bounds(self, **bounds: Any) -> Bench:
         same = self.collector
-        return replace(self, collector=Collector(self.folder, same.session, same.allow_private, same.now, **bounds))
+        self.others.append(Collector(self.folder, same.session, same.allow_private, same.now, **bounds))
+        return replace(self, collector=self.others[-1])
+
+    async def close(self) -> None:
+        for one in (self.collector, *self.others):
+            await one.close()
+        await self.collector.session.close()
 
 
 @pytest.fixture
@@ -114,10 +121,9 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     folder = RunFolder.at(tmp_path / "out")
     folder.rows.mkdir(parents=True)
     session = downloads_session(True, 8, idle_s=0.3)
-    collector = Collector(folder, session, True, time.time)
-    yield Bench(folder, collector)
-    await collector.close()
-    await session.close()
+    bench = Bench(folder, Collector(folder, session, True, time.time))
+    yield bench
+    await bench.close()
 
 
 @pytest.fixture
@@ -128,7 +134,6 @@ async def public_bench(tmp_path: Path, host: FileHost, monkeypatch: pytest.Monke
     folder = RunFolder.at(tmp_path / "out")
     folder.rows.mkdir(parents=True)
     session = downloads_session(False, 8, idle_s=0.3)
-    collector = Collector(folder, session, False, time.time)
-    yield Bench(folder, collector)
-    await collector.close()
-    await session.close()
+    bench = Bench(folder, Collector(folder, session, False, time.time))
+    yield bench
+    await bench.close()

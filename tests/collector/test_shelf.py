@@ -21,7 +21,8 @@ from batchgen.collector.shelver import Shelver, ShelverDied
 from batchgen.job import SavedFile
 from batchgen.runfolder import RunFolder
 from batchgen.verify import Undecodable
-from tests.collector.conftest import ready
+from tests.collector.conftest import Bench, ready
+from tests.collector.filehost import FileHost, sends
 from tests.collector.media import picture
 from tests.virtual import in_virtual_time, the_loop
 
@@ -187,3 +188,35 @@ def test_the_process_ends_with_whoever_began_it_whatever_it_is_doing(folder: Run
         shelver.wait(1.0)
     shelver.stdin.close()
     shelver.wait(10.0)
+
+
+async def test_a_row_whose_process_is_killed_is_tried_again_from_what_is_there(host: FileHost, bench: Bench) -> None:
+    content = picture()
+    first = host.puts("/a.png", sends(content))
+    await bench.fetch(ready(first))
+    (shelver,) = bench.collector._shelf.idle
+    os.kill(shelver.pid, signal.SIGKILL)
+    fetched = await bench.fetch(ready(host.puts("/b.png", sends(content), sends(content)), row_id="arrakis"))
+    assert ["killed" in wait.reason for wait in fetched.waits] == [True]
+    assert bench.saved("arrakis") == {"images-00.png": content}
+
+
+async def test_a_row_whose_folder_had_moved_when_its_process_was_killed_is_not_fetched_again(
+    host: FileHost, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, shelves = picture(), Shelver.shelve
+
+    def killed_before_it_answers(
+        shelver: Shelver, folder: RunFolder, arrivals: Sequence[Arrival]
+    ) -> list[Shelved | Exception]:
+        monkeypatch.setattr(Shelver, "shelve", shelves)
+        assert not any(isinstance(outcome, Exception) for outcome in shelves(shelver, folder, arrivals))
+        os.kill(shelver.pid, signal.SIGKILL)
+        return shelves(shelver, folder, arrivals)
+
+    monkeypatch.setattr(Shelver, "shelve", killed_before_it_answers)
+    fetched = await bench.fetch(ready(host.puts("/a.png", sends(content))))
+    assert len(fetched.waits) == 1
+    assert len(host.asked) == 1
+    assert bench.saved() == {"images-00.png": content}
+    assert bench.set_aside == []

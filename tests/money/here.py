@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -69,6 +69,18 @@ def opened(folder: RunFolder, base: str) -> StateFile:
     )
 
 
+@asynccontextmanager
+async def collecting(
+    folder: RunFolder, session: aiohttp.ClientSession, now: Callable[[], float]
+) -> AsyncIterator[Collector]:
+    """A collector for a loopback base, closed at the end."""
+    collector = Collector(folder, session, True, now)
+    try:
+        yield collector
+    finally:
+        await collector.close()
+
+
 async def hurried(folder: Path, base: str, rows: int, in_flight: int, times: float = 20.0) -> Ending:
     """The same rows through the scheduler by a clock that runs *times* as fast: pauses of minutes take seconds."""
     await ran(folder, base, rows=rows, limit=0)
@@ -76,11 +88,14 @@ async def hurried(folder: Path, base: str, rows: int, in_flight: int, times: flo
     state = opened(RunFolder.at(folder / "out"), base)
     provider = RunComfy(base, TOKEN)
     try:
-        async with downloads_session(allow_private=True, limit=4) as session:
+        async with (
+            downloads_session(allow_private=True, limit=4) as session,
+            collecting(state.folder, session, time.time) as collector,
+        ):
             scheduler = Scheduler(
                 state,
                 provider,
-                Collector(state.folder, session, True, time.time),
+                collector,
                 Limits(in_flight=in_flight, min_free_bytes=0),
                 {MODEL: Price(30_000, 30_000)},
                 ProportionalPolling(),

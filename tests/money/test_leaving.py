@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from batchgen.budget import Price
-from batchgen.collector.collect import Collector
 from batchgen.collector.download import downloads_session
 from batchgen.job import State
 from batchgen.pacing import ProportionalPolling
@@ -17,7 +16,7 @@ from batchgen.providers.runcomfy import RunComfy
 from batchgen.runfolder import RunFolder
 from batchgen.scheduler import Limits, Scheduler
 from batchgen.statefile import StateFile
-from tests.money.here import EmbeddedServer, attempts, opened, ran, serving_here
+from tests.money.here import EmbeddedServer, attempts, collecting, opened, ran, serving_here
 from tests.processes import MODEL, TOKEN
 
 
@@ -63,8 +62,10 @@ async def _one_row(folder: Path, server: EmbeddedServer) -> AsyncIterator[tuple[
     state = opened(RunFolder.at(folder / "out"), server.url)
     provider = RunComfy(server.url, TOKEN)
     try:
-        async with downloads_session(allow_private=True, limit=1) as session:
-            collector = Collector(state.folder, session, True, time.time)
+        async with (
+            downloads_session(allow_private=True, limit=1) as session,
+            collecting(state.folder, session, time.time) as collector,
+        ):
             limits, prices = Limits(in_flight=1, min_free_bytes=0), {MODEL: Price(30_000, 30_000)}
             yield Scheduler(state, provider, collector, limits, prices, ProportionalPolling(), time.time), state
     finally:
