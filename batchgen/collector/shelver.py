@@ -33,7 +33,7 @@ class Shelver:
     def __init__(self) -> None:
         # Ctrl-C is for the run, not for this.
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            (sys.executable, "-m", __name__),
+            (sys.executable, "-P", "-m", __name__),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environ_without_key(),

@@ -86,7 +86,7 @@ class _Verifier:
     @classmethod
     async def start(cls) -> _Verifier:
         """Pictures are foreign bytes: what decodes them gets no key. Ctrl-C is for the run, not for this."""
-        command = (sys.executable, "-m", "batchgen.verify")
+        command = (sys.executable, "-P", "-m", "batchgen.verify")
         process = await asyncio.create_subprocess_exec(
             *command, stdin=PIPE, stdout=PIPE, env=environ_without_key(), start_new_session=True
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from batchgen.collector.keyless import environ_without_key
 from batchgen.collector.shelf import Shelf
 from batchgen.collector.shelve import Arrival, Shelved, shelve
 from batchgen.collector.shelver import Shelver, ShelverDied
@@ -180,7 +181,7 @@ def test_the_process_ends_with_whoever_began_it_whatever_it_is_doing(folder: Run
     folder.parts("a", 1).mkdir(parents=True)
     os.mkfifo(folder.parts("a", 1) / "images-00.part")
     group = pickle.dumps((folder, [arrival("a", picture())]))
-    shelver = subprocess.Popen([sys.executable, "-m", "batchgen.collector.shelver"], stdin=subprocess.PIPE)
+    shelver = subprocess.Popen([sys.executable, "-P", "-m", "batchgen.collector.shelver"], stdin=subprocess.PIPE)
     assert shelver.stdin is not None
     shelver.stdin.write(group)
     shelver.stdin.flush()
@@ -220,3 +221,21 @@ async def test_a_row_whose_folder_had_moved_when_its_process_was_killed_is_not_f
     assert len(host.asked) == 1
     assert bench.saved() == {"images-00.png": content}
     assert bench.set_aside == []
+
+
+async def test_the_process_finds_its_modules_where_we_do_and_has_no_key(
+    folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNCOMFY_API_TOKEN", "secret")
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    environ = environ_without_key()
+    assert "secret" not in environ.values()
+    assert environ["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path / "modules")
+    (tmp_path / "queue.py").write_text("raise SystemExit('not what was meant')")  # a user's own, where they stand
+    monkeypatch.chdir(tmp_path)
+    shelf = Shelf(folder)
+    try:
+        await shelf.put(arrival("a", picture()))
+        assert (folder.row("a") / "row.json").is_file()
+    finally:
+        shelf.close()
