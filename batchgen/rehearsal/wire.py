@@ -13,6 +13,9 @@ HTML = (
 )
 SERVER_ERRORS = (500, 502, 503, 504)
 
+# `json.dumps` with separators makes an encoder for every call.
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
+
 # error_code -> (HTTP status, error_message)
 DOCUMENTED_ERRORS = {
     400001: (400, "InvalidResourceIdentifier"),
@@ -25,7 +28,7 @@ DOCUMENTED_ERRORS = {
 
 
 def json_answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    body = json.dumps(content, separators=(",", ":")).encode()
+    body = _encoded(content).encode()
     return web.Response(body=body, status=status, headers={"Content-Type": "application/json", **(headers or {})})
 
 
