@@ -17,6 +17,9 @@ from typing import Any
 TOKEN = "test-token-7f3a9c"
 MODEL = "bytedance/seedream-4-0/edit-sequential"
 
+# A user sets none of these; PYTHONUNBUFFERED alone hides what a command leaves unwritten at its end.
+_MACHINES_OWN = ("RUNCOMFY", "BATCHGEN", "PYTHON")
+
 
 @dataclass(frozen=True)
 class Server:
@@ -88,8 +91,8 @@ class Batchgen:
     environ: dict[str, str] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
-        """Nothing of the machine's own tokens or caches reaches the command."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("RUNCOMFY", "BATCHGEN"))}
+        """Nothing of the machine's own tokens, caches or ways of running Python reaches the command."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_MACHINES_OWN)}
         home = self.folder / ".home"
         home.mkdir(exist_ok=True)
         kept |= {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "XDG_CONFIG_HOME": str(home / "config")}

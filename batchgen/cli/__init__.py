@@ -27,7 +27,7 @@ def version(
     show: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
 ) -> None:
     if show:
-        print(f"batchgen {__version__}")
+        ends.tell(f"batchgen {__version__}")
         raise typer.Exit
 
 

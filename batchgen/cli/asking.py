@@ -71,7 +71,7 @@ def _keep_drawing(out: Path) -> None:
 
     frame = Frame(sys.stdout)
     with suppress(KeyboardInterrupt), frame.open():
-        while True:
+        while not frame.gone:
             began = time.monotonic()
             live.draw(frame, status(out, last=frame.height))
             time.sleep(max(1.0, _CALM * (time.monotonic() - began)))  # a large folder is looked at less often
@@ -86,9 +86,11 @@ def _keep_printing(out: Path, as_json: bool) -> None:
         while True:
             standing = status(out)
             if as_json:
-                emit(standing.as_json())
+                read_on = emit(standing.as_json())
             else:
-                tell(f"{time.strftime('%H:%M:%S')} {live.line(standing)}")
+                read_on = tell(f"{time.strftime('%H:%M:%S')} {live.line(standing)}")
+            if not read_on:
+                return
             time.sleep(_JSON_S if as_json else _LINE_S)
 
 
@@ -134,7 +136,7 @@ def init(
         from batchgen.lookup import model_schema
         from batchgen.schema.starter import init
 
-        print(init(carried(lambda: model_schema(model_id, api_base))), end="")
+        tell(*init(carried(lambda: model_schema(model_id, api_base))).splitlines())
 
 
 def audit(

@@ -12,6 +12,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any, NoReturn, TextIO, TypeVar
 
 import typer
@@ -22,6 +23,9 @@ from batchgen.wording import harmless
 
 T = TypeVar("T")
 
+# What writing says when whoever read a pipe, or the terminal itself, is gone.
+_READER_LEFT = frozenset({errno.EPIPE, errno.EIO, errno.ECONNRESET})
+
 
 def end(code: Exit) -> NoReturn:
     raise typer.Exit(int(code))
@@ -30,15 +34,34 @@ def end(code: Exit) -> NoReturn:
 def say(*lines: str) -> None:
     """Everything that is not data goes to stderr, as harmless text. Where nobody listens any more, it goes nowhere."""
     for line in _single(lines):
-        with suppress(OSError, ValueError):  # the terminal or the pipe was closed
+        try:
             print(line, file=sys.stderr, flush=True)
+        except ValueError:  # stderr was closed
+            return
+        except OSError:
+            _give_up(sys.stderr)
 
 
-def tell(*lines: str) -> None:
-    """An answer for people, on stdout, as harmless text."""
-    for line in _single(lines):
-        print(line)
-    sys.stdout.flush()
+def tell(*lines: str) -> bool:
+    """An answer for people, on stdout, as harmless text. Returns whether anybody still listens."""
+    return _write_out("".join(f"{line}\n" for line in _single(lines)))
+
+
+def _write_out(text: str) -> bool:
+    """Write *text* to stdout, to its end.
+
+    A reader who has left is no fault: what is still to come goes nowhere, and the command ends with its own exit code.
+    A disk that takes no more is one: OSError.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        _give_up(sys.stdout)
+        if error.errno not in _READER_LEFT:
+            raise
+        return False
+    return True
 
 
 def _single(lines: Iterable[str]) -> Iterator[str]:
@@ -54,9 +77,9 @@ def width_of(stream: TextIO) -> int | None:
         return None
 
 
-def emit(told: object) -> None:
-    """One JSON object on stdout."""
-    print(json.dumps(told, ensure_ascii=False), flush=True)
+def emit(answer: object) -> bool:
+    """One JSON object on stdout. Returns whether anybody still listens."""
+    return _write_out(json.dumps(answer, ensure_ascii=False) + "\n")
 
 
 def carried(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -107,9 +130,6 @@ def refusals() -> Iterator[None]:
     except Refusal as refusal:
         say(f"batchgen: {refusal}")
         end(refusal.exit)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        _forget_stdout()
-        end(Exit.DONE)
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
         say(f"batchgen: {what}; mend that and run the same command again, it goes on where it was")
@@ -171,12 +191,20 @@ def streams() -> Iterator[None]:
     try:
         yield
     finally:
-        try:
-            sys.stdout.flush()
-        except OSError:
-            _forget_stdout()
+        for stream in (sys.stdout, sys.stderr):  # Python would try again at its end, and exit with 120 of its own
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                _give_up(stream)
 
 
-def _forget_stdout() -> None:
-    """Let what is still to be written go nowhere, or Python would complain of it at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _give_up(stream: TextIO) -> None:
+    """Let what *stream* still holds, and all that comes, go nowhere."""
+    with suppress(OSError, ValueError):  # no file of the system stands behind it
+        os.dup2(_nowhere(), stream.fileno())
+        stream.flush()
+
+
+@cache
+def _nowhere() -> int:
+    return os.open(os.devnull, os.O_WRONLY)

@@ -50,7 +50,7 @@ class Frame:
         self._utf8 = speaks_utf8(stream.encoding)
         self._drawn: list[str] = []
         self._size = (0, 0)
-        self._gone = False
+        self.gone = False  # whether the terminal was closed, so that nothing is drawn any more
 
     @property
     def width(self) -> int:
@@ -115,13 +115,13 @@ class Frame:
             return True
 
     def _write(self, text: str) -> None:
-        if self._gone:
+        if self.gone:
             return
         try:
             self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError):  # the terminal was closed; the run goes on
-            self._gone = True
+            self.gone = True
 
 
 class _Above(io.TextIOBase):

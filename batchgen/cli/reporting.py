@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from batchgen.cli import flags
-from batchgen.cli.ends import carried, emit, listening, refusals, say
+from batchgen.cli.ends import carried, emit, listening, refusals, say, tell
 
 Open = Annotated[bool, typer.Option("--open", envvar="BATCHGEN_OPEN", help="Open the page in the browser.")]
 
@@ -33,7 +33,7 @@ def report(
     if as_json:
         emit({"path": str(written.path), "rows": written.rows, "pictures": written.pictures, "thumbs": written.thumbs})
     else:
-        print(written.path)
+        tell(str(written.path))
     if written.thumbs < written.pictures:
         say(f"note: {written.pictures - written.thumbs:,} of {written.pictures:,} files gave no small picture")
     if open_page:
@@ -52,7 +52,7 @@ def watch(
         if as_json:
             emit({"url": url})
         else:
-            print(url, flush=True)
+            tell(url)
         say("only this machine can open it; Ctrl-C ends it, the run goes on")
         if open_page:
             _open(url)

@@ -396,7 +396,7 @@ def _finish(report: Report, as_json: bool, at_end: AtEnd) -> NoReturn:
     at_end.report = report
     with at_end:
         if as_json:
-            with suppress(OSError):  # whoever was to read it is gone; the exit code still says how it ended
+            with suppress(OSError):  # the disk takes no more; the exit code still says how the run ended
                 emit(report.as_json())
         say(*lines(report))
         end(report.exit)

@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.cells import cell_len, set_cell_size
 
 from batchgen.budget import dollars, usd
+from batchgen.cli.ends import tell
 from batchgen.cli.line import Line, Part
 from batchgen.job import State
 from batchgen.standing import Last, Standing
@@ -61,7 +62,7 @@ def printed(standing: Standing) -> None:
 
         print_styled(lambda width: _whole(standing, width))
     else:
-        print(*(line.plain for line in _whole(standing, 100)), sep="\n")
+        tell(*(line.plain for line in _whole(standing, 100)))
 
 
 def _whole(standing: Standing, width: int) -> list[Line]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +73,55 @@ def test_a_hostile_prompt_is_shown_as_harmless_text(shell: Shell) -> None:
     assert re.search(r"cost +\$\d\.\d\d measured", shown.stdout)
     told = "".join(one.stdout + one.stderr for one in [*shell.ended, shell("status", out)])
     assert not {"\x1b", "\x07", "\u202e"} & set(told)
+
+
+# ── readers who leave ───────────────────────────────────────────────────────────────────────────────────
+
+
+def left_alone(shell: Shell, *arguments: object) -> int:
+    """The exit code of a command whose stdout and stderr nobody reads, from its start on."""
+    process = shell.command.start(*arguments)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    process.stderr.close()
+    return process.wait(60)
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]], ids=["words", "json"])
+def test_a_command_that_nobody_reads_ends_with_its_own_exit_code(shell: Shell, flags: list[str]) -> None:
+    broken = shell.write("broken.csv", table("a|dune", "a|hill"))
+    whole = shell.write("whole.csv", table("a|dune"))
+    commands: list[list[object]] = [
+        ["plan", broken],
+        ["plan", whole],
+        ["status", shell.folder / "not-here"],
+        ["models", "show", "no/such"],
+    ]
+    read = [shell(*command, *flags).exit for command in commands]
+    assert set(read) == {0, 2, 9}
+    assert [left_alone(shell, *command, *flags) for command in commands] == read
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of a pipe are POSIX")
+@pytest.mark.parametrize("flags", [[], ["--json"]], ids=["words", "json"])
+def test_watching_ends_when_its_reader_has_left(shell: Shell, flags: list[str]) -> None:
+    assert shell("run", shell.write("ads.csv", table("a|dune")), "-y", "-q").exit == 0
+    assert left_alone(shell, "status", shell.folder / "out" / "ads", "--watch", *flags) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_an_answer_that_the_disk_does_not_take_is_no_success(shell: Shell) -> None:
+    manifest = shell.write("ads.csv", table("a|dune"))
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "batchgen", "plan", manifest, "--json"],
+            cwd=shell.folder,
+            env=shell.command.environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert ended.returncode == 9
+    assert "No space left" in ended.stderr
