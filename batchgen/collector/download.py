@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import re
 import socket
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from yarl import URL
 
 from batchgen import __version__
 from batchgen.collector.rowfolder import validator_of
+from batchgen.hosts import is_private
 from batchgen.proxies import proxy_for
 from batchgen.redaction import sentence
 
@@ -302,20 +302,8 @@ def _check_address(url: str, allow_private: bool) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise PrivateAddress(f"the link leads to a {parts.scheme or 'relative'} address, not to a web address")
-    if not allow_private and _is_private(parts.hostname):
+    if not allow_private and is_private(parts.hostname):
         raise PrivateAddress(f"the link leads to a private address ({parts.hostname})")
-
-
-def _is_private(host: str) -> bool:
-    host = host.rstrip(".")
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        pass
-    try:  # resolvers, and a proxy's above all, take 127.1 and 2130706433 for addresses as well
-        return not ipaddress.ip_address(socket.inet_aton(host)).is_global
-    except OSError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 class _PublicResolver(AbstractResolver):
@@ -329,7 +317,7 @@ class _PublicResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         found = await self._resolver.resolve(host, port, family)
-        if host not in self._proxies and any(_is_private(address["host"]) for address in found):
+        if host not in self._proxies and any(is_private(address["host"]) for address in found):
             raise PrivateAddress(f"the link leads to a private address ({host})")
         return found
 
