@@ -60,6 +60,7 @@ class Job:
     status_reads: int = 0
     result_reads: int = 0
     answered: bool = False
+    malformed: tuple[str, ...] = ()
 
     @property
     def ended(self) -> bool:

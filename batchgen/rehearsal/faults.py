@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from batchgen.rehearsal.malformed import KINDS
 from batchgen.rehearsal.timing import Latency, TimingProblem, duration_s
 
 # What each fault does. The part before the dot says what is counted and rolled for:
@@ -31,6 +32,7 @@ FAULTS = {
     "submit.id_in_500": "job made and charged, its request_id in the body of a 500",
     "submit.empty": "job made and charged, 200 with an empty body",
     "submit.no_id": "job made and charged, 200 with JSON that lacks request_id",
+    "submit.malformed": "job made and charged, no usable id in the answer (a kind by chance, or that after the colon)",
     "submit.slow": "job made and charged, the answer comes late (10s, or the time after the colon)",
     "status.5xx": "500, 502, 503 or 504",
     "status.drop": "connection reset",
@@ -38,11 +40,14 @@ FAULTS = {
     "status.unknown_word": "a status nobody documented (warming_up, or the word after the colon)",
     "status.404": "404 with 404001, although the id is known",
     "status.429": "429 with Retry-After",
+    "status.malformed": "200 with a malformed value (a kind by chance, or the kind after the colon)",
     "status.slow": "the answer comes late (10s, or the time after the colon)",
     "result.5xx": "500, 502, 503 or 504",
     "result.drop": "connection reset",
     "result.404": "404 with 404001, although the id is known",
     "result.not_ready_400": "400 with 400005, although the job has ended",
+    "result.malformed": "200 with a value that makes it unreadable (a kind by chance, or the kind after the colon)",
+    "job.malformed": "all results of the job hold the same malformed value (a kind by chance, or that after the colon)",
     "job.fail": "the job fails; its error is a string, an object, a list, null, or a text with 'timeout 429', in turn",
     "job.cancelled": "the provider cancels the job by itself and charges nothing",
     "job.no_outputs": "the job succeeds and shows no output (in its first N results, with N after the colon)",
@@ -62,6 +67,7 @@ FAULTS = {
     "download.410": "410",
     "download.redirect": "302 to another address of the file host, where the file is",
     "download.redirect_private": "302 to http://10.0.0.1/",
+    "download.malformed": "302 to what is no address (a kind by chance, or the kind after the colon)",
     "download.5xx": "500, 502, 503 or 504",
 }
 
@@ -88,6 +94,7 @@ SETTINGS: dict[str, tuple[str, tuple[str, ...] | None]] = {
     "accept": ("200", ("200", "202")),  # HTTP status of an accepted POST; 202 also says status in_queue
 }
 COUNTED_IN_READS = {"job.no_outputs", "job.late_cost"}
+MALFORMED = ".malformed"
 TIMED = {"submit.slow", "status.slow", "download.slow"}
 
 
@@ -206,9 +213,21 @@ def _rule(name: str, value: str) -> Rule:
     rule = replace(_when(name, when), argument=argument)
     if argument and name in TIMED:
         duration_s(argument)
+    if argument and name.endswith(MALFORMED):
+        _check_kind(name, argument)
     if argument and name in COUNTED_IN_READS and not argument.isdigit():
         raise FaultProblem(f"{name}={value}: write a whole number of reads after the colon, like {name}={when}:2")
     return rule
+
+
+def _check_kind(name: str, kind: str) -> None:
+    kinds = KINDS[name.removesuffix(MALFORMED)]
+    if kind not in kinds:
+        near = difflib.get_close_matches(kind, kinds, n=1)
+        raise FaultProblem(
+            f"{name} has no kind '{kind}'; "
+            + (f"did you mean {near[0]}?" if near else f"known are: {', '.join(kinds)}")
+        )
 
 
 def _when(name: str, when: str) -> Rule:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from batchgen.rehearsal.account import Job
 from batchgen.rehearsal.gallery import SUFFIXES, Drawn
+from batchgen.rehearsal.malformed import moved_nowhere
 from batchgen.rehearsal.provider import Provider
 from batchgen.rehearsal.wire import cut, html_answer, reset, server_error
 
@@ -97,13 +98,15 @@ async def serve_file(provider: Provider, request: web.BaseRequest) -> web.Stream
         return web.Response(status=404, text="<Error><Code>NoSuchKey</Code></Error>", content_type="application/xml")
     drawn = await provider.gallery.output(*found)
     if not moved:
-        faulty = await _faulty(provider, request, path, drawn)
+        faulty = await _faulty(provider, request, path, found[0], drawn)
         if faulty is not None:
             return faulty
     return _whole_or_range(request, drawn, drawn.media_type)
 
 
-async def _faulty(provider: Provider, request: web.BaseRequest, path: str, drawn: Drawn) -> web.StreamResponse | None:
+async def _faulty(
+    provider: Provider, request: web.BaseRequest, path: str, job: Job, drawn: Drawn
+) -> web.StreamResponse | None:
     """What the fault plan serves instead of the file, if it wants to."""
     if "download" not in provider.plan.rules:
         return None
@@ -138,6 +141,8 @@ async def _faulty(provider: Provider, request: web.BaseRequest, path: str, drawn
             return web.Response(status=302, headers={"Location": MOVED + request.raw_path})
         case "download.redirect_private":
             return web.Response(status=302, headers={"Location": "http://10.0.0.1/output.png"})
+        case "download.malformed":
+            return moved_nowhere(provider.malformed(job, strike))
     return server_error(provider.counters[f"fault.{strike.name}"] - 1)
 
 

@@ -4,10 +4,11 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from batchgen.rehearsal.account import CANCELLED, SUCCEEDED, Job
+from batchgen.rehearsal.account import CANCELLED, FAILED, SUCCEEDED, Job
 from batchgen.rehearsal.catalogue import MICRODOLLARS
 from batchgen.rehearsal.files import output_path
 from batchgen.rehearsal.gallery import SUFFIXES
+from batchgen.rehearsal.malformed import KINDS
 from batchgen.rehearsal.provider import Provider
 
 AT_A_TIME = 500
@@ -46,8 +47,16 @@ def _line(provider: Provider, job: Job) -> dict[str, Any]:
         "ended_at": job.ended_at_s,
         "state": job.state,
         "answered": job.answered,
+        "malformed": list(job.malformed),
+        "must_fail": must_fail(job),
         "outputs": [_output(provider, job, i) for i in range(job.made)] if job.state == SUCCEEDED else [],
     }
+
+
+def must_fail(job: Job) -> bool:
+    """Whether nothing of *job* can be downloaded, as far as its answers have told."""
+    answered = (name.partition(".") for name in job.malformed)
+    return job.state == FAILED or any(KINDS[of][kind].costs_the_row for of, _, kind in answered)
 
 
 def _output(provider: Provider, job: Job, index: int) -> dict[str, Any]:

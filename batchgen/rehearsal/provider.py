@@ -9,8 +9,9 @@ from typing import Any
 
 from batchgen.rehearsal.account import Account, Job
 from batchgen.rehearsal.catalogue import MICRODOLLARS, Catalogue
-from batchgen.rehearsal.faults import FaultPlan
+from batchgen.rehearsal.faults import FaultPlan, Strike, roll
 from batchgen.rehearsal.gallery import Gallery
+from batchgen.rehearsal.malformed import kind_name
 from batchgen.rehearsal.options import ServeOptions
 from batchgen.rehearsal.timing import Bucket, Latency, rate_per_s
 
@@ -82,6 +83,15 @@ class Provider:
         if job is not None and self.forget_s is not None and now_s - job.submitted_at_s > self.forget_s:
             return None
         return job
+
+    def malformed(self, job: Job, strike: Strike) -> str:
+        """The kind of malformed value that *strike* brings, noted for the ledger. One job gets the same one always."""
+        of = strike.name.partition(".")[0]
+        kind = kind_name(of, strike.argument, roll(self.options.seed, strike.name, "kind", job.request_id))
+        if f"{of}.{kind}" not in job.malformed:
+            job.malformed += (f"{of}.{kind}",)
+            self.counters[f"malformed.{of}.{kind}"] += 1
+        return kind
 
     def keep_body(self, body: bytes, name: str) -> bytes | Path:
         """Bodies with whole pictures in them wait on disk: thousands may be queued."""

@@ -11,6 +11,7 @@ from batchgen.rehearsal.catalogue import MICRODOLLARS
 from batchgen.rehearsal.faults import roll
 from batchgen.rehearsal.files import output_url
 from batchgen.rehearsal.gallery import submitted_input
+from batchgen.rehearsal.malformed import malformed_answer
 from batchgen.rehearsal.provider import Provider
 from batchgen.rehearsal.wire import error_answer, html_answer, json_answer, reset, server_error, too_many
 
@@ -43,6 +44,9 @@ async def status(provider: Provider, request: web.BaseRequest, job: Job) -> web.
                 await asyncio.sleep(strike.wait_s())
             case "status.unknown_word":
                 word = strike.argument or "warming_up"
+            case "status.malformed":
+                kind = provider.malformed(job, strike)
+                return malformed_answer("status", kind, _status_body(provider, job, word))
     return json_answer(_status_body(provider, job, word))
 
 
@@ -84,7 +88,12 @@ async def result(provider: Provider, request: web.BaseRequest, job: Job) -> web.
                 return error_answer(400005, "the request has not ended")
     if not job.ended and provider.plan.setting("not_ready") == "400005":
         return error_answer(400005, "the request has not ended")
-    return json_answer(_result_body(provider, job, with_cost=request.query.get("include_cost", "") in COST_ASKED))
+    body = _result_body(provider, job, with_cost=request.query.get("include_cost", "") in COST_ASKED)
+    if strike is not None and strike.name == "result.malformed":
+        return malformed_answer("result", provider.malformed(job, strike), body)
+    if job.state == SUCCEEDED and (for_ever := job.strikes.get("job.malformed")) is not None:
+        return malformed_answer("job", provider.malformed(job, for_ever), body)
+    return json_answer(body)
 
 
 def _result_body(provider: Provider, job: Job, *, with_cost: bool) -> dict[str, Any]:

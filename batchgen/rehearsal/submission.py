@@ -10,6 +10,7 @@ from aiohttp import web
 from batchgen.rehearsal.account import Job, Submission
 from batchgen.rehearsal.catalogue import Model
 from batchgen.rehearsal.faults import Strike
+from batchgen.rehearsal.malformed import malformed_answer
 from batchgen.rehearsal.provider import Provider
 from batchgen.rehearsal.wire import (
     cut,
@@ -187,6 +188,8 @@ async def _lost_or_late(provider: Provider, request: web.BaseRequest, strike: St
             answer = json_answer({**body, "message": "internal error"}, 500)
             job.answered = await handed_over(request, answer)
             return answer
+        case "submit.malformed":
+            return malformed_answer("submit", provider.malformed(job, strike), body)
         case "submit.slow":
             await asyncio.sleep(strike.wait_s())
     return await _accepted(provider, request, job)

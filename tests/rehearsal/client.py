@@ -1,5 +1,6 @@
 """A client that knows the provider's routes and nothing else."""
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,14 @@ class Answer:
     json: Any
 
 
+def json_of(body: bytes) -> Any:
+    """None where *body* is no JSON, as some faults have it."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
 class Client:
     """Calls one server; every method is one request and tells what came back."""
 
@@ -33,8 +42,8 @@ class Client:
     async def call(self, method: str, url: str, **options: Any) -> Answer:
         async with self.session.request(method, URL(url, encoded=True), allow_redirects=False, **options) as answer:
             body = await answer.read()
-            is_json = answer.content_type == "application/json" and body
-            return Answer(answer.status, answer.headers, body, await answer.json() if is_json else None)
+            is_json = answer.content_type == "application/json"
+            return Answer(answer.status, answer.headers, body, json_of(body) if is_json else None)
 
     async def api(self, method: str, path: str, **options: Any) -> Answer:
         headers = {"Authorization": f"Bearer {self.token}"}
