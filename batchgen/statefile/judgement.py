@@ -170,7 +170,7 @@ _IS_PAID = (
 )
 _ALL_SEEN = f"""
 SELECT model, SUM(jobs * (state = 'pending')), SUM(jobs * {_IS_PAID}) FROM (
-  SELECT model, state, billed, jobs FROM main.tally WHERE latest
+  SELECT model, state, billed, jobs FROM tally WHERE latest
   UNION ALL
   SELECT jobs.model, jobs.state, COALESCE(jobs.billed, ''), -1
   FROM main.rows CROSS JOIN main.jobs ON jobs.key = rows.key AND jobs.latest WHERE rows.position IS NULL

@@ -13,7 +13,7 @@ from batchgen.job import RESERVED, Job, State
 from batchgen.statefile.tables import (
     BOOK_COLUMNS,
     JOB_COLUMNS,
-    SCHEMA_VERSION,
+    TALLIED_VERSION,
     StateUnusable,
     create,
     job_from_record,
@@ -41,7 +41,7 @@ def read_only(path: Path) -> sqlite3.Connection:
             f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30, check_same_thread=False
         )
         connection.execute("SELECT value FROM meta LIMIT 1").fetchone()
-        if connection.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:
+        if connection.execute("PRAGMA user_version").fetchone()[0] < TALLIED_VERSION:
             connection.executescript(AS_TALLIED)
     except sqlite3.Error as error:
         raise StateUnusable(f"{path} cannot be read ({error}); `batchgen repair {path.parent}` restores it") from None

@@ -11,9 +11,13 @@ from typing import Any
 
 from batchgen.exits import Exit, Refusal
 from batchgen.job import Billed, Job, Output, SavedFile, State
-from batchgen.statefile.tally import COUNT_UP, TALLY
+from batchgen.statefile.tally import COUNT_UP, TALLY, UNIT_PRICE_TRIGGERS
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+TALLIED_VERSION = 3
+"""From this version on the file holds the sums over its attempts."""
+
+_INCOMPLETE = "CREATE INDEX jobs_incomplete ON jobs (key) WHERE state = 'collected' AND reason IS NOT NULL"
 
 _TABLES = f"""
 CREATE TABLE meta (
@@ -75,6 +79,7 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_pending ON jobs (priority DESC, position) WHERE state = 'pending';
 CREATE INDEX jobs_live ON jobs (state) WHERE state IN ('submitting', 'in_doubt', 'submitted', 'ready');
 CREATE UNIQUE INDEX jobs_request_id ON jobs (request_id) WHERE request_id IS NOT NULL;
+{_INCOMPLETE};
 
 -- Content hashes of local input files, so that an unchanged file is not read again at every start.
 CREATE TABLE input_files (
@@ -168,6 +173,12 @@ MIGRATIONS: dict[int, str] = {
     CREATE INDEX rows_next_request ON rows (key) WHERE next_request IS NOT NULL
     """,
     2: f"{TALLY} {COUNT_UP}",
+    3: f"""
+    {_INCOMPLETE};
+    DROP TRIGGER jobs_unit_price_first;
+    DROP TRIGGER jobs_unit_price;
+    {UNIT_PRICE_TRIGGERS}
+    """,
 }
 """SQL that brings a file from the version of its key to the next one."""
 

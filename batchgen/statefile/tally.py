@@ -27,6 +27,18 @@ _UNIT_MICRO = "({job}.cost_micro + MAX({job}.units, 1) - 1) / MAX({job}.units, 1
 _RAISE = f"""INSERT INTO unit_prices VALUES (NEW.model, {_UNIT_MICRO.format(job="NEW")})
   ON CONFLICT (model) DO UPDATE SET highest_micro = MAX(highest_micro, excluded.highest_micro)"""
 
+UNIT_PRICE_TRIGGERS = f"""
+CREATE TRIGGER jobs_unit_price_first AFTER INSERT ON jobs WHEN NEW.cost_micro IS NOT NULL AND NEW.units > 0 BEGIN
+  {_RAISE};
+END;
+CREATE TRIGGER jobs_unit_price AFTER UPDATE OF cost_micro ON jobs
+WHEN NEW.cost_micro IS NOT NULL AND NEW.units > 0 AND NEW.cost_micro IS NOT OLD.cost_micro
+BEGIN
+  {_RAISE};
+END;
+"""
+"""What keeps the highest price of a unit; a job of an unknown number of units tells none."""
+
 TALLY = f"""
 -- How many attempts there are of each kind and what they come to. `placed` is 0 for what was never sent and has left
 -- the manifest; `billed` is '' where nothing is known of it.
@@ -78,14 +90,7 @@ CREATE TABLE unit_prices (
   model         TEXT PRIMARY KEY,
   highest_micro INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE TRIGGER jobs_unit_price_first AFTER INSERT ON jobs WHEN NEW.cost_micro IS NOT NULL BEGIN
-  {_RAISE};
-END;
-CREATE TRIGGER jobs_unit_price AFTER UPDATE OF cost_micro ON jobs
-WHEN NEW.cost_micro IS NOT NULL AND NEW.cost_micro IS NOT OLD.cost_micro
-BEGIN
-  {_RAISE};
-END;
+{UNIT_PRICE_TRIGGERS}
 
 CREATE INDEX rows_left ON rows (key) WHERE position IS NULL;
 """
@@ -93,7 +98,8 @@ CREATE INDEX rows_left ON rows (key) WHERE position IS NULL;
 _ALL = f"SELECT {_TALLIED.format(job='jobs', one=1)} FROM jobs"
 _ALL_SAVED = f"SELECT {_SAVED.format(job='jobs', one=1)} FROM jobs WHERE saved IS NOT NULL"
 _UNIT_PRICES = (
-    f"SELECT model, MAX({_UNIT_MICRO.format(job='jobs')}) FROM jobs WHERE cost_micro IS NOT NULL GROUP BY model"
+    f"SELECT model, MAX({_UNIT_MICRO.format(job='jobs')}) FROM jobs "
+    "WHERE cost_micro IS NOT NULL AND units > 0 GROUP BY model"
 )
 
 COUNT_UP = f"""

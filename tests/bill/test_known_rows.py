@@ -246,8 +246,22 @@ async def test_every_kind_of_manifest_is_remembered(tmp_path: Path, text: str) -
                 scratch.close()
 
 
-async def test_a_folder_of_the_first_version_is_judged_as_it_is_and_brought_forward_when_it_is_opened(
-    tmp_path: Path,
+_TAKE_BACK = {
+    4: "DROP INDEX jobs_incomplete;",
+    3: "DROP TRIGGER jobs_tallied; DROP TRIGGER jobs_tallied_first; "
+    "DROP TRIGGER jobs_saved; DROP TRIGGER jobs_saved_first; DROP TRIGGER jobs_unit_price; "
+    "DROP TRIGGER jobs_unit_price_first; DROP TABLE tally; DROP TABLE saved_files; DROP TABLE unit_prices; "
+    "DROP INDEX rows_left;",
+    2: "DROP INDEX rows_digest; DROP INDEX rows_next_request; ALTER TABLE rows DROP COLUMN digest; "
+    "ALTER TABLE rows DROP COLUMN local_files; ALTER TABLE rows DROP COLUMN inputs_expire_at; "
+    "DELETE FROM meta WHERE name IN ('schemas', 'enrolment', 'manifest');",
+}
+"""SQL that takes back what each version of the state file brought."""
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+async def test_a_folder_of_an_older_version_is_judged_as_it_is_and_brought_forward_when_it_is_opened(
+    tmp_path: Path, version: int
 ) -> None:
     rows: list[Cells] = [(f"row-{n}", f"dune {n}", "https://e.com/a.png", "", "", "", "") for n in range(3)]
     manifest = write(tmp_path / "ads.csv", rows)
@@ -255,22 +269,15 @@ async def test_a_folder_of_the_first_version_is_judged_as_it_is_and_brought_forw
         await one.take(manifest, catalogue("", tmp_path), frozenset())
     path = tmp_path / "out" / "state.db"
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(
-            "DROP TRIGGER jobs_tallied; DROP TRIGGER jobs_tallied_first; "
-            "DROP TRIGGER jobs_saved; DROP TRIGGER jobs_saved_first; DROP TRIGGER jobs_unit_price; "
-            "DROP TRIGGER jobs_unit_price_first; DROP TABLE tally; DROP TABLE saved_files; DROP TABLE unit_prices; "
-            "DROP INDEX rows_left; DROP INDEX rows_digest; DROP INDEX rows_next_request; "
-            "ALTER TABLE rows DROP COLUMN digest; "
-            "ALTER TABLE rows DROP COLUMN local_files; ALTER TABLE rows DROP COLUMN inputs_expire_at; "
-            "DELETE FROM meta WHERE name IN ('schemas', 'enrolment', 'manifest'); PRAGMA user_version = 1"
-        )
+        newer = [sql for brought_by, sql in _TAKE_BACK.items() if brought_by > version]
+        connection.executescript(f"{' '.join(newer)} PRAGMA user_version = {version}")
     with closing(Reader(read_only(path))) as reader:
         scratch, _ = await gather(manifest, catalogue("", tmp_path), reader)
         assert judge(reader.connection, scratch, Scope()).all.waiting == 3
         assert local_files_to_send(reader.connection, scratch, Scope()) == 0
         scratch.close()
     with folder(tmp_path / "out") as one:
-        assert (path.parent / "state.v1.backup.db").exists()
+        assert (path.parent / f"state.v{version}.backup.db").exists()
         await one.take(manifest, catalogue("", tmp_path), frozenset())
         assert one.unread() == 3
 
