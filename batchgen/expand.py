@@ -7,13 +7,13 @@ sandbox, and by allowing only what a prompt needs (no calls, no assignments, no 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jinja2 import Environment, Template
+    from jinja2 import Environment, Template, Undefined
 
 LONGEST_TEXT = 100_000
 """The most characters a template may write."""
@@ -95,11 +95,15 @@ class TextTemplate:
         except RecursionError:
             raise TemplateFault("the template is nested too deeply") from None
 
-    def render(self, names: Mapping[str, Any]) -> str:
-        """The text for a row's *names*. Raises TemplateFault, also for a text over LONGEST_TEXT."""
+    def render(self, names: Mapping[str, Any], empty: Set[str] = frozenset()) -> str:
+        """The text for a row's *names*; those of *empty* cells write nothing, and `default` fills them.
+
+        Raises TemplateFault, also for a text over LONGEST_TEXT.
+        """
         written, length = [], 0
+        blank = {name: "" if name in self.required else empty_cell(name) for name in empty & self.names}
         try:
-            for piece in self._template.generate(names):
+            for piece in self._template.generate({**blank, **names} if blank else names):
                 length += len(piece)
                 _bound(length)
                 written.append(piece)
@@ -108,6 +112,13 @@ class TextTemplate:
         except Exception as error:  # noqa: BLE001 - whatever an expression of the user's raises is his fault to read
             raise TemplateFault(f"the template fails on this row: {error}") from None
         return "".join(written)
+
+
+def empty_cell(name: str) -> Undefined:
+    """What a template finds in an empty cell that it asks about: not defined, and no fault where it is written."""
+    from jinja2 import Undefined
+
+    return Undefined(name=name)
 
 
 def _check_nodes(node: Any, inside_loop: bool) -> None:

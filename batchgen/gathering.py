@@ -13,7 +13,7 @@ from batchgen import manifest
 from batchgen.catalogue import Catalogue
 from batchgen.links import expires_at
 from batchgen.manifest import Known, ManifestError
-from batchgen.request import Problem, Row
+from batchgen.request import FINGERPRINT_VERSION, Problem, Row
 from batchgen.schema import ModelSchema, ModelUnknown
 from batchgen.schema.media import MediaCheck
 from batchgen.statefile import Asked, KnownRows, Reader, Scratch, kept_schemas
@@ -58,6 +58,7 @@ async def gather(
         default_model=DEFAULT_MODEL,
         known_hash=known.known_hash,
         recall=None if rows_known is None else rows_known.take,
+        fingerprint_version=int(known.meta("fingerprint_version") or FINGERPRINT_VERSION),
         opens=whole.opens,
     )
     chunks = _Chunks(found, scratch, catalogue, known)

@@ -10,7 +10,10 @@ def expires_at(url: str) -> float | None:
     """The expiry of a signed URL in Unix seconds; None if the URL does not say."""
     if "?" not in url:
         return None
-    query = {name.lower(): values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
+    try:
+        query = {name.lower(): values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
+    except ValueError:  # no address at all, which whoever checks it says
+        return None
     stamp = query.get("expires", "")
     if stamp.isascii() and stamp.isdigit():
         return float(stamp)

@@ -13,8 +13,11 @@ from json import encoder
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-FINGERPRINT_VERSION = 1
-"""Version of the rules in `canonical`; a run folder keeps the version it was made with."""
+FINGERPRINT_VERSION = 2
+"""Version of the rules by which rows get their fingerprints and names; a run folder keeps the one it was made with.
+
+Since 2 line ends and Unicode forms are no difference, and combinations of a matrix have readable names.
+"""
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d{1,3})?")
 _MAY_CHANGE = "-0123456789hTF"
@@ -151,11 +154,17 @@ def half_a_character(text: str, parsed: Any) -> str | None:
     return None
 
 
-def fingerprint(model: str, request_input: Mapping[str, Any], files: tuple[LocalFile, ...] = ()) -> str:
+def fingerprint(
+    model: str,
+    request_input: Mapping[str, Any],
+    files: tuple[LocalFile, ...] = (),
+    version: int = FINGERPRINT_VERSION,
+) -> str:
     """Hash of a request, the same however the manifest spells it. 64 hexadecimal digits.
 
     Scalars count as their canonical text (7, 7.0 and "7" are one), local files by content, and signed URLs
-    without their signature, so that re-formatting or re-signing a manifest never looks like a new request.
+    without their signature, so that re-formatting or re-signing a manifest never looks like a new request; since
+    *version* 2 texts count without regard to how they end lines or compose letters.
     """
     contents = {file.pointer: file.sha256 for file in files}
     canonical_input = {
@@ -164,7 +173,25 @@ def fingerprint(model: str, request_input: Mapping[str, Any], files: tuple[Local
         if value is not None
     }
     text = _in_canonical_json([model, canonical_input])
+    if version > 1 and ("\\r" in text or not text.isascii()):  # few texts have a CR or a composed letter
+        text = _in_canonical_json([model, _one_form(canonical_input)])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def one_form(text: str) -> str:
+    """*text* with its lines ended by LF and its letters composed, as it is the same on every system."""
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _one_form(value: Any) -> Any:
+    match value:
+        case str():
+            return one_form(value)
+        case list():
+            return [_one_form(item) for item in value]
+        case dict():
+            return {one_form(key): _one_form(item) for key, item in value.items()}
+    return value
 
 
 def _canonical_field(key: str, value: Any, contents: Mapping[str, str]) -> Any:
@@ -229,7 +256,10 @@ def without_signature(url: str) -> str:
     """
     if "?" not in url:
         return url
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no address at all, which whoever checks it says
+        return url
     names = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
     return urlunsplit(parts._replace(query="")) if any(signed <= names for signed in _SIGNED_QUERIES) else url
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from batchgen.expand import Matrix, TemplateFault, TextTemplate
+from batchgen.expand import Matrix, TemplateFault, TextTemplate, empty_cell
 from batchgen.manifest.document import Node, entries
 from batchgen.manifest.parts import ABOUT_THE_ROW, Parts
 from batchgen.request import Problem
@@ -57,29 +57,38 @@ class Head:
         places = (f"{where}.{field}" for where in ("template", "matrix", "defaults"))
         return next((self.lines[place] for place in places if place in self.lines), None)
 
-    def write_templates(self, own_cells: Mapping[str, Any], parts: Parts) -> list[Fault]:
-        """Write the templates of a row into its *parts*; *own_cells* are those the row itself gives."""
+    def write_templates(self, own_cells: Mapping[str, Any], parts: Parts, columns: Set[str]) -> list[Fault]:
+        """Write the templates of a row into its *parts*; *own_cells* are those the row itself gives.
+
+        What is a name of *columns* and not among them is an empty cell.
+        """
         known = {**parts.own, **parts.fields}
-        names = {name: cell for name, cell in known.items() if cell is not None} | {"meta": parts.meta}
+        empty_meta = (name.removeprefix("meta.") for name in columns if name.startswith("meta."))
+        meta = {**{name: empty_cell(name) for name in empty_meta}, **parts.meta}
+        names = {name: cell for name, cell in known.items() if cell is not None} | {"meta": meta}
+        empty = {*known, *(name.partition(".")[0] for name in columns)} - names.keys()
         written: dict[str, Any] = {}
         faults = []
         for name in self.templates:
-            absent = self._required_by(name) - names.keys()
+            absent = self._required_by(name) - names.keys() - empty
             faults += [Fault(f"$.{each}", _no_such_name(name, each, names)) for each in sorted(absent)]
             try:
-                written[name] = None if absent else self._write(name, own_cells, names)
+                written[name] = None if absent else self._write(name, own_cells, names, empty)
             except TemplateFault as fault:
                 faults.append(Fault(f"$.{name}", str(fault)))
         for name, text in written.items():
             (parts.own if name in ABOUT_THE_ROW else parts.fields)[name] = text
         return faults
 
-    def _write(self, name: str, own_cells: Mapping[str, Any], names: Mapping[str, Any]) -> Any:
+    def _write(self, name: str, own_cells: Mapping[str, Any], names: Mapping[str, Any], empty: Set[str]) -> Any:
         templates = self.templates_in(name)
         if name in own_cells and not any(name in template.names for template in templates):
             hint = f"delete one, or use {{{{ {name} }}}} in it"
             raise TemplateFault(f"this row's own {name!r} would be lost to the template; {hint}")
-        texts = [template.render(names) for template in templates]
+        rendered = [(template.render(names, empty), template.required & empty) for template in templates]
+        texts = [text for text, blank in rendered if text.strip() or not blank]  # of empty cells alone comes no text
+        if not texts:
+            return None
         return texts if isinstance(self.templates[name], list) else texts[0]
 
     def _required_by(self, name: str) -> frozenset[str]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Set
 from typing import Any
 
-from batchgen.request import canonical
 from batchgen.schema import Fault, ModelSchema, did_you_mean
 from batchgen.schema.cells import to_string
 
 ABOUT_THE_ROW = frozenset({"id", "model", "priority", "note", "meta"})
 """The columns that are about the row and are never sent."""
-
-_SLUG_CHARACTERS = 40
 
 
 class Parts:
@@ -90,17 +86,3 @@ def _keep(parts: Parts, found: Mapping[str, Any]) -> None:
 def as_text(cell: Any) -> str:
     """A cell that is kept and not sent, as text."""
     return json.dumps(cell, ensure_ascii=False) if isinstance(cell, list | dict) else to_string(cell)
-
-
-def slug(combination: Mapping[str, Any]) -> str:
-    """A short name for a combination, whatever its place in the matrix: `watercolour-2`, else 8 hex digits."""
-    texts = [as_text(value) for value in combination.values()]
-    name = "-".join(texts)
-    if len(name) <= _SLUG_CHARACTERS and all(_is_plain(text) for text in texts):
-        return name
-    text = json.dumps(canonical(dict(combination)), sort_keys=True)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-
-
-def _is_plain(text: str) -> bool:
-    return text.isascii() and text.replace("_", "").replace(".", "").isalnum()

@@ -9,10 +9,11 @@ from typing import Any
 from batchgen.manifest.head import Head
 from batchgen.manifest.localfiles import LocalFiles
 from batchgen.manifest.memory import Known, Memory
-from batchgen.manifest.parts import Parts, slug, split
+from batchgen.manifest.names import names_of
+from batchgen.manifest.parts import Parts, split
 from batchgen.manifest.record import Record, Table
 from batchgen.manifest.told import Told
-from batchgen.request import LocalFile, Problem, Row, fingerprint, row_id_fault
+from batchgen.request import LocalFile, Problem, Row, fingerprint, one_form, row_id_fault
 from batchgen.schema import Fault, ModelSchema
 from batchgen.schema.cells import Misfit, to_integer, to_string
 
@@ -22,17 +23,22 @@ _NO_MODEL = "no model is given; add a `model` column, or in a YAML manifest `mod
 class Resolver:
     """Turns the records of one file into rows. *head* says what the manifest gives to all of them."""
 
-    def __init__(self, head: Head, table: Table, told: Told, files: LocalFiles, memory: Memory) -> None:
+    def __init__(
+        self, head: Head, table: Table, told: Told, files: LocalFiles, memory: Memory, fingerprint_version: int
+    ) -> None:
         self._head = head
         self._memory = memory
         self._table = table
         self._told = told
         self._files = files
+        self._version = fingerprint_version
+        self._name_of = names_of(head.matrix, fingerprint_version)
         self._models_met: dict[str, Set[str]] = {}
         self._variables = head.variables
         self._is_plain = not (head.matrix or head.templates or head.defaults)
         self._folder = os.path.dirname(table.file)
         self._head_folder = os.path.dirname(head.file)
+        self._columns = frozenset(head.columns.get(name, name) for name in table.columns or ())
         self._written_as = {field: column for column, field in head.columns.items()}
 
     def recalled(self, record: Record) -> Iterable[Row | Known | Problem]:
@@ -72,7 +78,7 @@ class Resolver:
         cells = record.cells if self._is_plain else {**self._head.defaults, **record.cells, **combination}
         parts = split(cells)
         if self._head.templates:
-            parts.faults += self._head.write_templates(record.cells, parts)
+            parts.faults += self._head.write_templates(record.cells, parts, self._columns)
         model = parts.own.get("model") or self._head.model
         if not model:
             return [self._problem(record, "model", _NO_MODEL)]
@@ -105,7 +111,7 @@ class Resolver:
         priority = _priority(parts, faults) if "priority" in parts.own else 0
         if faults:
             return self._problems(record, schema.model_id, row_id, faults)
-        request_print = fingerprint(schema.model_id, request_input, files)
+        request_print = fingerprint(schema.model_id, request_input, files, self._version)
         return [
             Row(
                 row_id=row_id or "r-" + request_print[:16],
@@ -134,7 +140,9 @@ class Resolver:
             faults.append(Fault("$id", misfit.message))
             return None
         if combination and "id" not in self._head.templates:
-            row_id = f"{row_id}-{slug(combination)}"
+            row_id = f"{row_id}-{self._name_of(combination)}"
+        if self._version > 1 and not row_id.isascii():
+            row_id = one_form(row_id)
         if fault := row_id_fault(row_id):
             faults.append(Fault("$id", fault))
         return row_id

@@ -16,7 +16,7 @@ from batchgen.manifest.resolve import Resolver
 from batchgen.manifest.tables import DOCUMENTS, check_file, open_table
 from batchgen.manifest.told import Told
 from batchgen.manifest.whole import Opens
-from batchgen.request import Problem, Row
+from batchgen.request import FINGERPRINT_VERSION, Problem, Row
 from batchgen.schema import ModelSchema
 
 
@@ -27,15 +27,16 @@ def read(
     default_model: str | None = None,
     known_hash: KnownHash | None = None,
     recall: Recall | None = None,
+    fingerprint_version: int = FINGERPRINT_VERSION,
     opens: Opens = lambda path: None,
 ) -> Iterator[Row | Known | Problem]:
     """Every row of the manifest, and every problem where it stands, in the order of the file.
 
     A row with a problem is not among the rows. Rows stream: memory does not grow with them. *schemas* gives
     a model's schema or raises ModelUnknown; such models come last, once each. *known_hash* spares reading
-    local files again, *recall* rows that the folder has as they are. *opens* is told of every file that
-    rows come from. Two rows may have one id: whoever keeps the
-    rows looks for that.
+    local files again, *recall* rows that the folder has as they are; *fingerprint_version* is the folder's.
+    *opens* is told of every file that rows come from. Two rows may have one id: whoever keeps the rows looks
+    for that.
 
     Raises ManifestError if the manifest cannot be read as a whole, or holds no row.
     """
@@ -48,7 +49,7 @@ def read(
     yield from head.problems
     some = bool(head.problems)
     memory = Memory(recall).of(head.written, head.model, os.path.abspath(path.parent))
-    for found in _rows(path, head, told, files, memory):
+    for found in _rows(path, head, told, files, memory, fingerprint_version):
         some = True
         yield found
     for unknown in told.models_unknown():
@@ -86,16 +87,18 @@ def _head(path: Path) -> Head:
     return read_head(path) if path.suffix.lower() in DOCUMENTS else Head(str(path))
 
 
-def _rows(path: Path, head: Head, told: Told, files: LocalFiles, memory: Memory) -> Iterator[Row | Known | Problem]:
+def _rows(
+    path: Path, head: Head, told: Told, files: LocalFiles, memory: Memory, version: int
+) -> Iterator[Row | Known | Problem]:
     if path.suffix.lower() not in DOCUMENTS:
-        yield from _table_rows(path, head, told, files, memory)
+        yield from _table_rows(path, head, told, files, memory, version)
         return
     if head.rows_from is not None:
         try:
-            yield from _table_rows(head.rows_from, head, told, files, memory)
+            yield from _table_rows(head.rows_from, head, told, files, memory, version)
         except ManifestError as error:
             yield from error.problems
-    resolver = Resolver(head, Table(head.file, None, iter(())), told, files, memory)
+    resolver = Resolver(head, Table(head.file, None, iter(())), told, files, memory, version)
     if head.has_rows:
         for entry in entries(path):
             if entry.key == "rows":
@@ -120,7 +123,7 @@ def _document_row(file: str, entry: Entry, resolver: Resolver, memory: Memory) -
 
 
 def _table_rows(
-    path: Path, head: Head, told: Told, files: LocalFiles, memory: Memory
+    path: Path, head: Head, told: Told, files: LocalFiles, memory: Memory, version: int
 ) -> Iterator[Row | Known | Problem]:
     memory = memory.of(os.path.abspath(path.parent))
     table = open_table(path, memory if head.matrix is None else memory.of(recalls=False))
@@ -128,7 +131,7 @@ def _table_rows(
         if table.columns is not None and column not in table.columns:
             message = f"{table.file} has no column {column!r}"
             yield Problem(head.file, head.lines.get(f"columns.{column}"), column, None, None, message)
-    resolver = Resolver(head, table, told, files, memory)
+    resolver = Resolver(head, table, told, files, memory, version)
     for record in table.records:
         if isinstance(record, Record):
             yield from resolver.rows(record)

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from batchgen.budget import Money, money
 from batchgen.exits import Refusal
 from batchgen.job import ENDED, Event, Job, State, advance
+from batchgen.request import FINGERPRINT_VERSION
 from batchgen.runfolder import RunFolder, refuse_network_file_system, sync_folder
 from batchgen.statefile import enrolment
 from batchgen.statefile.journal import Journal, line_of_budget, line_of_head, line_of_whole
@@ -276,7 +277,7 @@ def _make(folder: RunFolder, base: str, rehearsal: bool) -> None:
                 ("base", base),
                 ("rehearsal", "yes" if rehearsal else "no"),
                 ("journal_seq", "0"),
-                ("fingerprint_version", "1"),
+                ("fingerprint_version", str(FINGERPRINT_VERSION)),
                 ("created_at", str(time.time())),
             ],
         )
@@ -304,7 +305,7 @@ def _refuse_other_base(connection: sqlite3.Connection, folder: RunFolder, base: 
 def _head_lines(connection: sqlite3.Connection) -> list[str]:
     """How a journal begins: with what the state knows of the whole folder."""
     meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-    head = [line_of_head(meta["base"], meta["rehearsal"] == "yes")]
+    head = [line_of_head(meta["base"], meta["rehearsal"] == "yes", meta.get("fingerprint_version", "1"))]
     return [*head, line_of_budget(0, int(meta["budget_micro"]))] if "budget_micro" in meta else head
 
 

@@ -32,9 +32,10 @@ def line_of(seq: int, before: Job, after: Job, event: Event) -> str:
     return _encode(what | changed | request)
 
 
-def line_of_head(base: str, rehearsal: bool) -> str:
-    """The first line: whom the folder belongs to."""
-    return _encode({"seq": 0, "event": "Opened", "base": base, "rehearsal": rehearsal})
+def line_of_head(base: str, rehearsal: bool, fingerprint_version: str) -> str:
+    """The first line: whom the folder belongs to, and by which rules its rows are named."""
+    version = {"fingerprint_version": fingerprint_version}
+    return _encode({"seq": 0, "event": "Opened", "base": base, "rehearsal": rehearsal} | version)
 
 
 def line_of_budget(seq: int, budget_micro: int) -> str:

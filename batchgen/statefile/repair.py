@@ -10,7 +10,7 @@ import json
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 from batchgen.budget import micro
 from batchgen.job import Billed, Job, Output, SavedFile, State
-from batchgen.request import folded
+from batchgen.request import FINGERPRINT_VERSION, folded
 from batchgen.runfolder import RunFolder, sync_folder, write_whole
 from batchgen.statefile.journal import line_of_head
 from batchgen.statefile.lock import Lock
@@ -34,6 +34,7 @@ from batchgen.statefile.tables import (
 )
 
 _UNNAMED = re.compile(r"r-[0-9a-f]{16}(-\d+)?")
+_HASHED = re.compile(r"-[0-9a-f]{8}$")
 _OF_ROWS = ("schemas", "enrolment", "manifest")
 """What the meta table says of rows by their keys, which a rebuilt state gives out anew."""
 
@@ -135,6 +136,7 @@ def _read_journal(folder: RunFolder, found: _Found) -> None:
         elif line.get("event") == "Opened":
             found.meta.setdefault("base", line["base"])
             found.meta.setdefault("rehearsal", "yes" if line["rehearsal"] else "no")
+            found.meta.setdefault("fingerprint_version", line.get("fingerprint_version", "1"))
         elif line.get("event") == "Budget":
             found.meta["budget_micro"] = str(line["budget_micro"])
         else:
@@ -164,7 +166,11 @@ def _rewrite_journal(folder: RunFolder, found: _Found) -> None:
     good = b"".join(raw for raw in folder.journal.read_bytes().splitlines(keepends=True) if _readable(raw))
     folder.set_aside.mkdir(exist_ok=True)
     folder.journal.replace(folder.set_aside / f"journal.{time.time_ns()}.jsonl")
-    write_whole(folder.journal, good or (line_of_head(found.meta.get("base", ""), False) + "\n").encode())
+    write_whole(folder.journal, good or (_head_of(found) + "\n").encode())
+
+
+def _head_of(found: _Found) -> str:
+    return line_of_head(found.meta.get("base", ""), False, found.meta.get("fingerprint_version", "1"))
 
 
 def _readable(raw: bytes) -> bool:
@@ -243,6 +249,11 @@ def _job_of_sidecar(told: dict[str, Any]) -> Job:
     )
 
 
+def _likely_version(row_ids: Iterable[str]) -> str:
+    """By which rules rows were named, where nothing but row folders tells: the first ones wrote hashes into names."""
+    return "1" if any(_HASHED.search(row_id) for row_id in row_ids) else str(FINGERPRINT_VERSION)
+
+
 # ── the new state ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -250,7 +261,7 @@ def _write(connection: sqlite3.Connection, found: _Found) -> None:
     create(connection)
     prepare_moves(connection)
     meta = found.meta | {"journal_seq": str(found.last_seq), "repaired_at": str(time.time())}
-    meta.setdefault("fingerprint_version", "1")
+    meta.setdefault("fingerprint_version", _likely_version(row_id for row_id, _ in found.jobs))
     connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
     latest = dict(sorted(found.jobs))  # the highest attempt of each row comes last
     for row_id in latest:

@@ -181,3 +181,48 @@ def test_bytes_of_another_encoding_are_told_with_their_line(manifest: Reading) -
     found = manifest(f"{HEAD}rows:\n  - text: caf".encode() + b"\xe9\n", "ads.yaml")
     assert found.places == [(3, None)], found.said
     assert "0xE9 is not UTF-8" in found.said
+
+
+TEMPLATE = "template: {{text: '{0}'}}\nrows_from: shop.csv\n"
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ subject }}{{ style }}", "a cat"),
+        ("{{ subject }}{% if style %} in {{ style }}{% endif %}", "a cat"),
+        ("{{ subject }}{{ style|upper }}", "a cat"),
+        ('{{ subject }} {{ style|default("oil") }}', "a cat oil"),
+        ("{{ subject }}{% if style is defined %} in {{ style }}{% endif %}", "a cat"),
+        ("{{ subject ~ style }}", "a cat"),
+        ("{{ subject }}{{ style }} {{ meta.client }}", "a cat "),
+        ('{{ subject }}{{ style }} for {{ meta.client|default("all") }}', "a cat for all"),
+        ('{{ subject if style == "" else style }}', "a cat"),
+    ],
+)
+def test_an_empty_cell_is_empty_in_a_template_and_not_unknown(
+    manifest: Reading, tmp_path: Path, template: str, text: str
+) -> None:
+    (tmp_path / "shop.csv").write_text(f"subject,style,meta.client,images\na cat,,,{URL}\na dog,oil,Ada,{URL}\n")
+    found = manifest(HEAD + TEMPLATE.format(template), "ads.yaml")
+    assert not found.problems, found.said
+    assert found.rows[0].input["text"] == text
+    lines = "\n".join(f'{{"subject": "a cat", "style": {cell}, "images": "{URL}"}}' for cell in ("null", '""'))
+    (tmp_path / "shop.jsonl").write_text(lines)
+    if "meta" not in template:
+        of_lines = manifest(HEAD + TEMPLATE.format(template).replace(".csv", ".jsonl"), "ads.yaml")
+        assert of_lines.rows[0].input["text"] == text, of_lines.said
+
+
+def test_a_name_that_is_no_column_stays_unknown(manifest: Reading, tmp_path: Path) -> None:
+    (tmp_path / "shop.csv").write_text(f"subject,style,images\na cat,,{URL}\n")
+    found = manifest(HEAD + TEMPLATE.format("{{ subject }} {{ stile }}"), "ads.yaml")
+    assert "uses 'stile', which this row does not have" in found.said
+
+
+def test_a_template_of_empty_cells_alone_leaves_its_field_out(manifest: Reading, tmp_path: Path) -> None:
+    (tmp_path / "shop.csv").write_text(f"first,second,size,text\n{URL},,,x\n,,,y\n")
+    head = "rows_from: shop.csv\ntemplate: {images: ['{{ first }}', '{{ second }}'], image_size: '{{ size }}'}\n"
+    found = manifest(HEAD + head, "ads.yaml")
+    assert [row.input for row in found.rows] == [{"text": "x", "images": [URL]}]
+    assert "'images' is required and missing" in found.said

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.request import folded, row_id_fault
+from batchgen.request import fingerprint, folded, row_id_fault
 from tests.manifest.reading import SEED, Reading, reading_in
 
 URL = "https://example.com/a.png"
@@ -109,3 +110,31 @@ def test_an_accepted_id_makes_a_folder(row_id: str) -> None:
     if row_id_fault(row_id) is None:
         assert Path("rows", row_id).parts == ("rows", row_id)
         assert row_id.encode()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_table_saved_with_other_line_ends_is_the_same_table(manifest: Reading, end: str) -> None:
+    text = f'text,images\n"one\ntwo\n",{URL}\n'
+    saved = manifest(text.replace("\n", end)).row
+    assert saved.fingerprint == manifest(text).row.fingerprint
+    assert saved.input["text"] == f"one{end}two{end}"  # it is sent as it is written
+
+
+def test_letters_composed_otherwise_are_the_same_request_and_the_same_row(manifest: Reading, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"dune")
+    composed, apart = (
+        manifest(unicodedata.normalize(form, "id,text,images,meta.where\nN\u00fcsse,a caf\u00e9,a.png,\u00dc\n"))
+        for form in ("NFC", "NFD")
+    )
+    assert composed.row.fingerprint == apart.row.fingerprint
+    assert composed.row.row_id == apart.row.row_id == "N\u00fcsse"
+    assert apart.row.input["text"] == "a cafe\u0301"
+
+
+def test_a_folder_of_the_first_version_keeps_its_fingerprints() -> None:
+    plain = {"text": "a dune", "images": [URL], "seed": 7}
+    assert fingerprint(SEED, plain, version=1) == fingerprint(SEED, plain)
+    for text in ("one\r\ntwo", "a cafe\u0301"):
+        request = {"text": text, "images": [URL]}
+        assert fingerprint(SEED, request, version=1) != fingerprint(SEED, request)
+    assert fingerprint(SEED, {"text": "a caf\u00e9"}, version=1) == fingerprint(SEED, {"text": "a caf\u00e9"})
