@@ -87,7 +87,7 @@ def _is_in(places: tuple[str, str], file: SavedFile) -> bool:
 def _size_bytes(path: str) -> int | None:
     """The size of a file; None if there is no file."""
     try:
-        told = os.stat(path)
+        told = os.lstat(path)
     except OSError:
         return None
     return told.st_size if S_ISREG(told.st_mode) else None

@@ -22,7 +22,7 @@ def write_failed_csv(folder: RunFolder) -> int:
     with closing(Reader(read_only(folder.state))) as reader:
         jobs = [_as_asked(job, reader) for job in reader.jobs([State.FAILED, State.CANCELLED])]
     if not jobs:
-        folder.failed_csv.unlink(missing_ok=True)
+        folder.unlink(folder.failed_csv)
         return 0
     fields = dict.fromkeys(name for job in jobs for name in job.input)
     meta = dict.fromkeys(f"meta.{name}" for job in jobs for name in job.meta)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from batchgen.job import State
-from batchgen.runfolder import RunFolder, sync_folder
+from batchgen.runfolder import RunFolder
 from batchgen.statefile import Reader, read_only
 
 Mark: TypeAlias = Literal["accepted", "rejected", "none"]
@@ -32,7 +32,7 @@ def marks_file(folder: RunFolder) -> Path:
 def each_mark(folder: RunFolder) -> Iterator[tuple[Output, str]]:
     """Every mark in the order it was made. A line that was torn by a crash, or that is no mark, is passed over."""
     try:
-        stream = marks_file(folder).open("rb")
+        stream = folder.reading(marks_file(folder))
     except FileNotFoundError:
         return
     with stream:
@@ -60,16 +60,16 @@ def read_marks(folder: RunFolder) -> Marked:
 def append_mark(folder: RunFolder, row_id: str, file: str, sha256: str, mark: Mark, at: float) -> None:
     """Return once the mark is on disk. After a torn line it begins a line of its own."""
     path = marks_file(folder)
-    fresh = not path.exists()
+    fresh = folder.stat(path) is None
     line = json.dumps({"at": at, "row": row_id, "file": file, "sha256": sha256, "mark": mark}, ensure_ascii=False)
-    with path.open("a+b") as stream:
+    with folder.writing(path, "a+b") as stream:
         if stream.seek(0, os.SEEK_END) and (stream.seek(-1, os.SEEK_END), stream.read(1))[1] != b"\n":
             stream.write(b"\n")
         stream.write(line.encode("utf-8", "replace") + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
     if fresh:
-        sync_folder(folder.path)
+        folder.sync(folder.path)
 
 
 def rejected_rows(folder: RunFolder) -> set[str]:

@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchgen.exits import Exit, Refusal
+from batchgen.inside import Inside
+
+
+class LinkPlanted(Refusal):
+    """A name that a run folder gives its own files is a link there."""
+
+    exit = Exit.STATE
 
 
 class NetworkFileSystem(Refusal):
@@ -23,10 +30,8 @@ def absolute(path: str | Path) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class RunFolder:
-    """The paths of one run folder (OUT)."""
-
-    path: Path
+class RunFolder(Inside):
+    """The paths of one run folder (OUT), each to be reached by the methods of Inside and by nothing else."""
 
     @classmethod
     def at(cls, path: str | Path) -> RunFolder:
@@ -103,6 +108,27 @@ class RunFolder:
         return self.path / "parts" / f"{row_id}.{n}"
 
 
+_OWN_NAMES = (
+    *("state.db", "state.db-wal", "state.db-shm", "state.db-journal", "state.db.part"),
+    *("state.lock", "state.holder", "state.reserve", "journal.jsonl", "marks.jsonl", "failed.csv", "report.html"),
+    *("rows", "parts", "attempts", "set-aside", "thumbs"),
+)
+
+
+def refuse_links(folder: RunFolder) -> None:
+    """Raise LinkPlanted if something right in *folder* that is ours by its name is a link.
+
+    SQLite and the lock open by name: for them this look is all there is. The folder itself may be a link.
+    """
+    for name in _OWN_NAMES:
+        if folder.is_link(folder.path / name):
+            raise LinkPlanted(
+                f"{folder.path / name} is a link. Nothing was read or written: inside a run folder no link is "
+                "followed, since a folder from elsewhere could lead anywhere. Put the file or folder itself there; "
+                "to keep a run on another disk, name that place with --out"
+            )
+
+
 def sync_folder(folder: Path) -> None:
     """Return once the names in *folder* are on disk. Windows has no such call and needs none."""
     if sys.platform == "win32":
@@ -116,13 +142,7 @@ def sync_folder(folder: Path) -> None:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Put *content* at *path* so that a reader finds the old file or the new one, never a part."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)
-    sync_folder(path.parent)
+    Inside(path.parent).write_whole(path, content)
 
 
 _NETWORK_FILE_SYSTEMS = frozenset(

@@ -46,13 +46,13 @@ def story(out: Path, row_id: str) -> Story:
         reader.close()
     if not attempts:
         raise NoSuchRow(f"{folder.path} has no row {row_id!r}; rows are called as in the manifest, and in rows/")
-    return Story(attempts, tuple(_events(folder.journal, row_id)))
+    return Story(attempts, tuple(_events(folder, row_id)))
 
 
-def _events(journal: Path, row_id: str) -> Iterator[dict[str, Any]]:
+def _events(folder: RunFolder, row_id: str) -> Iterator[dict[str, Any]]:
     """Lines about *row_id*; all others are passed over without being parsed."""
     mark = json.dumps({"row": row_id}, separators=(",", ":")).encode()[1:-1]
-    with journal.open("rb") as stream:
+    with folder.reading(folder.journal) as stream:
         for raw in stream:
             if mark in raw and raw.endswith(b"\n") and (line := json.loads(raw)).get("row") == row_id:
                 yield line

@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     for unit, allowed in {
         # pure: no clock, no chance, no I/O
         "exits": "",
+        "inside": "",
         "job": "",
         "request": "",
         "hosts": "",
@@ -44,7 +45,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "alarm": "",
         "awake": "",
         "token": "exits",
-        "runfolder": "exits",
+        "runfolder": "exits inside",
         "logs": "exits redaction",
         "expand": "",
         "inputs": "job",
@@ -52,7 +53,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         # the edges, one effect each
         "schema": "exits request",
         "manifest": "exits expand hosts request schema",
-        "statefile": "budget exits job request runfolder",
+        "statefile": "budget exits inside job request runfolder",
         "collector": "budget hosts job links logs proxies redaction request runfolder verify",
         "providers": "budget exits job logs providers.contract proxies redaction",
         "catalogue": "budget schema",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import file_digest
 from pathlib import Path
 from typing import TypeAlias
 
@@ -33,7 +35,7 @@ from batchgen.collector.verifiers import Verifiers
 from batchgen.job import Billed, Collected, Job, JobFailed, Output, SavedFile
 from batchgen.links import expires_at
 from batchgen.runfolder import RunFolder
-from batchgen.verify import Undecodable, Verified, sha256_of
+from batchgen.verify import Undecodable, Verified
 
 FRESH_LINK_S = 600.0
 """Fresh links that lead nowhere are asked for this far apart."""
@@ -194,7 +196,9 @@ class Collector:
 
     async def _file(self, job: Job, output: Output, stem: str) -> bytes | Verified | JobFailed | TryLater:
         part = rowfolder.part_of(self._parts(job), stem)
-        got = await download(self.session, output.url, part, self.allow_private, self.max_bytes, self.total_s)
+        got = await download(
+            self.session, self.folder, output.url, part, self.allow_private, self.max_bytes, self.total_s
+        )
         if not isinstance(got, Whole):
             return self._not_whole(job, stem, got)
         if got.content is not None:
@@ -235,13 +239,14 @@ class Collector:
 
     def _undecodable(self, job: Job, part: Path, stem: str, reason: str) -> JobFailed | TryLater:
         trouble = self._trouble.setdefault((job.key, stem), _Trouble())
-        sha256 = sha256_of(part)
-        logs.warn("verify", answer="Undecodable", file=stem, reason=reason, bytes=part.stat().st_size, sha256=sha256)
+        with self.folder.reading(part) as stream:
+            sha256, size_bytes = file_digest(stream, "sha256").hexdigest(), os.fstat(stream.fileno()).st_size
+        logs.warn("verify", answer="Undecodable", file=stem, reason=reason, bytes=size_bytes, sha256=sha256)
         if sha256 == trouble.undecodable_sha256:
             kept = rowfolder.set_aside(self.folder, job, part)
             return self._failed(f"{stem}: {reason}; the same bytes came twice and are kept in {kept.name}")
         trouble.undecodable_sha256 = sha256
-        rowfolder.discard(part)
+        rowfolder.discard(self.folder, part)
         return TryLater(f"{stem}: {reason}", _SAME_BYTES_AGAIN_S, expired=True)
 
     def _failed(self, reason: str) -> JobFailed:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import re
 import socket
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ from batchgen.collector.rowfolder import validator_of
 from batchgen.hosts import is_private
 from batchgen.proxies import proxy_for
 from batchgen.redaction import sentence
+from batchgen.runfolder import RunFolder
 
 MAX_BYTES = 4 * 1024**3
 HELD_BYTES = 64 * 1024
@@ -107,19 +109,20 @@ def downloads_session(allow_private: bool, limit: int, idle_s: float = _IDLE_S) 
 
 async def download(
     session: aiohttp.ClientSession,
+    folder: RunFolder,
     url: str,
     part: Path,
     allow_private: bool,
     max_bytes: int = MAX_BYTES,
     total_s: float = TOTAL_S,
 ) -> Download:
-    """Bring *url* here, going on after the bytes that *part* holds already if the file is still the same.
+    """Bring *url* to *part* in *folder*, going on after the bytes that are there if the file is still the same.
 
     What breaks off is kept in *part*. Raises DiskFull.
     """
     try:
         async with asyncio.timeout(total_s):
-            return await _follow(session, url, part, allow_private, max_bytes)
+            return await _follow(session, folder, url, part, allow_private, max_bytes)
     except TimeoutError as error:
         if str(error):
             return Broken(f"the file host stopped answering: {error}")
@@ -133,22 +136,22 @@ async def download(
 
 
 async def _follow(
-    session: aiohttp.ClientSession, url: str, part: Path, allow_private: bool, max_bytes: int
+    session: aiohttp.ClientSession, folder: RunFolder, url: str, part: Path, allow_private: bool, max_bytes: int
 ) -> Download:
     for _ in range(_MAX_REDIRECTS + 1):
         _check_address(url, allow_private)
         # The path may hold percent-encoded base64: byte-exact, or the signature no longer fits.
         async with session.get(
-            URL(url, encoded=True), headers=_resume_headers(part), allow_redirects=False, proxy=proxy_for(url)
+            URL(url, encoded=True), headers=_resume_headers(folder, part), allow_redirects=False, proxy=proxy_for(url)
         ) as response:
             if response.status in (301, 302, 303, 307, 308) and "Location" in response.headers:
                 url = urljoin(url, response.headers["Location"])
                 continue
-            return await _save(response, part, max_bytes)
+            return await _save(response, folder, part, max_bytes)
     return Refused(f"more than {_MAX_REDIRECTS} redirects")
 
 
-async def _save(response: aiohttp.ClientResponse, part: Path, max_bytes: int) -> Download:
+async def _save(response: aiohttp.ClientResponse, folder: RunFolder, part: Path, max_bytes: int) -> Download:
     match response.status:
         case 200 | 206:
             pass
@@ -157,28 +160,28 @@ async def _save(response: aiohttp.ClientResponse, part: Path, max_bytes: int) ->
         case 401 | 403:
             return Refused(f"HTTP {response.status}")
         case 416:
-            _forget(part)
+            _forget(folder, part)
             return Broken("HTTP 416: the file is shorter than what was kept of it")
         case status:
             return Broken(f"HTTP {status}")
-    resumed = response.status == 206 and _continues(response.headers, part)
+    resumed = response.status == 206 and _continues(response.headers, folder, part)
     if response.status == 206 and not resumed:
-        _forget(part)
+        _forget(folder, part)
         return Broken("the server sent another range than the one asked for")
-    arriving = _Arriving(part, response.headers, _have(part) if resumed else None)
+    arriving = _Arriving(folder, part, response.headers, _have(folder, part) if resumed else None)
     try:
         async for chunk in response.content.iter_any():
             await arriving.take(chunk)
             if arriving.received_bytes > max_bytes:
                 await arriving.close()
-                _forget(part)
+                _forget(folder, part)
                 return Endless(f"more than {max_bytes} bytes")
     except BaseException:
         await arriving.keep()
         raise
     if resumed and _falls_short(response.headers, arriving.received_bytes):
         await arriving.close()
-        _forget(part)
+        _forget(folder, part)
         return Broken("the server sent less of a range, or more, than it said")
     return await arriving.whole()
 
@@ -189,8 +192,9 @@ class _Arriving:
     *have_bytes* are in the `.part` already; None starts afresh.
     """
 
-    def __init__(self, part: Path, headers: Mapping[str, str], have_bytes: int | None) -> None:
+    def __init__(self, folder: RunFolder, part: Path, headers: Mapping[str, str], have_bytes: int | None) -> None:
         self.received_bytes = have_bytes or 0
+        self._folder = folder
         self._part = part
         self._headers = headers
         self._resumed = have_bytes is not None
@@ -204,7 +208,7 @@ class _Arriving:
         if len(self._held) >= _CHUNK_BYTES:
             await self._write()
             if not self._is_resumable and self.received_bytes >= _RESUMED_BYTES:
-                _remember_validator(self._headers, self._part)
+                _remember_validator(self._headers, self._folder, self._part)
                 self._is_resumable = True
 
     async def whole(self) -> Whole:
@@ -220,18 +224,22 @@ class _Arriving:
         if self._stream is not None:
             await self._stream.close()
         if self._held:
-            self._part.parent.mkdir(parents=True, exist_ok=True)
-            with self._part.open("ab" if self._resumed or self._stream is not None else "wb") as stream:
+            self._folder.make(self._part.parent)
+            with self._folder.writing(
+                self._part, "ab" if self._resumed or self._stream is not None else "wb"
+            ) as stream:
                 stream.write(self._held)
-            _remember_validator(self._headers, self._part)
+            _remember_validator(self._headers, self._folder, self._part)
 
     async def close(self) -> None:
         if self._stream is not None:
             await self._stream.close()
 
     async def _open(self) -> None:
-        self._part.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = await aiofiles.open(self._part, "ab" if self._resumed else "wb")
+        self._folder.make(self._part.parent)
+        flags = os.O_APPEND if self._resumed else os.O_TRUNC
+        descriptor = self._folder.descriptor(self._part, os.O_WRONLY | os.O_CREAT | flags)
+        self._stream = await aiofiles.open(descriptor, "ab" if self._resumed else "wb")
 
     async def _write(self) -> None:
         if self._stream is None:
@@ -245,33 +253,31 @@ class _Arriving:
 # ── going on after a break ──────────────────────────────────────────────────────────────────────────────
 
 
-def _validator(part: Path) -> str:
+def _validator(folder: RunFolder, part: Path) -> str:
     """The ETag that was kept with *part*; empty if there is none."""
     try:
-        return validator_of(part).read_text("ascii")
+        return folder.read_bytes(validator_of(part)).decode("ascii")
     except (OSError, UnicodeDecodeError):
         return ""
 
 
-def _resume_headers(part: Path) -> dict[str, str]:
-    if not (have := _have(part)):
+def _resume_headers(folder: RunFolder, part: Path) -> dict[str, str]:
+    if not (have := _have(folder, part)):
         return {}
-    validator = _validator(part)
+    validator = _validator(folder, part)
     return {"Range": f"bytes={have}-", "If-Range": validator} if validator else {}
 
 
-def _have(part: Path) -> int:
-    try:
-        return part.stat().st_size
-    except (FileNotFoundError, NotADirectoryError):  # what is wrong with the folder is told by who writes there
-        return 0
+def _have(folder: RunFolder, part: Path) -> int:
+    found = folder.stat(part)
+    return 0 if found is None else found.st_size
 
 
-def _continues(headers: Mapping[str, str], part: Path) -> bool:
+def _continues(headers: Mapping[str, str], folder: RunFolder, part: Path) -> bool:
     """Whether a 206 goes on where *part* ends, to the end of the same file as far as its ETag tells."""
     found = _RANGE.match(headers.get("Content-Range", ""))
-    same = headers.get("ETag", _validator(part)) == _validator(part)
-    return same and found is not None and int(found[1]) == _have(part) and int(found[2]) + 1 == int(found[3])
+    same = headers.get("ETag", _validator(folder, part)) == _validator(folder, part)
+    return same and found is not None and int(found[1]) == _have(folder, part) and int(found[2]) + 1 == int(found[3])
 
 
 def _falls_short(headers: Mapping[str, str], received_bytes: int) -> bool:
@@ -280,18 +286,19 @@ def _falls_short(headers: Mapping[str, str], received_bytes: int) -> bool:
     return found is not None and received_bytes != int(found[3])
 
 
-def _remember_validator(headers: Mapping[str, str], part: Path) -> None:
+def _remember_validator(headers: Mapping[str, str], folder: RunFolder, part: Path) -> None:
     """Only a strong ETag says that two answers are the same bytes."""
     etag = headers.get("ETag", "")
     if etag and etag.isascii() and not etag.startswith("W/"):
-        validator_of(part).write_text(etag, "ascii")
+        with folder.writing(validator_of(part)) as stream:
+            stream.write(etag.encode("ascii"))
     else:
-        validator_of(part).unlink(missing_ok=True)
+        folder.unlink(validator_of(part))
 
 
-def _forget(part: Path) -> None:
-    part.unlink(missing_ok=True)
-    validator_of(part).unlink(missing_ok=True)
+def _forget(folder: RunFolder, part: Path) -> None:
+    folder.unlink(part)
+    folder.unlink(validator_of(part))
 
 
 # ── where we go ─────────────────────────────────────────────────────────────────────────────────────────

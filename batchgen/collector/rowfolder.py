@@ -5,19 +5,21 @@ A folder under `rows/` is therefore always complete, whatever died and when.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from batchgen.budget import usd
 from batchgen.job import Job, Output, SavedFile
 from batchgen.request import published_input
-from batchgen.runfolder import RunFolder, sync_folder, write_whole
-from batchgen.verify import Undecodable, Verified, sha256_of, verify
+from batchgen.runfolder import RunFolder
+from batchgen.verify import Undecodable, Verified, verify
 
 SIDECAR = "row.json"
 _in_json = json.JSONEncoder(ensure_ascii=False).encode  # made once: making it takes longer than a row's fields
@@ -42,7 +44,7 @@ def stems(outputs: Sequence[Output]) -> list[str]:
 def open_parts(folder: RunFolder, job: Job) -> Path:
     """The folder in which the files of *job* arrive. Whole files of an earlier try are still there."""
     parts = folder.parts(job.row_id, job.n)
-    parts.mkdir(parents=True, exist_ok=True)
+    folder.make(parts)
     return parts
 
 
@@ -57,7 +59,7 @@ def part_of(parts: Path, stem: str) -> Path:
 
 def has_traces(folder: RunFolder, job: Job) -> bool:
     """Whether an earlier try at *job*, or an earlier attempt at its row, left anything on disk."""
-    return os.path.exists(folder.row(job.row_id)) or os.path.exists(folder.parts(job.row_id, job.n))
+    return os.path.lexists(folder.row(job.row_id)) or os.path.lexists(folder.parts(job.row_id, job.n))
 
 
 def left_behind(
@@ -67,18 +69,18 @@ def left_behind(
     if (whole := published(folder, job)) is not None:
         return whole, {}
     parts = folder.parts(job.row_id, job.n)
-    found = {stem: file for stem in names if (file := finished(parts, stem)) is not None}
+    found = {stem: file for stem in names if (file := finished(folder, parts, stem)) is not None}
     return None, found
 
 
-def finished(parts: Path, stem: str) -> SavedFile | None:
+def finished(folder: RunFolder, parts: Path, stem: str) -> SavedFile | None:
     """The whole file that an earlier try left under *stem*, verified again."""
-    for path in parts.glob(f"{stem}.*"):
-        if path.suffix not in (".part", ".etag"):
-            try:
-                return saved_file(path.name, verify(path))
-            except Undecodable:
-                path.unlink()
+    for name in folder.names(parts):
+        if name.startswith(f"{stem}.") and not name.endswith((".part", ".etag")):
+            if folder.is_file(parts / name):
+                with suppress(Undecodable):
+                    return saved_file(name, verify(parts / name))
+            folder.unlink(parts / name)
     return None
 
 
@@ -90,7 +92,7 @@ def saved_file(name: str, verified: Verified) -> SavedFile:
 def published(folder: RunFolder, job: Job) -> tuple[SavedFile, ...] | None:
     """The files of *job* if its row folder already stands whole; None if they have to be fetched."""
     try:
-        told = json.loads((folder.row(job.row_id) / SIDECAR).read_text("utf-8"))
+        told = json.loads(folder.read_bytes(folder.row(job.row_id) / SIDECAR))
         saved = tuple(SavedFile(**file) for file in told["files"])
         if told["request_id"] != job.request_id or len(saved) != len(job.outputs):
             return None
@@ -102,9 +104,9 @@ def published(folder: RunFolder, job: Job) -> tuple[SavedFile, ...] | None:
 def rewrite_sidecar(folder: RunFolder, job: Job, earlier: Sequence[Job]) -> None:
     """Bring row.json up to date after a late cost. Written in `parts/`: a kill leaves nothing beside the outputs."""
     parts, place = open_parts(folder, job), folder.row(job.row_id)
-    write_whole(parts / SIDECAR, sidecar_bytes(job, earlier, job.saved))
-    os.replace(parts / SIDECAR, place / SIDECAR)
-    sync_folder(place)
+    folder.write_whole(parts / SIDECAR, sidecar_bytes(job, earlier, job.saved))
+    folder.replace(parts / SIDECAR, place / SIDECAR)
+    folder.sync(place)
     remove_parts(folder, job)
 
 
@@ -113,11 +115,11 @@ def lost_file(folder: RunFolder, job: Job) -> str | None:
     place = folder.row(job.row_id)
     for file in job.saved:
         path = place / file.name
-        if not path.is_file():
+        if not folder.is_file(path):
             return f"{file.name} is missing"
-        if path.stat().st_size != file.bytes or sha256_of(path) != file.sha256:
+        if not _is_as_saved(folder, path, file):
             return f"{file.name} is damaged"
-    return None if (place / SIDECAR).is_file() else f"{SIDECAR} is missing"
+    return None if folder.is_file(place / SIDECAR) else f"{SIDECAR} is missing"
 
 
 def keep_good_files(folder: RunFolder, job: Job) -> None:
@@ -126,61 +128,67 @@ def keep_good_files(folder: RunFolder, job: Job) -> None:
     parts = open_parts(folder, job)
     for file in job.saved:
         path = place / file.name
-        if path.is_file() and path.stat().st_size == file.bytes and sha256_of(path) == file.sha256:
-            os.replace(path, parts / file.name)
+        if folder.is_file(path) and _is_as_saved(folder, path, file):
+            folder.replace(path, parts / file.name)
+
+
+def _is_as_saved(folder: RunFolder, path: Path, file: SavedFile) -> bool:
+    """Whether the file at *path* has the bytes that were verified as *file*."""
+    with folder.reading(path) as stream:
+        same_size = os.fstat(stream.fileno()).st_size == file.bytes
+        return same_size and hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
 
 
 def set_aside(folder: RunFolder, job: Job, part: Path) -> Path:
     """Keep bytes that were paid for and cannot be decoded."""
-    folder.set_aside.mkdir(exist_ok=True)
+    folder.make(folder.set_aside)
     kept = folder.set_aside / f"{job.row_id}.{job.n}.{part.stem}.bytes"
-    os.replace(part, kept)
-    part.with_name(part.name + ".etag").unlink(missing_ok=True)
-    sync_folder(folder.set_aside)
+    folder.replace(part, kept)
+    folder.unlink(validator_of(part))
+    folder.sync(folder.set_aside)
     return kept
 
 
 def remove_parts(folder: RunFolder, job: Job) -> None:
     """Clear away what was half-way when *job* ended without its files."""
     parts = folder.parts(job.row_id, job.n)
-    if parts.exists():
-        drop_strays(parts, set())
-        parts.rmdir()
+    if folder.stat(parts) is not None:
+        folder.remove(parts)
 
 
 def remove_empty_parts(folder: RunFolder) -> None:
     """Remove the folder of half-way files once nothing is half-way."""
     parts = folder.parts("", 0).parent
-    if parts.is_dir() and not any(parts.iterdir()):
-        parts.rmdir()
+    if folder.is_dir(parts) and not folder.names(parts):
+        folder.rmdir(parts)
 
 
-def drop_strays(parts: Path, kept: set[str]) -> None:
+def drop_strays(folder: RunFolder, parts: Path, kept: set[str]) -> None:
     """Remove what earlier tries left in *parts* beside the files called *kept*."""
-    for path in parts.iterdir():
-        if path.name not in kept:
-            path.unlink()
+    for name in folder.names(parts):
+        if name not in kept:
+            folder.remove(parts / name)
 
 
 def make_room(folder: RunFolder, job: Job, place: Path) -> None:
     """Move away what stands in the place of *job*: an earlier attempt to `attempts/`, damaged files of this one to
     `set-aside/`.
     """
-    n = _attempt_of(place, job)
+    n = _attempt_of(folder, place, job)
     if n == job.n:
-        folder.set_aside.mkdir(exist_ok=True)
-        os.replace(place, folder.set_aside / f"{job.row_id}.{n}.{time.time_ns()}")
+        folder.make(folder.set_aside)
+        folder.replace(place, folder.set_aside / f"{job.row_id}.{n}.{time.time_ns()}")
         return
     target = folder.attempt(job.row_id, n)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(place, target)
-    sync_folder(target.parent)
+    folder.make(target.parent)
+    folder.replace(place, target)
+    folder.sync(target.parent)
 
 
-def _attempt_of(place: Path, job: Job) -> int:
+def _attempt_of(folder: RunFolder, place: Path, job: Job) -> int:
     """Which attempt's files stand in *place*."""
     try:
-        return max(int(attempt["n"]) for attempt in json.loads((place / SIDECAR).read_text("utf-8"))["attempts"])
+        return max(int(attempt["n"]) for attempt in json.loads(folder.read_bytes(place / SIDECAR))["attempts"])
     except (OSError, ValueError, KeyError, TypeError):
         return job.n
 
@@ -225,7 +233,7 @@ def sidecar(job: Job, earlier: Sequence[Job], saved: Sequence[SavedFile]) -> dic
     }
 
 
-def discard(part: Path) -> None:
+def discard(folder: RunFolder, part: Path) -> None:
     """Remove a part and what is known of it, so that the next try starts afresh."""
-    part.unlink(missing_ok=True)
-    part.with_name(part.name + ".etag").unlink(missing_ok=True)
+    folder.unlink(part)
+    folder.unlink(validator_of(part))

@@ -23,10 +23,8 @@ from batchgen.collector.rowfolder import (
     validator_of,
 )
 from batchgen.job import Job, SavedFile
-from batchgen.runfolder import RunFolder, sync_folder
+from batchgen.runfolder import RunFolder
 from batchgen.verify import Undecodable, Verified, verify_bytes
-
-_BINARY = getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ def shelve(folder: RunFolder, arrivals: Sequence[Arrival]) -> list[Shelved | Exc
     moved = [row for row in rows if row.moved]
     if moved:
         try:
-            sync_folder(folder.rows)
+            folder.sync(folder.rows)
         except OSError as error:
             for row in moved:
                 row.failure = error
@@ -85,7 +83,7 @@ class _Row:
                 self._close()
 
     def write(self) -> None:
-        self._is_new = _make(self._parts)
+        self._is_new = self._folder.make(self._parts)
         for stem, file in self._arrival.files.items():
             self.files[stem] = self._file(part_of(self._parts, stem), file)
         if self._publishes:
@@ -97,22 +95,22 @@ class _Row:
             os.fsync(handle)
         self._close()
         for part, final in self._renames:
-            os.replace(part, final)
+            self._folder.replace(part, final)
 
     def move(self) -> None:
         if not self._publishes:
             return
         if not self._is_new:
-            drop_strays(self._parts, {SIDECAR, *(file.name for file in self._saved)})
-        sync_folder(self._parts)
+            drop_strays(self._folder, self._parts, {SIDECAR, *(file.name for file in self._saved)})
+        self._folder.sync(self._parts)
         place = self._folder.row(self._arrival.job.row_id)
         try:
-            os.replace(self._parts, place)
+            self._folder.replace(self._parts, place)
         except OSError:
-            if not place.exists():
+            if self._folder.stat(place) is None:
                 raise
             make_room(self._folder, self._arrival.job, place)
-            os.replace(self._parts, place)
+            self._folder.replace(self._parts, place)
         self.moved = True
 
     def _file(self, part: Path, file: bytes | Verified | SavedFile) -> SavedFile | Undecodable:
@@ -125,15 +123,15 @@ class _Row:
             except Undecodable as error:
                 return error
         else:
-            validator_of(part).unlink(missing_ok=True)
-            self._handles.append(os.open(part, os.O_RDWR | _BINARY))
+            self._folder.unlink(validator_of(part))
+            self._handles.append(self._folder.descriptor(part, os.O_RDWR))
         final = part.with_suffix(f".{file.extension}")
         self._renames.append((part, final))
         return saved_file(final.name, file)
 
     def _write(self, path: Path, content: bytes) -> None:
         """Write *content* and hold the file open for its fsync."""
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, 0o666)
+        handle = self._folder.descriptor(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         self._handles.append(handle)
         view = memoryview(content)
         while view:
@@ -150,14 +148,3 @@ class _Row:
     @property
     def _publishes(self) -> bool:
         return self._arrival.publish and len(self._saved) == len(self._arrival.files)
-
-
-def _make(parts: Path) -> bool:
-    """Make sure that there is such a folder; say whether there was none."""
-    try:
-        parts.mkdir()
-    except FileExistsError:
-        return False
-    except FileNotFoundError:
-        parts.mkdir(parents=True, exist_ok=True)
-    return True

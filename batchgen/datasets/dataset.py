@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,7 +66,8 @@ class DataSet:
 
     def original(self, item: Item) -> Original:
         """The bytes of the output, not opened yet, and checked while they are read."""
-        return Original(place_of(self.folder, item.record), item.record["sha256"], item.record["bytes"])
+        place = place_of(self.folder, item.record)
+        return Original(place, item.record["sha256"], item.record["bytes"], self.folder)
 
     def original_source(self, item: Item) -> Original:
         """The bytes of what *item*, which has a source, was made from."""
@@ -81,4 +81,4 @@ def place_of(folder: RunFolder, record: Record) -> str:
     """Where an output lies: in its row's folder, or with the earlier attempts once a newer one took that place."""
     _, row_id, name = record["file"].split("/")
     aside = f"{folder.path}/attempts/{row_id}/{record['attempt']}/{name}"
-    return aside if os.access(aside, os.F_OK) else f"{folder.path}/{record['file']}"
+    return aside if folder.is_file(aside) else f"{folder.path}/{record['file']}"

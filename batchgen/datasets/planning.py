@@ -104,7 +104,7 @@ def _why_not(
     twin = seen.twin(record)
     if twin is not None:
         return LeftOut("duplicate", f"the same bytes as item {twin:08d}")
-    if not stands(place_of(folder, record), record["bytes"]):
+    if not stands(place_of(folder, record), record["bytes"], folder):
         return LeftOut("lost", f"{record['file']} is missing or damaged; `batchgen collect --verify` brings it back")
     lost = lost_source(job, source) if source is not None else None
     return None if lost is None else LeftOut("source", lost)

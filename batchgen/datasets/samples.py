@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from heapq import heappush, heappushpop
 
@@ -38,14 +37,14 @@ def contact_sheet(data: DataSet, items: Sequence[Item]) -> bytes | None:
 
     Image.MAX_IMAGE_PIXELS = None  # each was measured and decoded when it was collected
     places = [place_of(data.folder, item.record) for item in items if item.kind == "image"]
-    places = [place for place in places if os.path.exists(place)]
+    places = [place for place in places if data.folder.is_file(place)]
     if not places:
         return None
     cell = _SIDE + _GAP
     rows = -(-len(places) // _COLUMNS)
     sheet = Image.new("RGB", (min(len(places), _COLUMNS) * cell + _GAP, rows * cell + _GAP), "white")
     for index, place in enumerate(places):
-        with Image.open(place) as picture:
+        with data.folder.reading(place) as stream, Image.open(stream) as picture:
             small = ImageOps.contain(picture.convert("RGB"), (_SIDE, _SIDE))
         left, top = index % _COLUMNS * cell + _GAP, index // _COLUMNS * cell + _GAP
         sheet.paste(small, (left + (_SIDE - small.width) // 2, top + (_SIDE - small.height) // 2))

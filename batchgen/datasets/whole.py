@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchgen.exits import Exit, Refusal
+from batchgen.runfolder import RunFolder
 
 _PIECE_BYTES = 1 << 20
 _BUFFER_BYTES = 1 << 17
@@ -33,18 +34,24 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     part.replace(path)
 
 
-def stands(path: str | Path, size_bytes: int) -> bool:
-    """Whether a file of that size is at *path*, where only whole files are."""
+def stands(path: str | Path, size_bytes: int, folder: RunFolder | None = None) -> bool:
+    """Whether a file of that size is at *path*, where only whole files are; in *folder* no link is followed."""
     try:
+        if folder is not None:
+            return folder.is_file(path) and os.stat(path).st_size == size_bytes
         return os.stat(path).st_size == size_bytes
     except OSError:
         return False
 
 
 class Original:
-    """The bytes of one original, checked while they are read. *size_bytes* is what it ought to have."""
+    """The bytes of one original, checked while they are read. *size_bytes* is what it ought to have.
 
-    def __init__(self, place: str | bytes, sha256: str, size_bytes: int) -> None:
+    *folder* is the run folder in which it lies; None for an input, which lies where its user has it.
+    """
+
+    def __init__(self, place: str | bytes, sha256: str, size_bytes: int, folder: RunFolder | None = None) -> None:
+        self._folder = folder
         self._place = place
         self._sha256 = sha256
         self._size_bytes = size_bytes
@@ -71,7 +78,11 @@ class Original:
             raise self._damaged("is not as it was when it was verified")
 
     def _opened(self) -> io.RawIOBase | io.BytesIO:
-        return io.BytesIO(self._place) if isinstance(self._place, bytes) else io.FileIO(self._place)
+        if isinstance(self._place, bytes):
+            return io.BytesIO(self._place)
+        if self._folder is None:
+            return io.FileIO(self._place)
+        return io.FileIO(self._folder.descriptor(self._place, os.O_RDONLY))
 
     def _damaged(self, what: str) -> OriginalDamaged:
         name = "an inlined source" if isinstance(self._place, bytes) else self._place

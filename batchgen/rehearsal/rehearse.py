@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -51,7 +50,8 @@ def _clear(folder: RunFolder) -> None:
         finally:
             reader.close()
         if rehearsal:
-            shutil.rmtree(folder.path)
+            for name in folder.names(folder.path):
+                folder.remove(folder.path / name)
             return
     if any(folder.path.iterdir()):
         raise Refused(f"{folder.path} is not a rehearsal's folder; move it away, or choose another --out")

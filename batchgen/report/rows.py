@@ -82,6 +82,11 @@ class Source:
     parts: tuple[Path | str, ...]
 
     @property
+    def is_output(self) -> bool:
+        """Whether it lies in the run folder: of an input only its own path is there."""
+        return len(self.parts) > 1
+
+    @property
     def path(self) -> Path:
         """Put together when it is needed: most thumbnails of a large folder are there already."""
         return Path(*self.parts)

@@ -54,24 +54,25 @@ def make_missing(
 def make(folder: RunFolder, source: Source) -> bool:
     """Make one thumbnail if it is missing. False for a file that is lost or is no picture."""
     path = thumb_path(folder, source.key)
-    if path.exists():
+    if folder.is_file(path):
         return True
-    content = thumbnail(source)
+    content = thumbnail(folder, source)
     if content is None:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folder.make(path.parent)
     part = path.with_name(f"{path.name}.{os.getpid()}.{id(content)}.part")
-    part.write_bytes(content)  # no fsync: it can be made again at any time
-    part.replace(path)
+    with folder.writing(part) as stream:  # no fsync: it can be made again at any time
+        stream.write(content)
+    folder.replace(part, path)
     return True
 
 
-def thumbnail(source: Source) -> bytes | None:
+def thumbnail(folder: RunFolder, source: Source) -> bytes | None:
     """The picture of *source* at SIDE pixels at most; for a film of JPEG frames its first frame."""
     from PIL import Image, ImageOps
 
     try:
-        with source.path.open("rb") as stream:
+        with folder.reading(source.path) if source.is_output else source.path.open("rb") as stream:
             picture_stream = first_frame(stream) if source.kind == "video" else stream
             if picture_stream is None:
                 return None

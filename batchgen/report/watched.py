@@ -103,9 +103,8 @@ def original(folder: RunFolder, row_id: str, name: str) -> Path | None:
     """The output *name* of a row; None for anything that is not a file right in a row's folder."""
     if row_id_fault(row_id) is not None or row_id_fault(name) is not None:
         return None
-    path = (folder.row(row_id) / name).resolve()
-    inside = path.parent == folder.rows.resolve() / row_id and path.is_file()
-    return path if inside else None
+    path = folder.row(row_id) / name
+    return path if folder.is_file(path) else None
 
 
 def thumb(folder: RunFolder, sources: Sources, key: str) -> Path | None:

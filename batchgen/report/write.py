@@ -97,7 +97,7 @@ def _marks(folder: RunFolder, reader: Reader) -> dict[str, str]:
 
 
 def _inlined(folder: RunFolder, keys: Iterable[str]) -> dict[str, str]:
-    return {key: base64.b64encode(thumb_path(folder, key).read_bytes()).decode() for key in sorted(keys)}
+    return {key: base64.b64encode(folder.read_bytes(thumb_path(folder, key))).decode() for key in sorted(keys)}
 
 
 def _write_chunks(folder: RunFolder, rows: Iterator[Shown]) -> tuple[list[str], int]:
@@ -106,14 +106,16 @@ def _write_chunks(folder: RunFolder, rows: Iterator[Shown]) -> tuple[list[str], 
     Answers with their names relative to the page, and how many rows there were.
     """
     place = thumbs_folder(folder)
-    place.mkdir(exist_ok=True)
-    for stale in place.glob("rows-*.js"):
-        stale.unlink()
+    folder.make(place)
+    for stale in folder.names(place):
+        if stale.startswith("rows-"):
+            folder.unlink(place / stale)
     names: list[str] = []
     written = 0
     while chunk := list(islice(rows, _ROWS_A_FILE)):
         name = f"rows-{len(names):03d}.js"
-        (place / name).write_bytes(f"batchgenRows({as_script(chunk)});\n".encode())
+        with folder.writing(place / name) as stream:
+            stream.write(f"batchgenRows({as_script(chunk)});\n".encode())
         names.append(f"thumbs/{name}")
         written += len(chunk)
     return names, written

@@ -15,7 +15,7 @@ from batchgen.budget import Money, money
 from batchgen.exits import Refusal
 from batchgen.job import ENDED, Event, Job, State, advance
 from batchgen.request import FINGERPRINT_VERSION
-from batchgen.runfolder import RunFolder, refuse_network_file_system, sync_folder
+from batchgen.runfolder import RunFolder, refuse_links, refuse_network_file_system, sync_folder
 from batchgen.statefile import enrolment
 from batchgen.statefile.journal import Journal, line_of_budget, line_of_head, line_of_whole
 from batchgen.statefile.lock import Lock
@@ -187,7 +187,9 @@ def open_state(
     StateUnusable (missing beside a journal, damaged, newer, or older than the journal). Nothing is overwritten.
     """
     refuse_network_file_system(folder.path)
-    folder.rows.mkdir(parents=True, exist_ok=True)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    refuse_links(folder)
+    folder.make(folder.rows)
     lock = Lock(folder)
     try:
         _refuse_lost_state(folder)
@@ -202,7 +204,7 @@ def open_state(
         raise
     reader = Reader(read_only(folder.state))
     tally = Tally(reader.counts(), reader.money())
-    _lay_up(folder.reserve)
+    _lay_up(folder)
 
     def moved(before: Job, after: Job, event: Event) -> None:
         tally.move(before, after)
@@ -218,17 +220,17 @@ def open_state(
 _RESERVE_BYTES = 256 * 1024
 
 
-def _lay_up(reserve: Path) -> None:
+def _lay_up(folder: RunFolder) -> None:
     """Fill the reserve if there is room; a disk that is full already has none to keep."""
-    if reserve.exists():
+    if folder.is_file(folder.reserve):
         return
     try:
-        with reserve.open("wb") as stream:
+        with folder.writing(folder.reserve) as stream:
             stream.write(bytes(_RESERVE_BYTES))
             stream.flush()
             os.fsync(stream.fileno())
     except OSError:
-        reserve.unlink(missing_ok=True)
+        folder.unlink(folder.reserve)
 
 
 def _refuse_lost_state(folder: RunFolder) -> None:
@@ -237,8 +239,9 @@ def _refuse_lost_state(folder: RunFolder) -> None:
     lost = None
     if folder.journal.exists() and folder.journal.stat().st_size:
         lost = folder.journal
-    elif (sidecar := next(folder.rows.glob("*/row.json"), None)) is not None:
-        lost = sidecar
+    else:
+        sidecars = (folder.row(row_id) / "row.json" for row_id in folder.names(folder.rows))
+        lost = next(filter(folder.is_file, sidecars), None)
     if lost is not None:
         raise StateUnusable(
             f"{lost} is there but {folder.state} is not: without it paid rows would be sent again. "
@@ -268,7 +271,7 @@ def _connect(folder: RunFolder, base: str, rehearsal: bool) -> sqlite3.Connectio
 def _make(folder: RunFolder, base: str, rehearsal: bool) -> None:
     """Put a whole and empty state in place, bound to its API base: a start that is killed leaves it or nothing."""
     part = folder.state.with_name("state.db.part")
-    part.unlink(missing_ok=True)
+    folder.unlink(part)
     with closing(sqlite3.connect(part)) as connection:
         create(connection)
         connection.executemany(
@@ -282,7 +285,7 @@ def _make(folder: RunFolder, base: str, rehearsal: bool) -> None:
             ],
         )
         connection.commit()
-    part.replace(folder.state)
+    folder.replace(part, folder.state)
     sync_folder(folder.path)
 
 

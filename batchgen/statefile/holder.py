@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 from datetime import datetime
-from pathlib import Path
+from typing import Any
 
 from batchgen.runfolder import RunFolder
 
@@ -16,7 +17,7 @@ _OTHER_HOST_S = 60.0
 def in_use(folder: RunFolder) -> str:
     """That *folder* is held, and by whom."""
     try:
-        holder = json.loads(folder.holder.read_text("utf-8"))
+        holder = json.loads(folder.read_bytes(folder.holder))
         since = datetime.fromtimestamp(holder["since"]).strftime("%Y-%m-%d %H:%M:%S")
         who = f"host {holder['host']}, pid {holder['pid']}, since {since}"
     except (OSError, ValueError, KeyError, TypeError):
@@ -27,23 +28,27 @@ def in_use(folder: RunFolder) -> str:
 def held_by(folder: RunFolder) -> str | None:
     """Who is running in *folder* now, as far as its heartbeat tells; None if nobody is."""
     try:
-        holder = json.loads(folder.holder.read_text("utf-8"))
-        age_s = time.time() - folder.holder.stat().st_mtime
+        holder, age_s = _read(folder)
         return f"host {holder['host']}, pid {holder['pid']}" if age_s <= _OTHER_HOST_S else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def living_elsewhere(holder_file: Path) -> str | None:
+def living_elsewhere(folder: RunFolder) -> str | None:
     """Who else holds the folder from another machine, as far as its heartbeat tells."""
     try:
-        holder = json.loads(holder_file.read_text("utf-8"))
-        age_s = time.time() - holder_file.stat().st_mtime
+        holder, age_s = _read(folder)
     except (OSError, ValueError):
         return None
     if holder.get("host") == socket.gethostname() or age_s > _OTHER_HOST_S:
         return None
     return (
-        f"{holder_file.parent} is held from another machine (host {holder['host']}, pid {holder['pid']}, last sign "
+        f"{folder.path} is held from another machine (host {holder['host']}, pid {holder['pid']}, last sign "
         f"of life {age_s:.0f} s ago); stop that run, or wait {_OTHER_HOST_S:.0f} s after it ended"
     )
+
+
+def _read(folder: RunFolder) -> tuple[Any, float]:
+    """What the file says, and how many seconds ago it was touched last."""
+    with folder.reading(folder.holder) as stream:
+        return json.load(stream), time.time() - os.fstat(stream.fileno()).st_mtime

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from batchgen.inside import Inside
 from batchgen.job import Event, Job, State
 
 _REQUEST = ("model", "input", "files", "fingerprint", "meta", "outputs_asked", "units")
@@ -65,7 +66,7 @@ class Journal:
     """The open journal. Holds its end, so that a write that failed half-way leaves no torn line behind."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
+        self._descriptor = Inside(path.parent).descriptor(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         self._end = os.lseek(self._descriptor, 0, os.SEEK_END)
         self._is_torn = False
 

@@ -30,22 +30,22 @@ class Lock:
     """
 
     def __init__(self, folder: RunFolder) -> None:
-        self._holder = folder.holder
+        self._folder = folder
         self._lock = FileLock(folder.lock)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise FolderInUse(in_use(folder)) from None
-        if (other := living_elsewhere(folder.holder)) is not None:
+        if (other := living_elsewhere(folder)) is not None:
             self._lock.release()
             raise FolderInUse(other)
-        self._holder.write_text(
-            json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}), "utf-8"
-        )
+        holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
+        with folder.writing(folder.holder) as stream:
+            stream.write(json.dumps(holder).encode())
 
     def beat(self) -> None:
-        os.utime(self._holder)
+        os.utime(self._folder.holder, follow_symlinks=False)
 
     def release(self) -> None:
-        self._holder.unlink(missing_ok=True)
+        self._folder.unlink(self._folder.holder)
         self._lock.release()

@@ -10,6 +10,7 @@ from typing import Any
 
 from batchgen.budget import Money
 from batchgen.job import RESERVED, Job, State
+from batchgen.runfolder import RunFolder, refuse_links
 from batchgen.statefile.tables import (
     BOOK_COLUMNS,
     JOB_COLUMNS,
@@ -36,6 +37,7 @@ _SUMS = f"""
 
 def read_only(path: Path) -> sqlite3.Connection:
     """A connection to the state file at *path* that cannot write. Raises StateUnusable if it is unreadable."""
+    refuse_links(RunFolder(path.parent))
     try:
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30, check_same_thread=False

@@ -19,7 +19,7 @@ from typing import Any
 from batchgen.budget import micro
 from batchgen.job import Billed, Job, Output, SavedFile, State
 from batchgen.request import FINGERPRINT_VERSION, folded
-from batchgen.runfolder import RunFolder, sync_folder, write_whole
+from batchgen.runfolder import RunFolder, refuse_links
 from batchgen.statefile.journal import line_of_head
 from batchgen.statefile.lock import Lock
 from batchgen.statefile.tables import (
@@ -72,6 +72,7 @@ def repair(folder: RunFolder, base: str) -> Repaired:
 
     Raises FolderInUse, and StateUnusable for a state that a newer version wrote.
     """
+    refuse_links(folder)
     lock = Lock(folder)
     try:
         return _repair(folder, base)
@@ -87,17 +88,17 @@ def _repair(folder: RunFolder, base: str) -> Repaired:
     found.meta.setdefault("base", base)
     found.meta.setdefault("rehearsal", "no")
     part = folder.state.with_name("state.db.part")
-    part.unlink(missing_ok=True)
+    folder.unlink(part)
     with closing(sqlite3.connect(part)) as connection:
         _write(connection, found)
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    folder.set_aside.mkdir(exist_ok=True)
+    folder.make(folder.set_aside)
     for suffix in ("", "-wal", "-shm"):
         old = Path(f"{folder.state}{suffix}")
         if old.exists():
-            old.replace(folder.set_aside / f"state.{stamp}.db{suffix}")
-    part.replace(folder.state)
-    sync_folder(folder.path)
+            folder.replace(old, folder.set_aside / f"state.{stamp}.db{suffix}")
+    folder.replace(part, folder.state)
+    folder.sync(folder.path)
     return Repaired(len(found.jobs), len({row_id for row_id, _ in found.jobs}), tuple(found.notes))
 
 
@@ -130,7 +131,7 @@ def _read_journal(folder: RunFolder, found: _Found) -> None:
         return
     attempts: dict[tuple[str, int], dict[str, Any]] = {}
     bad = 0
-    for line in _lines(folder.journal):
+    for line in _lines(folder):
         if line is None:
             bad += 1
         elif line.get("event") == "Opened":
@@ -148,9 +149,9 @@ def _read_journal(folder: RunFolder, found: _Found) -> None:
         _rewrite_journal(folder, found)
 
 
-def _lines(journal: Path) -> Iterator[dict[str, Any] | None]:
+def _lines(folder: RunFolder) -> Iterator[dict[str, Any] | None]:
     """The lines of a journal; None for one that cannot be read. A torn last line is no loss."""
-    with journal.open("rb") as stream:
+    with folder.reading(folder.journal) as stream:
         for raw in stream:
             if not raw.endswith(b"\n"):
                 return
@@ -163,10 +164,10 @@ def _lines(journal: Path) -> Iterator[dict[str, Any] | None]:
 
 def _rewrite_journal(folder: RunFolder, found: _Found) -> None:
     """Keep the damaged journal aside, and leave one that holds its readable lines."""
-    good = b"".join(raw for raw in folder.journal.read_bytes().splitlines(keepends=True) if _readable(raw))
-    folder.set_aside.mkdir(exist_ok=True)
-    folder.journal.replace(folder.set_aside / f"journal.{time.time_ns()}.jsonl")
-    write_whole(folder.journal, good or (_head_of(found) + "\n").encode())
+    good = b"".join(raw for raw in folder.read_bytes(folder.journal).splitlines(keepends=True) if _readable(raw))
+    folder.make(folder.set_aside)
+    folder.replace(folder.journal, folder.set_aside / f"journal.{time.time_ns()}.jsonl")
+    folder.write_whole(folder.journal, good or (_head_of(found) + "\n").encode())
 
 
 def _head_of(found: _Found) -> str:
@@ -216,9 +217,12 @@ _SCALARS = (
 
 def _read_sidecars(folder: RunFolder, found: _Found) -> None:
     """Row folders that no other source knows: they were paid for and are complete."""
-    for path in sorted(folder.rows.glob("*/row.json")):
+    for row_id in sorted(folder.names(folder.rows)):
+        path = folder.row(row_id) / "row.json"
         try:
-            job = _job_of_sidecar(json.loads(path.read_text("utf-8")))
+            job = _job_of_sidecar(json.loads(folder.read_bytes(path)))
+        except (FileNotFoundError, NotADirectoryError):  # a folder on its way, or no row's
+            continue
         except (OSError, ValueError, KeyError, TypeError) as error:
             found.notes.append(f"{path} could not be read ({error})")
             continue
