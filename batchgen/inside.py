@@ -28,7 +28,12 @@ class LinkInside(OSError):
     """A name below the folder is a link, or leads out of it; nothing was opened, written or removed through it."""
 
     def __init__(self, path: Path | str) -> None:
-        super().__init__(errno.ELOOP, "is a link or leads outside, which is never followed inside a run folder", path)
+        super().__init__(
+            errno.ELOOP, "is a link or leads outside, which is never followed inside a run folder", str(path)
+        )
+
+    def __reduce__(self) -> tuple[type[LinkInside], tuple[str]]:
+        return LinkInside, (self.filename,)  # the process that makes row folders sends it to ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +101,10 @@ class Inside:
             self.path.mkdir(parents=True, exist_ok=True) if path.parent == self.path else self.make(path.parent)
             return self.make(path)
         except FileExistsError:
-            if not self.is_dir(path):
+            if self.is_link(path):
                 raise LinkInside(path) from None
+            if not self.is_dir(path):
+                raise NotADirectoryError(errno.ENOTDIR, "is no folder", str(path)) from None
             return False
         return True
 

@@ -224,10 +224,10 @@ class _Arriving:
         if self._stream is not None:
             await self._stream.close()
         if self._held:
-            self._folder.make(self._part.parent)
-            with self._folder.writing(
-                self._part, "ab" if self._resumed or self._stream is not None else "wb"
-            ) as stream:
+            if not (goes_on := self._resumed or self._stream is not None):
+                self._folder.make(self._part.parent)
+                self._folder.unlink(self._part)
+            with self._folder.writing(self._part, "ab" if goes_on else "wb") as stream:
                 stream.write(self._held)
             _remember_validator(self._headers, self._folder, self._part)
 
@@ -237,6 +237,8 @@ class _Arriving:
 
     async def _open(self) -> None:
         self._folder.make(self._part.parent)
+        if not self._resumed:
+            self._folder.unlink(self._part)  # a link that was planted there goes
         flags = os.O_APPEND if self._resumed else os.O_TRUNC
         descriptor = self._folder.descriptor(self._part, os.O_WRONLY | os.O_CREAT | flags)
         self._stream = await aiofiles.open(descriptor, "ab" if self._resumed else "wb")
@@ -269,7 +271,7 @@ def _resume_headers(folder: RunFolder, part: Path) -> dict[str, str]:
 
 
 def _have(folder: RunFolder, part: Path) -> int:
-    found = folder.stat(part)
+    found = folder.stat(part) if folder.is_file(part) else None
     return 0 if found is None else found.st_size
 
 

@@ -131,6 +131,8 @@ class _Row:
 
     def _write(self, path: Path, content: bytes) -> None:
         """Write *content* and hold the file open for its fsync."""
+        if not self._is_new:
+            self._folder.unlink(path)  # a link that was planted there goes
         handle = self._folder.descriptor(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         self._handles.append(handle)
         view = memoryview(content)

@@ -7,7 +7,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -69,10 +70,14 @@ def test_an_id_that_the_disk_does_not_take_is_printed_and_written_once_there_is_
 
 
 def test_a_journal_that_takes_nothing_more_leaves_no_row_in_doubt(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", "1m") as disk, serving("submit.slow=100%:3s") as server:
+    with (
+        small_disk(tmp_path / "disk", "1m") as disk,
+        serving("submit.slow=100%:3s") as server,
+        ExitStack() as stack,
+    ):
         scene = Scene(tmp_path / ("home" * 50), server, "dune", rows=30, flags=("--in-flight", 4))
         scene.out.mkdir(parents=True)
-        (scene.out / "journal.jsonl").symlink_to(disk / "journal.jsonl")
+        stack.enter_context(_standing_at(disk / "journal.jsonl", scene.out / "journal.jsonl"))
         process = scene.start()
         until(lambda: counted(server, "submit") >= 4)
         fill(disk / "ballast")
@@ -91,6 +96,18 @@ def test_a_journal_that_takes_nothing_more_leaves_no_row_in_doubt(tmp_path: Path
         settlement = scene.settle(scene.finish())
         settlement.check()
         assert settlement.charged == settlement.kept == scene.rows
+
+
+@contextmanager
+def _standing_at(file: Path, place: Path) -> Iterator[None]:
+    """*file* is at *place* as well, which no link inside a run folder could do."""
+    file.touch()
+    place.touch()
+    subprocess.run(["mount", "--bind", str(file), str(place)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def _told_to_leave_if_it_waits(scene: Scene) -> Ended:

@@ -24,7 +24,10 @@ class FullJournal(Journal):
     """A journal that takes nothing, on a disk that something else fills just then."""
 
     def __init__(self, ballast: Path) -> None:
-        super().__init__(Path("/dev/full"))
+        super().__init__(ballast.with_name("journal.full"))
+        full = os.open("/dev/full", os.O_RDWR)
+        os.dup2(full, self._descriptor)
+        os.close(full)
         self._ballast = ballast
 
     def append(self, lines: Iterable[str]) -> None:

@@ -221,7 +221,9 @@ def large_folder(folder: Path, rows: int) -> Path:
         )
         connection.commit()
     for number in range(min(rows, _ON_DISK)):
-        (folder / "rows" / f"r{number:06d}").symlink_to(stock / str(number % _PICTURES))
+        row = folder / "rows" / f"r{number:06d}"
+        row.mkdir()
+        (row / "images-00.png").hardlink_to(stock / str(number % _PICTURES) / "images-00.png")
     return folder
 
 
