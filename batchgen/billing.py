@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from batchgen.exits import Refusal
 from batchgen.history import Measured
 from batchgen.pacing import CEILING, START, Measure, cost_left_micro, time_left_s
 from batchgen.pricing import Unpriced, account
+from batchgen.problems import Problems
 from batchgen.request import Problem
 from batchgen.schema import ModelSchema
 from batchgen.statefile import Judgement, Reader, Rows, Scope, Scratch, expiring_inputs, judge, local_files_to_send
@@ -46,7 +47,7 @@ class Plan:
     manifest: Path
     out: Path
     judgement: Judgement
-    problems: tuple[Problem, ...]
+    problems: Problems
     bill: tuple[ModelBill, ...]
     money: Money
     budget_micro: int | None
@@ -104,6 +105,13 @@ class Plan:
         return tuple(problem for problem in self.problems if problem.severity == "error")
 
     def as_json(self) -> dict[str, Any]:
+        return self.without_problems() | {"problems": list(self.problems_as_json())}
+
+    def problems_as_json(self) -> Iterator[dict[str, Any]]:
+        return map(asdict, self.problems)
+
+    def without_problems(self) -> dict[str, Any]:
+        """All of `as_json` but the problems, of which there may be as many as rows."""
         rows = self.judgement.all
         return {
             "rows": {
@@ -130,18 +138,6 @@ class Plan:
             "warnings": self.warnings,
             "asks": list(self.asks),
             "models": [asdict(line) for line in self.bill],
-            "problems": [
-                {
-                    "file": problem.file,
-                    "line": problem.line,
-                    "column": problem.column,
-                    "row": problem.row,
-                    "path": problem.path,
-                    "message": problem.message,
-                    "severity": problem.severity,
-                }
-                for problem in self.problems
-            ],
             "out": str(self.out),
         }
 
@@ -173,7 +169,7 @@ def make_plan(
     path: Path,
     out: Path,
     scratch: Scratch,
-    problems: Sequence[Problem],
+    problems: Problems,
     reader: Reader,
     catalogue: Catalogue,
     scope: Scope,
@@ -186,7 +182,7 @@ def make_plan(
     each_s = slow_s / max(made.to_send, 1)
     expiring = expiring_inputs(reader.connection, scratch, scope, around.now, each_s)
     local_files = local_files_to_send(reader.connection, scratch, scope)
-    return replace(made, problems=tuple(problems), local_files=local_files, expiring=tuple(expiring))
+    return replace(made, problems=problems, local_files=local_files, expiring=tuple(expiring))
 
 
 def plan_of(
@@ -199,7 +195,7 @@ def plan_of(
         manifest=path,
         out=out,
         judgement=judgement,
-        problems=(),
+        problems=Problems(),
         bill=tuple(_bill(model, rows, catalogue, seen, around.now) for model, rows in judgement.models.items()),
         money=told,
         budget_micro=reader.budget_micro() if around.budget_micro is None else around.budget_micro,

@@ -13,6 +13,7 @@ from batchgen import manifest
 from batchgen.catalogue import Catalogue
 from batchgen.links import expires_at
 from batchgen.manifest import Known, ManifestError
+from batchgen.problems import Problems
 from batchgen.request import FINGERPRINT_VERSION, Problem, Row
 from batchgen.schema import ModelSchema, ModelUnknown
 from batchgen.schema.media import MediaCheck
@@ -21,7 +22,6 @@ from batchgen.statefile import Asked, KnownRows, Reader, Scratch, kept_schemas
 DEFAULT_MODEL = "bytedance/seedream-4-0/edit-sequential"
 """The model of a manifest that names none."""
 
-MOST_PROBLEMS = 1000
 _CHUNK_ROWS = 1000
 
 
@@ -32,17 +32,16 @@ async def gather(
     url_session: aiohttp.ClientSession | None = None,
     *,
     partial: bool = False,
-) -> tuple[Scratch, list[Problem]]:
+) -> tuple[Scratch, Problems]:
     """Read and check the whole manifest; rows that *known* has as they are, are neither parsed nor checked again, and
     a manifest that is in all its files what was taken in last is not read at all.
 
     With *url_session* hosted input files are looked at too, and every row is. A *partial* manifest is a table of the
-    folder itself. All problems are in the list, up to a thousand; a manifest that cannot be read as a whole is one as
-    well.
+    folder itself. A manifest that cannot be read as a whole is a problem as well.
     """
     scratch = Scratch()
     scratch.enrolment = known.meta("enrolment")  # before the first look at what it left
-    problems: list[Problem] = []
+    problems = Problems()
     media = MediaCheck(catalogue.schema, url_session)
     rows_known = None if url_session is not None or partial else await _recalled(catalogue, known)
     if rows_known is not None and await asyncio.to_thread(_is_unchanged, path, known, rows_known):
@@ -50,7 +49,7 @@ async def gather(
         scratch.unchanged = True
         scratch.done()
         _note_basis(scratch, catalogue, known, rows_known)
-        return scratch, []
+        return scratch, problems
     whole = manifest.Whole(path, DEFAULT_MODEL)
     found = manifest.read(
         path,
@@ -65,8 +64,9 @@ async def gather(
     try:
         while True:
             rows, bad, more = await asyncio.to_thread(chunks.take)
-            problems += bad + (await media.problems(rows) if rows else [])
-            if not more or len(problems) >= MOST_PROBLEMS:
+            bad += await media.problems(rows) if rows else []
+            problems.add(sorted(bad, key=lambda problem: (problem.file, problem.line or 0)))
+            if not more:
                 break
         await asyncio.to_thread(scratch.done)
     except BaseException:
@@ -76,11 +76,11 @@ async def gather(
         if rows_known is not None:
             rows_known.end_reading()
     if rows_known is not None:
-        problems += await asyncio.to_thread(rows_known.part_names, scratch)
+        problems.add(await asyncio.to_thread(rows_known.part_names, scratch))
     _note_basis(scratch, catalogue, known, rows_known)
     if not problems and not partial:
         scratch.manifest = await asyncio.to_thread(whole.kept)
-    return scratch, sorted(problems[:MOST_PROBLEMS], key=lambda problem: (problem.file, problem.line or 0))
+    return scratch, problems
 
 
 def _is_unchanged(path: Path, known: Reader, rows_known: KnownRows) -> bool:

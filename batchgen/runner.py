@@ -34,6 +34,7 @@ from batchgen.opened import Watch, open_existing, open_run
 from batchgen.options import Options
 from batchgen.outcome import Report
 from batchgen.pricing import look_up
+from batchgen.problems import Problems, in_short
 from batchgen.providers.runcomfy import RunComfy, is_loopback
 from batchgen.providers.wire import AnswerLost
 from batchgen.request import Problem
@@ -58,7 +59,7 @@ class InvalidManifest(Refusal):
     """The manifest has faults. Nothing was sent."""
 
     def __init__(self, plan: Plan) -> None:
-        super().__init__("\n".join(str(problem) for problem in plan.errors))
+        super().__init__("\n".join(in_short(plan.problems)))
         self.plan = plan
 
 
@@ -74,7 +75,7 @@ class _Read:
     folder: RunFolder
     scope: Scope
     scratch: Scratch
-    problems: list[Problem]
+    problems: Problems
     catalogue: Catalogue
     around: Circumstances
 
@@ -116,7 +117,7 @@ async def run(manifest: Path, options: Options, consent: Consent, watch: Watch |
         stack.push_async_callback(provider.close)
         with closing(Reader(read_only(folder.state) if folder.state.exists() else empty())) as known:
             read = await _read(manifest, options, provider if options.token else None, known, stack)
-            if any(problem.severity == "error" for problem in read.problems):
+            if read.problems.errors:
                 raise InvalidManifest(read.plan(known))
             if options.token is None:
                 raise why_none()
@@ -163,7 +164,7 @@ async def _read(
     scratch, problems = await gather(manifest, catalogue, known, session, partial=scope.partial)
     stack.callback(scratch.close)
     await look_up(catalogue, known)
-    problems += _unknown_rows(manifest, scratch, known, options.only)
+    problems.add(_unknown_rows(manifest, scratch, known, options.only))
     around = await _circumstances(options, asked)
     return _Read(manifest, folder, scope, scratch, problems, catalogue, around)
 
@@ -268,7 +269,7 @@ def _retried(jobs: list[Job]) -> Judgement:
 
 def _refuse(bill: Plan, options: Options, consent: Consent) -> None:
     """Raise for everything that must not be sent, or not without a person's word."""
-    if bill.errors:
+    if bill.problems.errors:
         raise InvalidManifest(bill)
     for reason in objections(bill, options.consents):
         raise Refused(reason)

@@ -69,8 +69,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "audit": "budget job runfolder statefile",
         "story": "exits job runfolder statefile",
         "standing": "budget job runfolder scheduler statefile wording",
-        "gathering": "catalogue links manifest request schema statefile",
-        "billing": "budget catalogue exits history pacing pricing request schema statefile wording",
+        "problems": "request wording",
+        "gathering": "catalogue links manifest problems request schema statefile",
+        "billing": "budget catalogue exits history pacing pricing problems request schema statefile wording",
         "scheduler": "alarm budget collector inputs job logs pacing providers.contract statefile",
         "reconcile": "exits job providers providers.contract request statefile",
         "cancelling": "job providers providers.contract statefile",
@@ -79,11 +80,11 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "opened": "awake budget canary catalogue collector exits failed history job logs marks options outcome pacing "
         "pricing providers runfolder scheduler standing statefile",
         "runner": "billing budget catalogue collector exits gathering history job manifest opened options outcome "
-        "pricing providers request runfolder schema seeds statefile token wording",
+        "pricing problems providers request runfolder schema seeds statefile token wording",
         "api": "billing datasets exits options outcome rehearsal.rehearse report runner standing token",
         "cli": "api audit billing budget canary cancelling datasets exits job logs lookup manifest notify opened "
-        "options outcome pacing providers providers.contract reconcile redaction rehearsal rehearsal.rehearse report "
-        "request runfolder runner scheduler schema standing statefile story token wording",
+        "options outcome pacing problems providers providers.contract reconcile redaction rehearsal rehearsal.rehearse "
+        "report request runfolder runner scheduler schema standing statefile story token wording",
         "__init__": "api billing exits options outcome request runner standing",
         "__main__": "cli",
     }.items()

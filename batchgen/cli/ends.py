@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, NoReturn, TextIO, TypeVar
@@ -80,6 +80,24 @@ def width_of(stream: TextIO) -> int | None:
 def emit(answer: object) -> bool:
     """One JSON object on stdout. Returns whether anybody still listens."""
     return _write_out(json.dumps(answer, ensure_ascii=False) + "\n")
+
+
+def emit_with(answer: Mapping[str, object], **more: Iterable[object]) -> bool:
+    """One JSON object on stdout: *answer*, and *more* lists, of which no more than an entry is in memory.
+
+    Returns whether anybody still listens.
+    """
+    return all(map(_write_out, _pieces(answer, more)))
+
+
+def _pieces(answer: Mapping[str, object], more: Mapping[str, Iterable[object]]) -> Iterator[str]:
+    yield json.dumps(answer, ensure_ascii=False)[:-1]
+    for name, entries in more.items():
+        yield f", {json.dumps(name)}: ["
+        for number, entry in enumerate(entries):
+            yield (", " if number else "") + json.dumps(entry, ensure_ascii=False)
+        yield "]"
+    yield "}\n"
 
 
 def carried(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

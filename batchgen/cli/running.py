@@ -13,7 +13,7 @@ import typer
 from batchgen.budget import dollars
 from batchgen.cli import flags
 from batchgen.cli.atend import AtEnd
-from batchgen.cli.ends import carried, confirmed, emit, end, refusals, say, tell, width_of
+from batchgen.cli.ends import carried, confirmed, emit, emit_with, end, refusals, say, tell, width_of
 from batchgen.exits import Exit
 from batchgen.logs import written
 from batchgen.runfolder import RunFolder
@@ -181,7 +181,7 @@ def plan(
     prices: flags.Prices = None,
 ) -> None:
     """The bill of a manifest and everything that is wrong with it. Nothing is sent."""
-    from batchgen.cli.show import bill, problems
+    from batchgen.cli.show import bill
 
     with refusals():
         from batchgen.options import Options
@@ -205,14 +205,16 @@ def plan(
         )
         made = carried(lambda: plan(manifest, options))
     if as_json:
-        emit(made.as_json())
-    elif not made.errors:
+        emit_with(made.without_problems(), problems=made.problems_as_json())
+    elif not made.problems.errors:
         tell(*bill(made, width_of(sys.stdout)))
         if options.token is None:
             say("note: no token, so prices and balance could not be asked of the provider; `run` needs one")
     if made.problems:
-        say(*problems(made.problems))
-    if made.errors:
+        from batchgen.problems import in_short
+
+        say(*in_short(made.problems))
+    if made.problems.errors:
         say(_counted(made))
         end(Exit.USAGE)
 
@@ -330,28 +332,30 @@ def retry(
 @contextmanager
 def _invalid_manifests(as_json: bool) -> Iterator[None]:
     """Show every problem of a manifest that cannot be run."""
-    from batchgen.cli.show import problems
+    from batchgen.problems import in_short
     from batchgen.runner import InvalidManifest
 
     try:
         yield
     except InvalidManifest as invalid:
         if as_json:
-            emit(invalid.plan.as_json() | {"exit": int(Exit.USAGE)})
-        say(*problems(invalid.plan.problems), _counted(invalid.plan))
+            found = invalid.plan.problems_as_json()
+            emit_with(invalid.plan.without_problems() | {"exit": int(Exit.USAGE)}, problems=found)
+        say(*in_short(invalid.plan.problems), _counted(invalid.plan))
         end(Exit.USAGE)
 
 
 def _counted(plan: Plan) -> str:
-    return f"batchgen: {counted(len(plan.errors), 'problem')} in {plan.manifest}; nothing was sent"
+    return f"batchgen: {counted(plan.problems.errors, 'problem')} in {plan.manifest}; nothing was sent"
 
 
 def _consent(yes: bool) -> Callable[[Plan], bool]:
     """Show the bill and ask; a machine has to have said --yes."""
-    from batchgen.cli.show import bill, problems
+    from batchgen.cli.show import bill
+    from batchgen.problems import in_short
 
     def agreed(plan: Plan) -> bool:
-        say(*problems(plan.problems), *bill(plan, width_of(sys.stderr)))
+        say(*in_short(plan.problems), *bill(plan, width_of(sys.stderr)))
         if yes:
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):

@@ -16,9 +16,8 @@ from batchgen.wording import counted, duration, size
 if TYPE_CHECKING:
     from batchgen.audit import Audit, Entry
     from batchgen.billing import Plan
-    from batchgen.request import Problem
 
-_MOST_PROBLEMS = 50
+_MOST_ENTRIES = 50
 
 
 def table(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
@@ -116,15 +115,6 @@ def money(account: Money, budget_micro: int | None) -> str:
     return "cost: " + ", ".join(parts)
 
 
-def problems(found: Iterable[Problem]) -> list[str]:
-    """Problems by line, with a count at the end."""
-    every = list(found)
-    lines = [f"{'warning: ' if problem.severity == 'warning' else ''}{problem}" for problem in every[:_MOST_PROBLEMS]]
-    if len(every) > _MOST_PROBLEMS:
-        lines.append(f"... and {len(every) - _MOST_PROBLEMS:,} more; --json lists them")
-    return lines
-
-
 def account(told: Audit, attempts: Iterable[Entry]) -> list[str]:
     """An audit as a table of its *attempts*, the sums, and the entries to look at."""
     books = told.books
@@ -166,7 +156,7 @@ def _attempts(attempts: Iterable[Entry], count: int) -> list[str]:
             *map(dollars, (entry.reserved_usd, entry.charged_usd, entry.possibly_usd)),
             *map(str, (entry.expected, entry.received, entry.usable)),
         )
-        for entry in islice(attempts, _MOST_PROBLEMS)
+        for entry in islice(attempts, _MOST_ENTRIES)
     ]
     more = [f"... and {count - len(body):,} more; --csv FILE or --json lists them"] if count > len(body) else []
     return table([head, *body], frozenset({1, *range(3, 9)})) + more
@@ -184,7 +174,7 @@ def _entries(entries: Sequence[Entry]) -> list[str]:
             f"{entry.usable}/{entry.expected}",
             (entry.reason or "")[:60],
         )
-        for entry in entries[:_MOST_PROBLEMS]
+        for entry in entries[:_MOST_ENTRIES]
     ]
     more = [f"... and {len(entries) - len(body):,} more; --json lists them"] if len(entries) > len(body) else []
     return table([head, *body], frozenset({1, 3, 4})) + more

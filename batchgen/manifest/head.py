@@ -53,8 +53,10 @@ class Head:
         return self.columns.get(column, column).partition(".")[0]
 
     def line_of(self, field: str) -> int | None:
-        """The line where a *field* that no row gives is given for all rows."""
-        places = (f"{where}.{field}" for where in ("template", "matrix", "defaults"))
+        """The line where a value of *field*, which no row gives, is given for all rows."""
+        if field in self.templates:  # which writes of each row something else
+            return None
+        places = (f"{where}.{field}" for where in ("matrix", "defaults"))
         return next((self.lines[place] for place in places if place in self.lines), None)
 
     def write_templates(self, own_cells: Mapping[str, Any], parts: Parts, columns: Set[str]) -> list[Fault]:

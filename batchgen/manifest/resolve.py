@@ -34,6 +34,7 @@ class Resolver:
         self._version = fingerprint_version
         self._name_of = names_of(head.matrix, fingerprint_version)
         self._models_met: dict[str, Set[str]] = {}
+        self._head_faults: set[tuple[str, str]] = set()
         self._variables = head.variables
         self._is_plain = not (head.matrix or head.templates or head.defaults)
         self._folder = os.path.dirname(table.file)
@@ -82,9 +83,9 @@ class Resolver:
         model = parts.own.get("model") or self._head.model
         if not model:
             return [self._problem(record, "model", _NO_MODEL)]
-        schema = self._told.schema(model, self._table.file, record.line)
-        if schema is None:
-            return []
+        schema = self._told.schema(model)
+        if isinstance(schema, str):
+            return [self._problem(record, "model", schema)]
         news: list[Problem] = []
         if model not in self._models_met:
             self._models_met[model] = self._told.columns_unknown(schema.model_id)
@@ -153,11 +154,14 @@ class Resolver:
         return self._folder if of_record and name not in self._head.templates else self._head_folder
 
     def _problems(self, record: Record, model: str, row_id: str | None, faults: list[Fault]) -> list[Problem]:
-        is_alike = record.lines is None  # the rows of a table share their columns, and so their unknown keys
         problems = []
-        for fault in self._told.new(model, is_alike, faults):
+        for fault in self._told.new(model, faults):
             path = fault.path if fault.path.startswith("$.") else None
             column = self._column(record, fault.path.removeprefix("$").removeprefix("."))
+            if column not in record.cells and self._head.line_of(column):  # one fault of the head, not one a row
+                if (column, fault.message) in self._head_faults:
+                    continue
+                self._head_faults.add((column, fault.message))
             problems.append(self._problem(record, column, fault.message, row_id, path))
         return sorted(problems, key=lambda problem: problem.line or 0)
 

@@ -33,7 +33,7 @@ def read(
     """Every row of the manifest, and every problem where it stands, in the order of the file.
 
     A row with a problem is not among the rows. Rows stream: memory does not grow with them. *schemas* gives
-    a model's schema or raises ModelUnknown; such models come last, once each. *known_hash* spares reading
+    a model's schema or raises ModelUnknown. *known_hash* spares reading
     local files again, *recall* rows that the folder has as they are; *fingerprint_version* is the folder's.
     *opens* is told of every file that rows come from. Two rows may have one id: whoever keeps the rows looks
     for that.
@@ -52,9 +52,6 @@ def read(
     for found in _rows(path, head, told, files, memory, fingerprint_version):
         some = True
         yield found
-    for unknown in told.models_unknown():
-        some = True
-        yield unknown
     if not some:
         raise unreadable(str(path), "the manifest has no rows; write at least one")
 

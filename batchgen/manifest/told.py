@@ -1,8 +1,7 @@
-"""What concerns many rows and is told once: unknown models, unknown columns, columns that are missing."""
+"""What concerns many rows and is told once: unknown columns, columns that are missing."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Set
 
 from batchgen.manifest.head import Head
@@ -11,44 +10,34 @@ from batchgen.manifest.record import Table
 from batchgen.request import Problem
 from batchgen.schema import Fault, ModelSchema, ModelUnknown
 
+_MODELS_KEPT = 1_000
+"""How many models are remembered during one read: memory stays flat whatever stands in that column."""
+
 
 class Told:
     """The schemas of one read, and what was already said about them."""
 
     def __init__(self, schemas: Callable[[str], ModelSchema]) -> None:
         self._schemas = schemas
-        self._known: dict[str, ModelSchema | None] = {}
-        self._unknown_models: dict[str, tuple[str, int, str]] = {}
-        self._rows_of_unknown: Counter[str] = Counter()
+        self._known: dict[str, ModelSchema | str] = {}
         self._introduced: set[tuple[str, str]] = set()
         self._columns_unknown: dict[str, set[str]] = {}
         self._fields_missing: dict[str, set[str]] = {}
-        self._keys_unknown: set[tuple[str, str]] = set()
 
-    def schema(self, model: str, file: str, line: int) -> ModelSchema | None:
-        """The schema of *model*; None, and counted, if nobody knows it."""
-        schema = self._known.get(model)
-        if schema is None:
-            if model not in self._known:
-                schema = self._look_up(str(model), file, line)
-            if schema is None:
-                self._rows_of_unknown[model] += 1
-        return schema
+    def schema(self, model: str) -> ModelSchema | str:
+        """The schema of *model*, or why there is none."""
+        found = self._known.get(model)
+        return self._look_up(str(model)) if found is None else found
 
-    def _look_up(self, model: str, file: str, line: int) -> ModelSchema | None:
+    def _look_up(self, model: str) -> ModelSchema | str:
+        if len(self._known) >= _MODELS_KEPT:
+            self._known.clear()
         try:
-            self._known[model] = self._schemas(model)
+            found: ModelSchema | str = self._schemas(model)
         except ModelUnknown as unknown:
-            self._known[model] = None
-            self._unknown_models[model] = file, line, str(unknown)
-        return self._known[model]
-
-    def models_unknown(self) -> Iterator[Problem]:
-        """One problem a model nobody knows, at the first line that asks for it."""
-        for model, (file, line, message) in self._unknown_models.items():
-            rows = self._rows_of_unknown[model]
-            count = f" ({rows} rows ask for it)" if rows > 1 else ""
-            yield Problem(file, line, "model", None, None, message + count)
+            found = str(unknown)
+        self._known[model] = found
+        return found
 
     def news(self, schema: ModelSchema, table: Table, line: int, head: Head) -> list[Problem]:
         """When a file meets a model first: its oddities, and what the header has too much or too little of."""
@@ -86,14 +75,7 @@ class Told:
         """The fields of a header that *model* does not have, already told."""
         return self._columns_unknown.setdefault(model, set())
 
-    def new(self, model: str, is_alike: bool, faults: list[Fault]) -> Iterator[Fault]:
-        """The *faults* of one row without those told for all rows that are *alike* in their keys."""
+    def new(self, model: str, faults: list[Fault]) -> Iterator[Fault]:
+        """The *faults* of one row without those of the whole table."""
         missing = self._fields_missing.get(model, ())
-        for fault in faults:
-            if fault.rule == "required" and fault.path[2:] in missing:
-                continue
-            if is_alike and fault.rule == "unknown field":
-                if (model, fault.path) in self._keys_unknown:
-                    continue
-                self._keys_unknown.add((model, fault.path))
-            yield fault
+        return (fault for fault in faults if fault.rule != "required" or fault.path[2:] not in missing)

@@ -44,7 +44,7 @@ async def nearly_done(folder: Path, server: Server, rows: int) -> Path:
     state = open_state(out, base, False, lambda reason, jobs: None)
     try:
         scratch, problems = await gather(manifest, Catalogue(base, provider), state.reader)
-        assert problems == []
+        assert not problems
         await state.enrol(scratch)
         scratch.close()
     finally:

@@ -214,3 +214,28 @@ def test_a_parquet_table_is_planned_with_its_types_and_lists_and_its_faults_are_
     assert faulty.exit == 2
     (problem,) = faulty.json["problems"]
     assert (problem["line"], problem["column"], problem["row"]) == (3, "text", "c")
+
+
+def test_five_hundred_rows_with_one_fault_are_one_line_for_people_and_five_hundred_for_machines(
+    shell: Shell, tmp_path: Path
+) -> None:
+    (tmp_path / "ads.csv").write_text(
+        "id,text,images,seed\n" + "".join(f"r{n},dune,https://e.com/a.png,{n}x\n" for n in range(1_200))
+    )
+    ended = shell("plan", "ads.csv")
+    assert ended.exit == 2
+    lines = ended.stderr.splitlines()
+    assert sum("1,200 rows" in line for line in lines) == 1
+    assert len(lines) <= 3
+    machine = shell("plan", "ads.csv", "--json")
+    assert machine.exit == 2
+    problems = json.loads(machine.stdout)["problems"]
+    assert [(one["row"], one["line"]) for one in problems] == [(f"r{n}", n + 2) for n in range(1_200)]
+    assert {one["column"] for one in problems} == {"seed"}
+
+
+def test_rows_of_a_model_that_nobody_knows_are_each_told(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "ads.csv").write_text("id,model,text\n" + "".join(f"r{n},no/such,dune\n" for n in range(40)))
+    ended = shell("plan", "ads.csv", "--json")
+    assert [one["row"] for one in json.loads(ended.stdout)["problems"]] == [f"r{n}" for n in range(40)]
+    assert "(40 rows: lines 2, 3, 4, ...)" in ended.stderr

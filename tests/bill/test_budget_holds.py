@@ -209,7 +209,7 @@ class Life:
                 await opened.keep_budget()
                 await opened.settle_unanswered()
                 scratch, problems = await gather(self.manifest, catalogue, state.reader)
-                assert problems == []
+                assert not problems
                 await state.enrol(scratch)
                 scratch.close()
                 if releasing:

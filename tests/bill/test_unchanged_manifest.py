@@ -52,7 +52,7 @@ async def told(one: Folder, manifest: Path) -> list[Any]:
         ]
     finally:
         scratch.close()
-    return [bills, problems, held]
+    return [bills, list(problems), held]
 
 
 IDS = ["row-0", "row-1", "row-2", "row-3", "nobody", "ROW-1"]

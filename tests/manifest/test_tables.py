@@ -169,10 +169,10 @@ def test_a_row_without_any_model_is_told_how_to_give_one(manifest: Reading) -> N
     assert "add a `model` column" in found.said
 
 
-def test_an_unknown_model_is_told_once_with_the_number_of_its_rows(manifest: Reading) -> None:
-    found = manifest("model,text\n" + "no/such,x\n" * 12, model=None)
-    assert found.places == [(2, "model")]
-    assert "12 rows ask for it" in found.said
+def test_an_unknown_model_is_told_of_each_of_its_rows(manifest: Reading) -> None:
+    found = manifest("id,model,text\n" + "".join(f"{number},no/such,x\n" for number in range(12)), model=None)
+    assert found.places == [(line, "model") for line in range(2, 14)]
+    assert [problem.row for problem in found.problems] == [str(number) for number in range(12)]
 
 
 @pytest.mark.parametrize(
@@ -212,8 +212,8 @@ def test_json_lines_that_cannot_be_read_are_told_with_their_lines(manifest: Read
     deep = "[" * 100_000
     lines = ['{"text": }', '{"text": 1, "text": 2}', "[1]", deep, '{"text": "x", "sed": 1}', '{"text": "x", "sed": 2}']
     found = manifest("\n".join(lines), "ads.jsonl")
-    assert [line for line, _ in found.places] == [1, 2, 3, 4, 5, 5, 6], found.said
-    assert found.said.count("has no field 'sed'") == 1
+    assert [line for line, _ in found.places] == [1, 2, 3, 4, 5, 5, 6, 6], found.said
+    assert found.said.count("has no field 'sed'") == 2
 
 
 def test_a_large_whole_number_keeps_every_digit(manifest: Reading) -> None:
