@@ -50,10 +50,11 @@ class Output(NamedTuple):
 
 
 class SavedFile(NamedTuple):
-    """One whole and verified file of a row folder. *width* and *height* are pixels, None for sound.
+    """One whole file of a row folder. *width* and *height* are pixels as shown, of the first frame and the first film;
+    None where they are not known.
 
-    *checked* is how far: `decoded` to the last pixel and sample, by its `container`, or by its `signature` alone (its
-    first bytes); empty where an earlier version did not say.
+    *checked* is how far: `decoded` to the last pixel and sample, by its `container`, by its `signature` alone (its
+    first bytes), or not at all (`none`); empty where an earlier version did not say. *blank*: it has one colour.
     """
 
     name: str
@@ -63,6 +64,7 @@ class SavedFile(NamedTuple):
     width: int | None
     height: int | None
     checked: str = ""
+    blank: bool = False
 
     @property
     def is_decoded(self) -> bool:

@@ -282,6 +282,6 @@ async def open_existing(out: Path, options: Options) -> AsyncIterator[Opened]:
 
 def _not_decoded(files: int) -> str:
     return (
-        f"{files} sound or video files were not decoded: only their container or first bytes were checked, as "
-        "`checked` in row.json says; the extra `video` decodes them"
+        f"{files} files were not decoded: only the container or the first bytes were checked, as `checked` in "
+        "row.json says; the extra `video` decodes sound and video"
     )

@@ -126,9 +126,10 @@ class Collector:
             stems = rowfolder.stems(job.outputs)
             done: dict[str, SavedFile] = {}
             if rowfolder.has_traces(self.folder, job):  # nearly no row has: two look-ups spare it a thread
-                published, done = await asyncio.to_thread(rowfolder.left_behind, self.folder, job, stems)
+                published, left = await asyncio.to_thread(rowfolder.left_behind, self.folder, job, stems)
                 if published is not None:
                     return Arrived({}, published)  # killed between the folder's move and its record
+                done = {stem: file for stem, path in left.items() if (file := await self._finished(path)) is not None}
             arrived = Arrived({})
             for output, stem in zip(job.outputs, stems, strict=True):
                 arrived.by_stem[stem] = done.get(stem) or await self._file(job, output, stem)
@@ -151,14 +152,20 @@ class Collector:
         with _room_for(job):
             files, endings = arrived.files, arrived.endings
             publish = not any(isinstance(ending, TryLater) for ending in endings)
-            saved, undecodable = await self._put(Arrival(job, earlier, files, publish))
-            for stem, reason in undecodable.items():
-                part = rowfolder.part_of(self._parts(job), stem)
-                endings.append(await asyncio.to_thread(self._undecodable, job, part, stem, reason))
+            saved, others = await self._put(Arrival(job, earlier, files, publish))
+            believed: dict[str, Verified] = {}
+            for stem, other in others.items():
+                judged = await asyncio.to_thread(self._judged, job, stem, other)
+                if isinstance(judged, Verified):
+                    believed[stem] = judged
+                else:
+                    endings.append(judged)
             if later := [ending for ending in endings if isinstance(ending, TryLater)]:
+                if believed:
+                    await self._put(Arrival(job, earlier, believed, publish=False))
                 return min(later, key=lambda ending: ending.after_s)
-            if undecodable:
-                await self._put(Arrival(job, earlier, saved, publish=True))
+            if others:
+                saved, _ = await self._put(Arrival(job, earlier, {**saved, **believed}, publish=True))
             for stem in rowfolder.stems(job.outputs):
                 self._trouble.pop((job.key, stem), None)
             if not saved:
@@ -167,8 +174,8 @@ class Collector:
         self.not_decoded += sum(not file.is_decoded for file in saved.values())
         return failed[0] if failed else Collected(self.now(), tuple(saved.values()))
 
-    async def _put(self, arrival: Arrival) -> tuple[dict[str, SavedFile], dict[str, str]]:
-        """The files of *arrival* that are whole, and why the others are not."""
+    async def _put(self, arrival: Arrival) -> tuple[dict[str, SavedFile], dict[str, Verified | Undecodable]]:
+        """The files of *arrival* that are whole, and what the others may be or why they are none."""
         if not arrival.files:
             return {}, {}
         shelved = await self._shelf.put(arrival)
@@ -176,7 +183,7 @@ class Collector:
         self.received_bytes += sum(
             file.bytes for stem, file in saved.items() if not isinstance(arrival.files[stem], SavedFile)
         )
-        return saved, {stem: str(file) for stem, file in shelved.items() if isinstance(file, Undecodable)}
+        return saved, {stem: file for stem, file in shelved.items() if not isinstance(file, SavedFile)}
 
     async def close(self) -> None:
         """Return when nothing is being written any more and no process of this collector is left."""
@@ -204,9 +211,18 @@ class Collector:
         if got.content is not None:
             return got.content
         try:
-            return await self._verifiers.verify(part)
+            verified = await self._verifiers.verify(part)
         except Undecodable as error:
-            return await asyncio.to_thread(self._undecodable, job, part, stem, str(error))
+            return await asyncio.to_thread(self._judged, job, stem, error)
+        return await asyncio.to_thread(self._judged, job, stem, verified) if verified.doubt else verified
+
+    async def _finished(self, path: Path) -> SavedFile | None:
+        """The whole file that an earlier try left at *path*, verified again."""
+        try:
+            return rowfolder.saved_file(path.name, await self._verifiers.verify(path))
+        except Undecodable:
+            await asyncio.to_thread(self.folder.unlink, path)
+            return None
 
     def _not_whole(self, job: Job, stem: str, got: Download) -> JobFailed | TryLater:
         trouble = self._trouble.setdefault((job.key, stem), _Trouble())
@@ -237,12 +253,19 @@ class Collector:
         """The first dead link may just have expired; after that, fresh links lead nowhere."""
         return 0.0 if times == 1 else FRESH_LINK_S
 
-    def _undecodable(self, job: Job, part: Path, stem: str, reason: str) -> JobFailed | TryLater:
+    def _judged(self, job: Job, stem: str, came: Verified | Undecodable) -> Verified | JobFailed | TryLater:
+        """What becomes of bytes that are no output, or hardly one. The same twice are what the provider has: they are
+        kept as they are if they may be an output, and are gone if they cannot.
+        """
         trouble = self._trouble.setdefault((job.key, stem), _Trouble())
+        part = rowfolder.part_of(self._parts(job), stem)
+        reason = came.doubt if isinstance(came, Verified) else str(came)
         with self.folder.reading(part) as stream:
             sha256, size_bytes = file_digest(stream, "sha256").hexdigest(), os.fstat(stream.fileno()).st_size
-        logs.warn("verify", answer="Undecodable", file=stem, reason=reason, bytes=size_bytes, sha256=sha256)
+        logs.warn("verify", answer=type(came).__name__, file=stem, reason=reason, bytes=size_bytes, sha256=sha256)
         if sha256 == trouble.undecodable_sha256:
+            if isinstance(came, Verified):
+                return came
             kept = rowfolder.set_aside(self.folder, job, part)
             return self._failed(f"{stem}: {reason}; the same bytes came twice and are kept in {kept.name}")
         trouble.undecodable_sha256 = sha256

@@ -19,7 +19,7 @@ from batchgen.budget import usd
 from batchgen.job import Job, Output, SavedFile
 from batchgen.request import published_input
 from batchgen.runfolder import RunFolder
-from batchgen.verify import Undecodable, Verified, verify
+from batchgen.verify import Verified
 
 SIDECAR = "row.json"
 _in_json = json.JSONEncoder(ensure_ascii=False).encode  # made once: making it takes longer than a row's fields
@@ -64,29 +64,19 @@ def has_traces(folder: RunFolder, job: Job) -> bool:
 
 def left_behind(
     folder: RunFolder, job: Job, names: Sequence[str]
-) -> tuple[tuple[SavedFile, ...] | None, dict[str, SavedFile]]:
-    """What an earlier try left: the files of the whole row, or the whole files among *names* (stems)."""
+) -> tuple[tuple[SavedFile, ...] | None, dict[str, Path]]:
+    """What an earlier try left: the files of the whole row, or what has its final name of *names* (stems)."""
     if (whole := published(folder, job)) is not None:
         return whole, {}
     parts = folder.parts(job.row_id, job.n)
-    found = {stem: file for stem in names if (file := finished(folder, parts, stem)) is not None}
-    return None, found
-
-
-def finished(folder: RunFolder, parts: Path, stem: str) -> SavedFile | None:
-    """The whole file that an earlier try left under *stem*, verified again."""
-    for name in folder.names(parts):
-        if name.startswith(f"{stem}.") and not name.endswith((".part", ".etag")):
-            if folder.is_file(parts / name):
-                with suppress(Undecodable):
-                    return saved_file(name, verify(parts / name))
-            folder.unlink(parts / name)
-    return None
+    found = {Path(name).stem: parts / name for name in folder.names(parts) if not name.endswith((".part", ".etag"))}
+    return None, {stem: found[stem] for stem in names if stem in found and folder.is_file(found[stem])}
 
 
 def saved_file(name: str, verified: Verified) -> SavedFile:
     size = (verified.width, verified.height)
-    return SavedFile(name, verified.size_bytes, verified.sha256, verified.media_type, *size, verified.checked)
+    known = (verified.size_bytes, verified.sha256, verified.media_type, *size, verified.checked, verified.blank)
+    return SavedFile(name, *known)
 
 
 def published(folder: RunFolder, job: Job) -> tuple[SavedFile, ...] | None:

@@ -24,13 +24,13 @@ from batchgen.collector.rowfolder import (
 )
 from batchgen.job import Job, SavedFile
 from batchgen.runfolder import RunFolder
-from batchgen.verify import Undecodable, Verified, verify_bytes
+from batchgen.verify import Undecodable, Verified, verify
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """What came of one row, by stem: the bytes of a file, what its `.part` was verified to be, or a file that an
-    earlier try left whole. The row folder is made if *publish* is set and every file can be decoded.
+    earlier try left whole. The row folder is made if *publish* is set and every file is one without doubt.
     """
 
     job: Job
@@ -39,14 +39,19 @@ class Arrival:
     publish: bool
 
 
-Shelved: TypeAlias = dict[str, SavedFile | Undecodable]
-"""By stem, in the order of the arrival: each file under its final name, or why it is no file; then its bytes are in
-the `.part`."""
+Shelved: TypeAlias = dict[str, SavedFile | Verified | Undecodable]
+"""By stem, in the order of the arrival: each file under its final name, what a doubtful one may be, or why it is no
+file; of these two, the bytes are in the `.part`."""
 
 
-def shelve(folder: RunFolder, arrivals: Sequence[Arrival]) -> list[Shelved | Exception]:
-    """Write, sync and move a group; what went wrong with one row is its own. All is on disk afterwards."""
-    rows = [_Row(folder, arrival) for arrival in arrivals]
+def shelve(
+    folder: RunFolder, arrivals: Sequence[Arrival], look: Callable[[Path], Verified] = verify
+) -> list[Shelved | Exception]:
+    """Write, sync and move a group; what went wrong with one row is its own. All is on disk afterwards.
+
+    *look* says what a file is whose bytes have just been written.
+    """
+    rows = [_Row(folder, arrival, look) for arrival in arrivals]
     for step in (_Row.write, _Row.sync, _Row.move):  # the first fsync of many takes most of the others with it
         for row in rows:
             row.take(step)
@@ -63,12 +68,13 @@ def shelve(folder: RunFolder, arrivals: Sequence[Arrival]) -> list[Shelved | Exc
 class _Row:
     """One arrival on its way into its row folder, step by step."""
 
-    def __init__(self, folder: RunFolder, arrival: Arrival) -> None:
+    def __init__(self, folder: RunFolder, arrival: Arrival, look: Callable[[Path], Verified]) -> None:
         self.files: Shelved = {}
         self.failure: Exception | None = None
         self.moved = False
         self._folder = folder
         self._arrival = arrival
+        self._look = look
         self._parts = folder.parts(arrival.job.row_id, arrival.job.n)
         self._is_new = False
         self._handles: list[int] = []
@@ -113,15 +119,17 @@ class _Row:
             self._folder.replace(self._parts, place)
         self.moved = True
 
-    def _file(self, part: Path, file: bytes | Verified | SavedFile) -> SavedFile | Undecodable:
+    def _file(self, part: Path, file: bytes | Verified | SavedFile) -> SavedFile | Verified | Undecodable:
         if isinstance(file, SavedFile):
             return file
         if isinstance(file, bytes):
             self._write(part, file)
             try:
-                file = verify_bytes(file)
+                file = self._look(part)
             except Undecodable as error:
                 return error
+            if file.doubt:
+                return file
         else:
             self._folder.unlink(validator_of(part))
             self._handles.append(self._folder.descriptor(part, os.O_RDWR))

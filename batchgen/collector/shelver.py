@@ -1,7 +1,8 @@
 """A process that makes row folders: its many calls to the system would each hold up the event loop in ours.
 
 `python -m batchgen.collector.shelver` takes groups on stdin and answers on stdout. Both are pickled: nobody else speaks
-there. It ends with whoever began it, at once and whatever it is doing, as one of its threads would.
+there. It ends with whoever began it, at once and whatever it is doing, as one of its threads would. What decodes the
+files is yet another process, since this one may not die of what they hold.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import BinaryIO, TypeAlias
 
+from batchgen.collector.decoder import Decoder
 from batchgen.collector.keyless import environ_without_key
 from batchgen.collector.shelve import Arrival, Shelved, shelve
 from batchgen.runfolder import RunFolder
@@ -67,8 +69,9 @@ class Shelver:
 def main() -> None:
     groups: queue.SimpleQueue[_Group] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin.buffer, groups), daemon=True).start()
+    decoder = Decoder()
     while True:
-        outcomes = [_told(outcome) for outcome in shelve(*groups.get())]
+        outcomes = [_told(outcome) for outcome in shelve(*groups.get(), decoder.verify)]
         sys.stdout.buffer.write(pickle.dumps(outcomes))
         sys.stdout.buffer.flush()
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from asyncio.subprocess import PIPE
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from batchgen.collector.decoder import DEATHS_BELIEVED
 from batchgen.collector.keyless import environ_without_key
-from batchgen.verify import Undecodable, Verified
+from batchgen.verify import Undecodable, Verified, identify
+from batchgen.verify.exchange import question, verified
 
-_DEATHS_BELIEVED = 3
 _KILL_S = 10.0
 
 
@@ -36,14 +35,17 @@ class Verifiers:
         self.begun: list[_Verifier] = []
 
     async def verify(self, path: Path) -> Verified:
-        """What `verify.verify` answers. A file that kills three processes in a row is undecodable."""
+        """What `verify.verify` answers. Of a file that kills three processes in a row, what it is without decoding."""
         async with self._places:
-            for _ in range(_DEATHS_BELIEVED):
+            for _ in range(DEATHS_BELIEVED):
                 answer = await (verifier := await self._next()).ask(path)
                 if answer is not None:
                     self._idle.append(verifier)
-                    return _verified(answer)
-        raise Undecodable(f"each of {_DEATHS_BELIEVED} processes that decoded it was killed")
+                    return verified(answer)
+        try:
+            return await asyncio.to_thread(identify, path)
+        except Undecodable as error:
+            raise Undecodable(f"{error}, and each of {DEATHS_BELIEVED} processes that decoded it was killed") from None
 
     async def _next(self) -> _Verifier:
         if self._idle:
@@ -56,17 +58,6 @@ class Verifiers:
         """End the processes. Nothing may be waiting for them."""
         for verifier in self.begun:
             await verifier.kill()
-
-
-def _verified(answer: dict[str, Any]) -> Verified:
-    match answer:
-        case {"verified": fields}:
-            return Verified(**fields)
-        case {"undecodable": reason}:
-            raise Undecodable(reason)
-        case {"failed": [number, reason]}:
-            raise OSError(number, reason)
-    raise AssertionError(f"a verifier answered {answer}")
 
 
 class _Verifier:
@@ -92,10 +83,10 @@ class _Verifier:
         )
         return cls(process)
 
-    async def ask(self, path: Path) -> dict[str, Any] | None:
+    async def ask(self, path: Path) -> bytes | None:
         """The answer about *path*; None if the process died over it."""
         try:
-            self._paths.write(json.dumps(str(path)).encode() + b"\n")
+            self._paths.write(question(path))
             await self._paths.drain()
             line = await self._answers.readline()
         except ConnectionError:
@@ -107,8 +98,7 @@ class _Verifier:
         if not line.endswith(b"\n"):
             await self.kill()
             return None
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        return line
 
     async def kill(self) -> None:
         with suppress(ProcessLookupError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from batchgen.collector.decoder import Decoder
 from batchgen.collector.verifiers import Verifiers
 from batchgen.verify import Undecodable, verify
+from tests.collector.conftest import Bench, ready
+from tests.collector.filehost import FileHost, sends
 from tests.collector.media import picture
 from tests.processes import Batchgen, serving, write_csv
 
@@ -100,6 +104,31 @@ async def test_a_file_that_kills_whoever_decodes_it_is_undecodable(verifiers: Ve
     with pytest.raises(Undecodable, match="killed"):
         looking.result()
     assert killed == 3
+
+
+async def test_a_whole_file_that_kills_whoever_decodes_it_is_kept_as_what_it_is(
+    verifiers: Verifiers, sound: Path, cut: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", shutil.which("false"))
+    kept = await verifiers.verify(sound)
+    assert kept == Decoder().verify(sound)
+    assert (kept.media_type, kept.checked, kept.doubt) == ("image/png", "container", "")
+    with pytest.raises(Undecodable, match="cut off"):
+        await verifiers.verify(cut)
+    assert len(pids(verifiers)) == 6
+
+
+@linux
+async def test_what_makes_row_folders_outlives_who_decodes_for_it(host: FileHost, bench: Bench) -> None:
+    content = picture()
+    await bench.fetch(ready(host.puts("/a.png", sends(content))))
+    (shelver,) = bench.collector._shelf.idle
+    (decoding,) = verifiers_of(shelver.pid)
+    os.kill(decoding, signal.SIGKILL)
+    fetched = await bench.fetch(ready(host.puts("/b.png", sends(content)), row_id="arrakis"))
+    assert fetched.waits == []
+    assert [file.checked for file in fetched.collected.saved] == ["decoded"]
+    assert bench.collector._shelf.idle == [shelver]
 
 
 @posix

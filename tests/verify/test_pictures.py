@@ -1,0 +1,123 @@
+"""Pictures are decoded within bounds, and measured by one rule: as their first frame is shown."""
+
+from __future__ import annotations
+
+import io
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from batchgen import pictures
+from batchgen.verify import verify
+from tests.collector.media import animation_bomb, picture, picture_bomb
+from tests.verify.files import canvas, saved
+
+NOISE = Image.frombytes("RGB", (64, 48), random.Random(3).randbytes(64 * 48 * 3))
+BLACK = Image.new("RGB", (64, 48))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [picture_bomb(12_000, 12_000), canvas(6_000, 6_000), canvas(16_383, 16_383), animation_bomb()],
+    ids=["a PNG of 144 megapixels", "a WebP of 36 megapixels", "the largest WebP", "a GIF of 300 megapixels a frame"],
+)
+def test_what_says_it_is_larger_than_may_be_decoded_is_not(content: bytes) -> None:
+    with pytest.raises(pictures.TooLarge):
+        pictures.decode(io.BytesIO(content))
+
+
+def test_no_memory_is_taken_for_a_canvas_before_its_size_is_judged(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(canvas(16_383, 16_383))
+    code = (
+        "import resource, sys\nfrom pathlib import Path\nfrom batchgen.verify import verify\n"
+        "verify(Path(sys.argv[1]))\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    if sys.platform != "linux":
+        pytest.skip("memory is counted in other units there")
+    ended = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a")], capture_output=True, text=True, check=True
+    )
+    assert int(ended.stdout) < 200_000  # kilobytes
+
+
+def test_all_frames_count_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [Image.frombytes("RGB", (64, 48), random.Random(n).randbytes(64 * 48 * 3)) for n in range(5)]
+    for kind in ("GIF", "WEBP", "PNG", "TIFF"):
+        film = saved(frames[0], kind, save_all=True, append_images=frames[1:])
+        monkeypatch.setattr(pictures, "_MOST_PIXELS_OF_ALL_FRAMES", 5 * 64 * 48)
+        assert pictures.decode(io.BytesIO(film)).width == 64
+        monkeypatch.setattr(pictures, "_MOST_PIXELS_OF_ALL_FRAMES", 5 * 64 * 48 - 1)
+        with pytest.raises(pictures.TooLarge):
+            pictures.decode(io.BytesIO(film))
+
+
+def test_a_later_page_is_bounded_by_its_own_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = saved(NOISE, "TIFF", save_all=True, append_images=[Image.new("RGB", (640, 480))])
+    monkeypatch.setattr(pictures, "_MOST_MEMORY_BYTES", 4 * 64 * 48)
+    with pytest.raises(pictures.TooLarge):
+        pictures.decode(io.BytesIO(pages))
+
+
+def test_what_is_judged_too_large_is_judged_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(picture_bomb())
+    began = time.process_time()
+    assert verify(tmp_path / "a").checked == "container"
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize(("orientation", "size"), [(1, (64, 48)), (3, (64, 48)), (6, (48, 64)), (8, (48, 64))])
+def test_the_size_is_that_of_the_picture_as_it_is_shown(kind: str, orientation: int, size: tuple[int, int]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    seen = pictures.decode(io.BytesIO(saved(NOISE, kind, exif=exif)))
+    assert (seen.width, seen.height) == size
+
+
+@pytest.mark.parametrize("kind", ["MPO", "TIFF"])
+def test_of_several_pictures_the_first_is_measured(kind: str) -> None:
+    smaller = NOISE.resize((16, 8))
+    seen = pictures.decode(io.BytesIO(saved(NOISE, kind, save_all=True, append_images=[smaller])))
+    assert (seen.width, seen.height) == (64, 48)
+
+
+@pytest.mark.parametrize(
+    ("content", "blank"),
+    [
+        (saved(BLACK, "PNG"), True),
+        (saved(BLACK, "JPEG"), True),
+        (saved(BLACK, "WEBP"), True),
+        (saved(Image.new("RGB", (64, 48), (128, 130, 9)), "JPEG"), True),
+        (saved(Image.new("P", (64, 48), 7), "GIF"), True),
+        (saved(Image.new("I;16", (64, 48), 700), "PNG"), True),
+        (saved(Image.new("F", (64, 48), 0.5), "TIFF"), True),
+        (saved(Image.new("1", (64, 48)), "PNG"), True),
+        (saved(Image.merge("RGBA", (*NOISE.split(), Image.new("L", (64, 48)))), "PNG"), True),
+        (saved(Image.merge("RGBA", (*BLACK.split(), NOISE.split()[0])), "PNG"), False),
+        (saved(NOISE, "PNG"), False),
+        (saved(NOISE.convert("1"), "PNG"), False),
+        (saved(NOISE.convert("I"), "TIFF"), False),
+        (saved(BLACK, "GIF", save_all=True, append_images=[NOISE]), False),
+        (saved(BLACK, "WEBP", save_all=True, append_images=[NOISE], lossless=True), False),
+    ],
+)
+def test_a_picture_of_one_colour_is_blank(content: bytes, blank: bool) -> None:
+    assert pictures.decode(io.BytesIO(content)).blank is blank
+
+
+def test_one_pixel_that_differs_is_something_to_see() -> None:
+    nearly = BLACK.copy()
+    nearly.putpixel((5, 5), (0, 3, 0))
+    assert not pictures.decode(io.BytesIO(saved(nearly, "PNG"))).blank
+
+
+def test_what_the_decoder_says_of_a_file_is_not_handed_on() -> None:
+    for content in (b"", b"nothing", picture()[:20]):
+        with pytest.raises((pictures.Damaged, pictures.CutOff)) as caught:
+            pictures.decode(io.BytesIO(content))
+        assert "0x" not in str(caught.value)
