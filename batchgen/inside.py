@@ -129,6 +129,16 @@ class Inside:
         except FileNotFoundError:
             return []
 
+    def each_name(self, path: Path | str) -> Iterator[str]:
+        """The same one by one, for a folder of any size."""
+        with (
+            suppress(FileNotFoundError),
+            self._folder(path) as (place, descriptor),
+            os.scandir(place if descriptor is None else descriptor) as entries,
+        ):
+            for entry in entries:
+                yield entry.name
+
     def stat(self, path: Path | str) -> os.stat_result | None:
         """What *path* itself is, also if that is a link; None if nothing is there."""
         with suppress(FileNotFoundError, NotADirectoryError), self._place(path) as (name, folder):

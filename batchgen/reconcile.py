@@ -58,7 +58,11 @@ def _differing(job: Job, echoed: Mapping[str, Any]) -> list[str]:
 
 
 async def release(state: StateFile, jobs: Sequence[Job]) -> int:
-    """Close doubtful attempts and start new ones: they may be paid for twice, which is what was agreed to."""
+    """Close doubtful attempts and start new ones: they may be paid for twice, which is what was agreed to.
+
+    Raises StateUnusable in a copy of a folder.
+    """
+    state.refuse_copy()
     for job in jobs:
         await state.record(job, GivenUp(time.time(), "released to be sent again"))
     return await state.start_attempts(jobs)

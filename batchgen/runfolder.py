@@ -80,6 +80,11 @@ class RunFolder(Inside):
         return self.path / "state.reserve"
 
     @property
+    def generation(self) -> Path:
+        """How far the folder had come, for an older state that is put back."""
+        return self.path / "generation.json"
+
+    @property
     def rows(self) -> Path:
         return self.path / "rows"
 
@@ -96,6 +101,16 @@ class RunFolder(Inside):
         """Bytes that were paid for and cannot be used: kept, never deleted."""
         return self.path / "set-aside"
 
+    @property
+    def all_parts(self) -> Path:
+        """Where the files of all rows arrive."""
+        return self.path / "parts"
+
+    @property
+    def of_outputs(self) -> tuple[Path, ...]:
+        """The folders that hold what was paid for."""
+        return (self.rows, self.all_parts, self.attempts, self.set_aside)
+
     def row(self, row_id: str) -> Path:
         return self.rows / row_id
 
@@ -105,12 +120,13 @@ class RunFolder(Inside):
 
     def parts(self, row_id: str, n: int) -> Path:
         """Where a row's files arrive before the whole row moves to its folder."""
-        return self.path / "parts" / f"{row_id}.{n}"
+        return self.all_parts / f"{row_id}.{n}"
 
 
 _OWN_NAMES = (
     *("state.db", "state.db-wal", "state.db-shm", "state.db-journal", "state.db.part"),
-    *("state.lock", "state.holder", "state.reserve", "journal.jsonl", "marks.jsonl", "failed.csv", "report.html"),
+    *("state.lock", "state.holder", "state.reserve", "journal.jsonl", "generation.json", "marks.jsonl"),
+    *("generation.json.part", "failed.csv", "report.html"),
     *("rows", "parts", "attempts", "set-aside", "thumbs"),
 )
 

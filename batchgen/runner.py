@@ -122,6 +122,7 @@ async def run(manifest: Path, options: Options, consent: Consent, watch: Watch |
             if options.token is None:
                 raise why_none()
         opened = await stack.enter_async_context(open_run(folder, options, provider, read.catalogue))
+        opened.state.refuse_copy()
         reader = opened.state.reader
         if reader.meta("enrolment") != read.scratch.enrolment:
             raise Refused(f"another run changed {folder.path} while the manifest was read; run the same command again")
@@ -229,6 +230,7 @@ async def retry(
     Raises Refused if there is nothing to retry or the bill is not agreed to, NoNewSeed for rows without a seed.
     """
     async with open_existing(out, options) as opened:
+        opened.state.refuse_copy()
         jobs = opened.to_retry(rerun, rejected)
         if not jobs:
             why = "no row in scope has a rejected output" if rejected else "no row in scope failed or was cancelled"

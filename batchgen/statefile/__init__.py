@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from batchgen.statefile.file import OnMove, OtherBase, StateFile, Tally, open_state
+    from batchgen.statefile.file import OnMove, OtherBase, StateFile, Tally
     from batchgen.statefile.holder import held_by
     from batchgen.statefile.judgement import Judgement, Rows, Scope, expiring_inputs, judge, local_files_to_send
     from batchgen.statefile.known import KnownRows, kept_schemas
     from batchgen.statefile.lock import HEARTBEAT_S, FolderInUse
     from batchgen.statefile.memo import Memo
+    from batchgen.statefile.opening import open_state
     from batchgen.statefile.reader import Reader, empty, read_only
     from batchgen.statefile.scratch import Asked, Scratch
     from batchgen.statefile.tables import StateUnusable
@@ -44,7 +45,7 @@ _HOMES = {
     "judge": "judgement",
     "kept_schemas": "known",
     "local_files_to_send": "judgement",
-    "open_state": "file",
+    "open_state": "opening",
     "read_only": "reader",
 }
 

@@ -12,16 +12,18 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from batchgen.budget import micro
 from batchgen.job import Billed, Job, Output, SavedFile, State
 from batchgen.request import FINGERPRINT_VERSION, folded
 from batchgen.runfolder import RunFolder, refuse_links
+from batchgen.statefile import generation, place, salvage
 from batchgen.statefile.journal import line_of_head
 from batchgen.statefile.lock import Lock
+from batchgen.statefile.reader import read_only
+from batchgen.statefile.salvage import Found
 from batchgen.statefile.tables import (
     JOB_COLUMNS,
     SCHEMA_VERSION,
@@ -39,23 +41,6 @@ _OF_ROWS = ("schemas", "enrolment", "manifest")
 """What the meta table says of rows by their keys, which a rebuilt state gives out anew."""
 
 _PLACE = "position, priority, note, source, line, explicit_id"
-
-
-@dataclass(slots=True)
-class _Found:
-    """Every attempt that any source knows, by (row id, n), with the sequence number of what was known last."""
-
-    jobs: dict[tuple[str, int], tuple[int, Job]] = field(default_factory=dict)
-    places: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    meta: dict[str, str] = field(default_factory=dict)
-    last_seq: int = 0
-    notes: list[str] = field(default_factory=list)
-
-    def take(self, seq: int, job: Job) -> None:
-        known = self.jobs.get((job.row_id, job.n))
-        if known is None or seq > known[0]:
-            self.jobs[job.row_id, job.n] = (seq, job)
-        self.last_seq = max(self.last_seq, seq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +66,14 @@ def repair(folder: RunFolder, base: str) -> Repaired:
 
 
 def _repair(folder: RunFolder, base: str) -> Repaired:
-    found = _Found()
+    found = Found()
     _read_state(folder, found)
     _read_journal(folder, found)
-    _read_sidecars(folder, found)
+    salvage.take_traces(folder, found)
+    _doubt_what_may_be_missing(folder, found)
     found.meta.setdefault("base", base)
     found.meta.setdefault("rehearsal", "no")
+    _take_over(folder, found)
     part = folder.state.with_name("state.db.part")
     folder.unlink(part)
     with closing(sqlite3.connect(part)) as connection:
@@ -99,13 +86,55 @@ def _repair(folder: RunFolder, base: str) -> Repaired:
             folder.replace(old, folder.set_aside / f"state.{stamp}.db{suffix}")
     folder.replace(part, folder.state)
     folder.sync(folder.path)
+    with closing(read_only(folder.state)) as connection:
+        generation.keep(folder, generation.of_state(connection))
     return Repaired(len(found.jobs), len({row_id for row_id, _ in found.jobs}), tuple(found.notes))
+
+
+def _doubt_what_may_be_missing(folder: RunFolder, found: Found) -> None:
+    """Where fewer accepted attempts were found than there were, nobody knows which rows were sent since: none of
+    those that seem to wait is sent by itself.
+    """
+    beside = generation.beside(folder)
+    if beside is None:
+        return
+    is_old, found.last_seq = beside.seq > found.last_seq, max(beside.seq, found.last_seq)
+    missing = beside.accepted - sum(_was_accepted(job) for _, job in found.jobs.values())
+    if not is_old or missing <= 0:
+        return
+    waiting = [job for _, job in found.jobs.values() if job.state is State.PENDING]
+    for job in waiting:
+        found.doubt(job, "the state and the journal are older than the folder: it may have been sent since")
+    found.notes.append(
+        f"{missing} accepted requests are known nowhere in {folder.path} any more, so each of the {len(waiting)} rows "
+        f"that seem to wait is now in doubt: `batchgen reconcile {folder.path}` adopts or releases them. Of rows that "
+        "came into the manifest since then nothing is known: do not send them again unless that may be paid for"
+    )
+
+
+def _was_accepted(job: Job) -> bool:
+    ended_and_billed = job.state in (State.FAILED, State.CANCELLED) and job.billed is not Billed.NO
+    return job.state in (State.SUBMITTED, State.READY, State.COLLECTED) or ended_and_billed
+
+
+def _take_over(folder: RunFolder, found: Found) -> None:
+    """Whatever the folder was a copy of, it is from here on a folder of its own, further than any state before it."""
+    beside, now = generation.beside(folder), place.here(folder)
+    if (was := found.meta.get("place")) is not None:
+        known = place.Place(**json.loads(was))
+        if (other := place.original(found.meta.get("folder", ""), known, now)) is not None:
+            found.notes.append(
+                f"this is the folder that goes on now; {other} would pay for the same rows: do not use it"
+            )
+    numbers = [int(found.meta.get("generation", 0)), beside.number if beside is not None else 0]
+    found.meta.setdefault("folder", beside.folder if beside is not None else generation.new_name())
+    found.meta |= {"generation": str(max(numbers) + 1), "place": json.dumps(asdict(now))}
 
 
 # ── the three sources ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _read_state(folder: RunFolder, found: _Found) -> None:
+def _read_state(folder: RunFolder, found: Found) -> None:
     """What the old state still tells, up to the first page that cannot be read."""
     if not folder.state.exists():
         return
@@ -125,7 +154,7 @@ def _read_state(folder: RunFolder, found: _Found) -> None:
         found.notes.append(f"the old state could not be read to its end ({error})")
 
 
-def _read_journal(folder: RunFolder, found: _Found) -> None:
+def _read_journal(folder: RunFolder, found: Found) -> None:
     if not folder.journal.exists():
         found.notes.append("there is no journal: requests whose files are not here cannot be known any more")
         return
@@ -162,7 +191,7 @@ def _lines(folder: RunFolder) -> Iterator[dict[str, Any] | None]:
                 yield None
 
 
-def _rewrite_journal(folder: RunFolder, found: _Found) -> None:
+def _rewrite_journal(folder: RunFolder, found: Found) -> None:
     """Keep the damaged journal aside, and leave one that holds its readable lines."""
     good = b"".join(raw for raw in folder.read_bytes(folder.journal).splitlines(keepends=True) if _readable(raw))
     folder.make(folder.set_aside)
@@ -170,7 +199,7 @@ def _rewrite_journal(folder: RunFolder, found: _Found) -> None:
     folder.write_whole(folder.journal, good or (_head_of(found) + "\n").encode())
 
 
-def _head_of(found: _Found) -> str:
+def _head_of(found: Found) -> str:
     return line_of_head(found.meta.get("base", ""), False, found.meta.get("fingerprint_version", "1"))
 
 
@@ -215,44 +244,6 @@ _SCALARS = (
 )
 
 
-def _read_sidecars(folder: RunFolder, found: _Found) -> None:
-    """Row folders that no other source knows: they were paid for and are complete."""
-    for row_id in sorted(folder.names(folder.rows)):
-        path = folder.row(row_id) / "row.json"
-        try:
-            job = _job_of_sidecar(json.loads(folder.read_bytes(path)))
-        except (FileNotFoundError, NotADirectoryError):  # a folder on its way, or no row's
-            continue
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            found.notes.append(f"{path} could not be read ({error})")
-            continue
-        known = found.jobs.get((job.row_id, job.n))
-        if known is None or known[1].request_id is None:
-            found.take(0 if known is None else known[0] + 1, job)
-
-
-def _job_of_sidecar(told: dict[str, Any]) -> Job:
-    times = told["times"]
-    return Job(
-        key=0,
-        row_id=told["row_id"],
-        n=max(int(attempt["n"]) for attempt in told["attempts"]),
-        state=State.COLLECTED,
-        model=told["model"],
-        input=told["input"],
-        files=(),
-        fingerprint=told["fingerprint"],
-        meta=told["meta"],
-        outputs_asked=told.get("outputs_asked", 1),
-        cost_micro=micro(told["cost_usd"]),
-        request_id=told["request_id"],
-        intent_at=times.get("sent_at"),
-        submitted_at=times.get("accepted_at"),
-        ended_at=times.get("ended_at"),
-        saved=tuple(SavedFile(**file) for file in told["files"]),
-    )
-
-
 def _likely_version(row_ids: Iterable[str]) -> str:
     """By which rules rows were named, where nothing but row folders tells: the first ones wrote hashes into names."""
     return "1" if any(_HASHED.search(row_id) for row_id in row_ids) else str(FINGERPRINT_VERSION)
@@ -261,7 +252,7 @@ def _likely_version(row_ids: Iterable[str]) -> str:
 # ── the new state ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _write(connection: sqlite3.Connection, found: _Found) -> None:
+def _write(connection: sqlite3.Connection, found: Found) -> None:
     create(connection)
     prepare_moves(connection)
     meta = found.meta | {"journal_seq": str(found.last_seq), "repaired_at": str(time.time())}
