@@ -97,7 +97,8 @@ _OF_ROW = (
     "SELECT 1 FROM rows CROSS JOIN jobs ON jobs.key = rows.key WHERE rows.folded = json_extract(named.value, '$[0]')"
 )
 _HAVE_FILES = f"{_OF_ROW} AND jobs.state IN ('collected', 'ready')"
-_WERE_PAID = f"{_OF_ROW} AND jobs.n = json_extract(named.value, '$[1]') AND jobs.request_id IS NOT NULL"
+_IS_PAID = "jobs.state <> 'pending' AND jobs.billed IS NOT 'no'"
+_WERE_PAID = f"{_OF_ROW} AND jobs.n = json_extract(named.value, '$[1]') AND {_IS_PAID}"
 _HAVE_LATER_FILES = f"{_OF_ROW} AND jobs.n > json_extract(named.value, '$[1]') AND jobs.state IN ('collected', 'ready')"
 
 
