@@ -45,7 +45,7 @@ async def cancel_queued(state: StateFile, provider: Provider, only: frozenset[st
 
 async def _is_cancelled(state: StateFile, provider: Provider, job: Job) -> bool:
     for asked in range(_ASKS):
-        result = await provider.result(str(job.request_id))
+        result = await provider.result(str(job.request_id), job.model)
         if isinstance(result, Cancelled):
             await state.record(job, JobCancelled(time.time(), "cancelled as asked", result.cost_micro))
             return True

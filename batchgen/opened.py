@@ -156,7 +156,7 @@ class Opened:
         """Read again what ended jobs cost, where no cost came with their result."""
         ended = self.state.reader.jobs([State.COLLECTED, State.FAILED, State.CANCELLED], only)
         for job in [job for job in ended if job.request_id is not None and job.cost_micro is None]:
-            result = await self.provider.result(str(job.request_id))
+            result = await self.provider.result(str(job.request_id), job.model)
             cost_micro = getattr(result, "cost_micro", None)
             if cost_micro is None:
                 continue

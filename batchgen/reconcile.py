@@ -8,7 +8,7 @@ from typing import Any
 
 from batchgen.exits import Refusal
 from batchgen.job import Adopted, GivenUp, Job, State
-from batchgen.providers.contract import Over, Provider, Unknown, Waiting
+from batchgen.providers.contract import NoNews, Over, Provider, Unknown, Waiting
 from batchgen.request import canonical
 from batchgen.statefile import StateFile
 
@@ -41,6 +41,8 @@ async def adopt(state: StateFile, provider: Provider, row_id: str, request_id: s
             raise NotSettled(f"the provider does not know {request_id}: {reason}")
         case answer:
             raise NotSettled(f"{request_id} could not be checked, try again later: {answer.reason}")
+    if isinstance(result := await provider.result(request_id, job.model), NoNews):
+        raise NotSettled(f"{request_id} could not be checked, try again later: {result.reason}")
     echoed = await provider.echoed_input(request_id)
     if echoed is not None and (differing := _differing(job, echoed)):
         raise NotSettled(f"{request_id} was made from another input: {', '.join(differing)} differ from row {row_id}")

@@ -113,6 +113,7 @@ HOMES = {
     "threading": ("statefile/", "api.py", "collector/shelver.py"),
     "aiohttp": (
         "providers/wire.py",
+        "providers/httpanswer.py",
         "collector/download.py",
         "collector/collect.py",
         "rehearsal/",

@@ -293,6 +293,28 @@ async def test_the_last_row_too_is_sent_again_when_it_was_not_accepted(night: Ni
     assert night.provider.billed == {"only": 1}
 
 
+async def test_a_connection_that_goes_between_intent_and_first_byte_leaves_the_row_pending_and_it_is_sent(
+    night: Night,
+) -> None:
+    night.provider = Breaking(night.clock, url_of=night.provider.url_of)
+    ending = await night.run(*names(2), in_flight=1)
+    assert (ending.cause, night.states) == (None, dict.fromkeys(names(2), State.COLLECTED))
+    assert (night.provider.broken, night.provider.billed) == (1, dict.fromkeys(names(2), 1))
+
+
+class Breaking(FakeProvider):
+    """Its first connection breaks once the intent is written, before anything is sent."""
+
+    broken = 0
+
+    async def submit(self, model: str, body: Mapping[str, Any], before_sending: BeforeSending) -> SubmitAnswer:
+        if not self.broken:
+            self.broken += 1
+            await before_sending()
+            return NotSent("hung up")
+        return await super().submit(model, body, before_sending)
+
+
 async def test_a_lost_answer_leaves_the_row_in_doubt_and_is_not_sent_again(night: Night) -> None:
     night.provider.submits["row-01"] = [Lost("reset after 30 s")]
     for _ in range(2):

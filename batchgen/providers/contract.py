@@ -44,7 +44,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """No connection was made and nothing was handed over; no intent was written either."""
+    """Nothing was handed over: there was no connection, or it broke before the first byte."""
 
     reason: str
 
@@ -166,7 +166,8 @@ class Provider(Protocol):
 
     async def status(self, request_id: str) -> StatusAnswer: ...
 
-    async def result(self, request_id: str) -> ResultAnswer: ...
+    async def result(self, request_id: str, model: str) -> ResultAnswer:
+        """An answer that names another request, or another model than *model*, is no news."""
 
     async def echoed_input(self, request_id: str) -> Mapping[str, Any] | None:
         """The input that the provider says *request_id* was made from; None if it does not say."""

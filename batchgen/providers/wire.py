@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import os
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from contextvars import ContextVar
 from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 from yarl import URL
 
 from batchgen import __version__
+from batchgen.providers.httpanswer import SMALL_BYTES, Answer, read
 from batchgen.proxies import proxy_for
 from batchgen.redaction import redacted, sentence
 
 MAX_POSTS_ON_THE_WIRE = 32
 _READ_S = 150.0
-_CONNECT_S = 30.0
+_SOCKET_CONNECT_S = 30.0
+_CONNECT_S = 60.0
+"""Proxies and TLS included: a proxy may take the connection and say nothing."""
 _GET_S = 60.0
-_ANSWER_BYTES = 64 * 1024 * 1024
 _IDLE_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One HTTP answer. *body* is its JSON, None if it had none; *text* its beginning, for messages."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: Any
-    text: str
+_WRITTEN_AT_ONCE_BYTES = 1024 * 1024
+_TRIES = 3
 
 
 class NothingSent(Exception):
-    """No connection could be made: nothing was handed over."""
+    """Nothing was handed over: no connection could be made, or none that could be trusted with a request."""
 
 
 class AnswerLost(Exception):
@@ -54,39 +50,51 @@ class Wire:
         self._posts: aiohttp.ClientSession | None = None
         self._gets: aiohttp.ClientSession | None = None
         self._retired: list[aiohttp.ClientSession] = []
+        self._places = asyncio.Semaphore(MAX_POSTS_ON_THE_WIRE)
+        self._long_answers = asyncio.Lock()
 
     async def post(
         self, path: str, body: Mapping[str, Any], before_sending: Callable[[], Awaitable[None]] | None = None
     ) -> Answer:
         """One POST, once. *before_sending* is awaited when the connection is held, before the first byte.
 
-        Raises NothingSent if no connection was made, AnswerLost for everything that went wrong later, and what
-        *before_sending* raised, in which case nothing was sent.
+        Raises NothingSent if nothing was handed over, AnswerLost for everything that went wrong later, and what
+        *before_sending* raised, in which case nothing was sent. The answer may be as long as *body*, and no longer
+        but for what any answer holds.
         """
         gate = _Gate(before_sending)
-        try:
-            async with self._posting().post(
-                _url(self._base + path),
-                json=body,
-                allow_redirects=False,
-                trace_request_ctx=gate,
-                proxy=self._proxy,
-            ) as response:
-                return await _read(response)
-        except (aiohttp.ClientError, OSError) as error:  # a time-out is an OSError too
-            if gate.refused is not None:
-                raise gate.refused from None
-            if not gate.passed:
-                raise NothingSent(_sentence(error)) from None
-            raise AnswerLost(_sentence(error)) from None
+        content = json.dumps(body).encode()
+        async with self._places:
+            _gate_of_this_request.set(gate)
+            try:
+                async with self._posting().post(
+                    _url(self._base + path),
+                    data=content if len(content) < _WRITTEN_AT_ONCE_BYTES else io.BytesIO(content),
+                    headers={"Content-Type": "application/json"},
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                ) as response:
+                    return await read(response, SMALL_BYTES + len(content))
+            except (aiohttp.ClientError, OSError) as error:  # a time-out is an OSError too
+                if gate.refused is not None:
+                    raise gate.refused from None
+                if not gate.passed:
+                    raise NothingSent(_sentence(error)) from None
+                raise AnswerLost(_sentence(error)) from None
 
-    async def get(self, path: str, params: Mapping[str, str] | None = None, base: str | None = None) -> Answer:
-        """One GET. Raises AnswerLost if no whole answer came."""
+    async def get(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        base: str | None = None,
+        most_bytes: int = SMALL_BYTES,
+    ) -> Answer:
+        """One GET. Raises AnswerLost if no whole answer of at most *most_bytes* came."""
         url = (base or self._base) + path
         try:
             proxy = self._proxy if base is None else proxy_for(url)  # looked up once: it costs more than the JSON
             async with self._getting().get(_url(url), params=params, allow_redirects=False, proxy=proxy) as response:
-                return await _read(response)
+                return await read(response, most_bytes, self._long_answers)
         except (aiohttp.ClientError, OSError) as error:  # a time-out is an OSError too
             raise AnswerLost(_sentence(error)) from None
 
@@ -103,23 +111,21 @@ class Wire:
     def _posting(self) -> aiohttp.ClientSession:
         """Idle connections that the server just closed make doubt: they are used again for 2 s only."""
         if self._posts is None:
-            trace = aiohttp.TraceConfig()
-            trace.on_connection_create_end.append(_open_gate)
-            trace.on_connection_reuseconn.append(_open_gate)
             self._posts = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=MAX_POSTS_ON_THE_WIRE, keepalive_timeout=_IDLE_S),
-                timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=_CONNECT_S, sock_read=_READ_S),
+                connector=_QuietConnections(limit=MAX_POSTS_ON_THE_WIRE, keepalive_timeout=_IDLE_S),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, connect=_CONNECT_S, sock_connect=_SOCKET_CONNECT_S, sock_read=_READ_S
+                ),
                 headers=self._headers,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trace_configs=[trace],
             )
         return self._posts
 
     def _getting(self) -> aiohttp.ClientSession:
         if self._gets is None:
             self._gets = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=64, keepalive_timeout=30.0),
-                timeout=aiohttp.ClientTimeout(total=_GET_S, sock_connect=_CONNECT_S),
+                connector=_QuietConnections(limit=64, keepalive_timeout=30.0),
+                timeout=aiohttp.ClientTimeout(total=_GET_S, sock_connect=_SOCKET_CONNECT_S),
                 headers=self._headers,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
@@ -127,7 +133,7 @@ class Wire:
 
 
 class _Gate:
-    """Runs *before_sending* between the connection and the first byte, and remembers whether it let us pass."""
+    """Runs *before_sending* between the connection and the first byte. From *passed* on bytes may be on the wire."""
 
     def __init__(self, before_sending: Callable[[], Awaitable[None]] | None) -> None:
         self._before_sending = before_sending
@@ -135,15 +141,55 @@ class _Gate:
         self.refused: Exception | None = None
 
     async def open(self) -> None:
-        if self.passed:  # a proxied request makes two connections' worth of events
-            return
+        """Once for a request, however many connections it takes to find one that holds."""
         if self._before_sending is not None:
+            before_sending, self._before_sending = self._before_sending, None
             try:
-                await self._before_sending()
+                await before_sending()
             except Exception as error:
                 self.refused = error
                 raise
-        self.passed = True
+
+
+_gate_of_this_request: ContextVar[_Gate | None] = ContextVar("_gate_of_this_request", default=None)
+
+
+class _QuietConnections(aiohttp.TCPConnector):
+    """Connections on which nobody has spoken out of turn.
+
+    aiohttp would take what came on an idle connection for the answer to the next request. Servers and proxies say
+    there that they are tired of waiting (408), and then hang up.
+    """
+
+    async def connect(  # its parameters are aiohttp's
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
+    ) -> aiohttp.connector.Connection:
+        """A connection that is new or was used within the last seconds, with the request's gate passed."""
+        gate = _gate_of_this_request.get() if req.method == "POST" else None
+        for _ in range(_TRIES):
+            connection = await super().connect(req, traces, timeout)
+            held_at = time.monotonic()
+            try:
+                if gate is not None and _is_quiet(connection):
+                    await gate.open()
+                if _is_quiet(connection) and time.monotonic() - held_at <= _IDLE_S:
+                    if gate is not None:
+                        gate.passed = True
+                    return connection
+            except BaseException:
+                connection.close()
+                raise
+            connection.close()
+        raise aiohttp.ClientConnectionError(f"{req.url.host} answers or hangs up before anything is sent")
+
+
+def _is_quiet(connection: aiohttp.connector.Connection) -> bool:
+    """Whether the connection is open and nothing came on it since the last answer ended."""
+    protocol = connection.protocol
+    return protocol is not None and protocol.is_connected() and not protocol.should_close
 
 
 @lru_cache(maxsize=1024)
@@ -152,24 +198,6 @@ def _url(quoted: str) -> URL:
     of two dots for the folder above.
     """
     return URL(quoted, encoded=True)
-
-
-async def _open_gate(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
-    await context.trace_request_ctx.open()
-
-
-async def _read(response: aiohttp.ClientResponse) -> Answer:
-    content = await response.content.read(_ANSWER_BYTES)
-    while not response.content.at_eof() and len(content) < _ANSWER_BYTES:
-        content += await response.content.read(_ANSWER_BYTES - len(content))
-    if not response.content.at_eof():
-        raise aiohttp.ClientPayloadError(f"the answer is longer than {_ANSWER_BYTES} bytes")
-    text = content.decode(errors="replace")
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        body = None
-    return Answer(response.status, response.headers, body, text[:300])
 
 
 def _sentence(error: BaseException) -> str:

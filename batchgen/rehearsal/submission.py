@@ -15,9 +15,11 @@ from batchgen.rehearsal.provider import Provider
 from batchgen.rehearsal.wire import (
     cut,
     error_answer,
+    guru_meditation,
     handed_over,
     html_answer,
     json_answer,
+    overloaded,
     reset,
     server_error,
     too_many,
@@ -84,7 +86,7 @@ def _refusal(provider: Provider, request: web.BaseRequest, strike: Strike) -> we
         case "submit.429_bare":
             return too_many(None)
         case "submit.503_retry_after":
-            return too_many(1.0, status=503)
+            return overloaded(1.0)
         case "submit.refuse":
             return json_answer({"detail": [{"loc": ["body"], "msg": "refused by the fault plan"}]}, 422)
         case "submit.error_in_200":
@@ -180,6 +182,8 @@ async def _lost_or_late(provider: Provider, request: web.BaseRequest, strike: St
             return await cut(request, json_answer(body).body, 200, JSON_TYPE)  # type: ignore[arg-type]
         case "submit.5xx_after":
             return server_error(provider.counters["fault.submit.5xx_after"] - 1)
+        case "submit.503_after":
+            return guru_meditation()
         case "submit.empty":
             return web.Response(headers=JSON_TYPE)
         case "submit.no_id":

@@ -38,10 +38,24 @@ def error_answer(error_code: int, says: str, status: int | None = None) -> web.R
     return json_answer({"error_code": error_code, "error_message": f"{name}: {says}"}, status or usual)
 
 
-def too_many(wait_s: float | None, status: int = 429) -> web.Response:
+def too_many(wait_s: float | None) -> web.Response:
     """429 in the manner of a gateway, with Retry-After in whole seconds unless *wait_s* is None."""
-    headers = {} if wait_s is None else {"Retry-After": str(max(1, int(-(-wait_s // 1))))}
-    return json_answer({"message": "too many requests"}, status, headers)
+    return json_answer({"message": "too many requests"}, 429, {} if wait_s is None else _retry_after(wait_s))
+
+
+def overloaded(wait_s: float) -> web.Response:
+    """503 in the words of the API itself."""
+    return json_answer({"error_code": 503001, "error_message": "ServiceOverloaded"}, 503, _retry_after(wait_s))
+
+
+def _retry_after(wait_s: float) -> dict[str, str]:
+    return {"Retry-After": str(max(1, int(-(-wait_s // 1))))}
+
+
+def guru_meditation() -> web.Response:
+    """503 of a cache that lost the answer of the server behind it. It says when to come back all the same."""
+    page = "<!DOCTYPE html><html><head><title>503 Backend fetch failed</title></head></html>"
+    return web.Response(text=page, status=503, content_type="text/html", headers={"Retry-After": "5"})
 
 
 def html_answer() -> web.Response:

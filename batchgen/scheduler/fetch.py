@@ -93,7 +93,7 @@ class Fetching:
         self.waiting.discard(job.key)
         if job.cost_micro is not None or job.request_id is None:
             return job
-        result = await self._provider.result(job.request_id)
+        result = await self._provider.result(job.request_id, job.model)
         if not isinstance(result, Success) or result.cost_micro is None:
             return job
         self._purse.seen(job, result.cost_micro)

@@ -169,7 +169,7 @@ class Following:
                     return None
                 case _:
                     return self._no_answer(job, asked, status)
-        result = await self._provider.result(job.request_id)
+        result = await self._provider.result(job.request_id, job.model)
         match result:
             case Success() | Failure() | Cancelled() | Waiting():
                 self._heard(job, asked)

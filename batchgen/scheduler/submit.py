@@ -172,6 +172,9 @@ class Submitting:
     async def _answered(self, post: _Post, answer: SubmitAnswer) -> Job:
         """Write down what an answer to the POST means, before anything else happens; then tell the breakers."""
         if isinstance(answer, NotSent):
+            if post.intent_begun:  # the connection went while the intent was written
+                now = self._course.now()
+                await self._record(post, Deferred(now, answer.reason, now))
             self._course.out_of_reach(answer.reason)
             return post.job
         if isinstance(answer, Taken) and (other := self._row_of(answer.request_id)) is not None:

@@ -115,10 +115,10 @@ class Toll(FakeProvider):
     async def status(self, request_id: str) -> StatusAnswer:
         return NoNews("no power", contact=True) if self.is_off else await super().status(request_id)
 
-    async def result(self, request_id: str) -> ResultAnswer:
+    async def result(self, request_id: str, model: str) -> ResultAnswer:
         if self.is_off:
             return NoNews("no power", contact=True)
-        told = await super().result(request_id)
+        told = await super().result(request_id, model)
         if not isinstance(told, Success):
             return told
         ask, reads = self.ask_of(request_id), self.asked.count((request_id, -1.0))

@@ -31,7 +31,7 @@ MOST_ON_THE_WIRE = 32
 
 DOUBTFUL_FAULTS = (
     "drop_before", "5xx_before", "redirect", "html", "408", "409", "drop_reply", "drop_midreply", "5xx_after",
-    "empty", "no_id",
+    "503_after", "empty", "no_id", "malformed",
 )  # fmt: skip
 """Faults of the server's submit route after which nobody can know whether the request was accepted."""
 
@@ -233,6 +233,8 @@ class Scene:
             return f"request {job['request_id']} was charged and is not in the state file"
         if job["state"] in ("failed", "cancelled"):
             return None if known == job["state"] else f"the job {job['state']}, the row is {known}"
+        if job["must_fail"]:
+            return None if known == "failed" else f"nothing of the job can be downloaded, the row is {known}"
         if known == "failed" and any((self.out / "set-aside").glob(f"{row_id}.*")):
             return None
         place = self.out / "rows" / row_id

@@ -44,15 +44,28 @@ STOPPING = {
     "400001 in a 400": (reply(400, {"error_code": 400001}), 5),
     "404001 in a 404": (reply(404, {"error_code": 404001}), 5),
     "404001 in a 200": (reply(200, {"error_code": 404001}), 5),
+    "a bare 404": (reply(404), 5),
+    "404 of a gateway": (reply(404, HTML), 5),
+    "405 of a gateway": (reply(405, HTML), 5),
+    "a code of class 403 in a 200": (reply(200, {"error_code": 403003}), 3),
+    "a code of class 402 in a 202": (reply(202, {"error_code": "402007"}), 4),
+    "10001 in a 200": (reply(200, {"error_code": 10001}), 4),
+    "a code of class 404 in a 200": (reply(200, {"error_code": 404}), 5),
 }
 
 BUSY = {
     "429 that says when": reply(429, {"message": "slow"}, Retry_After="1"),
     "429 that does not": reply(429, HTML),
-    "503 that says when": reply(503, b"busy", Retry_After="1"),
+    "503 in the API's words": reply(503, {"error_code": 503001, "error_message": "busy"}, Retry_After="1"),
+    "503 with a detail": reply(503, {"detail": "overloaded"}),
 }
 
-REFUSING = {str(status): reply(status, {"detail": "no"}) for status in (400, 413, 415, 422)}
+REFUSING = {
+    **{str(status): reply(status, {"detail": "no"}) for status in (400, 413, 415, 422)},
+    **{f"a {status} page": reply(status, HTML) for status in (413, 414, 415, 431)},
+    "a code of class 422 in a 200": reply(200, {"error_code": 422001}),
+    "a code of class 400 in a 200": reply(200, {"error_code": 400}),
+}
 
 DOUBTFUL = {
     "301": reply(301, Location="/v1/models/elsewhere"),
@@ -61,12 +74,18 @@ DOUBTFUL = {
     "308": reply(308, Location="/v1/models/elsewhere"),
     "408": reply(408, {"message": "late"}),
     "409": reply(409, {"message": "conflict"}),
-    "404 of a gateway": reply(404, HTML),
     "400 of a gateway": reply(400, HTML),
     "500": reply(500, {"message": "internal error"}),
     "500 with a code": reply(500, {"error_code": 400002}),
     "502": reply(502, b"upstream error"),
+    "503 that says when": reply(503, b"busy", Retry_After="1"),
+    "503 of a cache that says when": reply(503, HTML, Retry_After="5", Via="1.1 cache"),
+    "503 of a gateway in JSON": reply(503, {"message": "Service Unavailable"}, Retry_After="1"),
     "503 that does not say when": reply(503, b"busy"),
+    "a code of class 500 in a 200": reply(200, {"error_code": 500001}),
+    "a code of class 429 in a 200": reply(200, {"error_code": 429001}),
+    "421": reply(421, {"message": "misdirected"}),
+    "425": reply(425, {"message": "too early"}),
     "504": reply(504, HTML),
     "a page in a 200": reply(200, HTML),
     "an empty 200": reply(200),

@@ -15,7 +15,10 @@ from tests.processes import Server, serving
 
 _SYNC_POINTS = 12
 _RANDOM_KILLS = 5
-_TOO_LONG = {"download.endless", "download.redirect_private", "download.403", "download.404", "download.410"}
+_TOO_LONG = {
+    "download.endless", "download.redirect_private", "download.403", "download.404", "download.410",
+    "download.malformed", "job.malformed",
+}  # fmt: skip
 """Faults that may make a run wait for minutes; `make crash` has them all."""
 
 

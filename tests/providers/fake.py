@@ -104,7 +104,7 @@ class FakeProvider:
             return script.pop(0)
         return Over("completed") if self._ended(request_id) else Waiting(True, "in_progress")
 
-    async def result(self, request_id: str) -> ResultAnswer:
+    async def result(self, request_id: str, model: str) -> ResultAnswer:
         await asyncio.sleep(self.answer_s)
         if request_id not in self._taken:
             return Unknown("no such request")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from batchgen.job import Output
+from batchgen.providers.answers import outputs_of, retry_after_s
 from batchgen.providers.contract import (
     AccountBlocked,
     Busy,
@@ -30,7 +31,7 @@ from batchgen.providers.contract import (
     Unknown,
     Waiting,
 )
-from batchgen.providers.runcomfy import NoAddress, RunComfy, api_base, is_loopback, outputs_of, retry_after_s
+from batchgen.providers.runcomfy import NoAddress, RunComfy, api_base, is_loopback
 from batchgen.providers.wire import AnswerLost
 from tests.providers.fake import FakeProvider
 from tests.providers.rawserver import (
@@ -98,12 +99,12 @@ async def test_a_request_is_taken_followed_and_read_and_then_an_unknown_id_is_un
     assert taken.request_id
     assert sent() > 0
     assert isinstance(await provider.status(taken.request_id), Over)
-    result = await provider.result(taken.request_id)
+    result = await provider.result(taken.request_id, MODEL)
     assert isinstance(result, Success)
     assert [output.key for output in result.outputs] == ["images"]
     assert await provider.cancel(taken.request_id) is CancelOutcome.NOT_CANCELLABLE
     assert isinstance(await provider.status("id-of-nobody"), Unknown)
-    assert isinstance(await provider.result("id-of-nobody"), Unknown)
+    assert isinstance(await provider.result("id-of-nobody", MODEL), Unknown)
 
 
 async def test_before_sending_is_awaited_to_its_end_before_anything_is_sent(bench: Bench) -> None:
@@ -200,8 +201,15 @@ ANSWERS: list[tuple[str, Reply, Any]] = [
     ("429 with a hint", reply(429, {"message": "slow"}, Retry_After="7"), (Busy, 7.0)),
     ("429 with a date", reply(429, b"", Retry_After="Wed, 21 Oct 2026 07:28:00 GMT"), (Busy, None)),
     ("429 with nonsense", reply(429, b"", Retry_After="-5"), (Busy, None)),
-    ("503 with a hint", reply(503, b"", Retry_After="30"), (Busy, 30.0)),
-    ("503 without one", reply(503, b""), Lost),
+    ("503 of the API", reply(503, {"error_message": "busy"}, Retry_After="30"), (Busy, 30.0)),
+    ("503 of the API without a hint", reply(503, {"detail": [{"msg": "busy"}]}), (Busy, None)),
+    ("503 with a code and no more", reply(503, {"error_code": 503001}), (Busy, None)),
+    ("503 with a hint and no word", reply(503, b"", Retry_After="30"), Lost),
+    ("503 with a page", reply(503, HTML, Retry_After="30"), Lost),
+    ("503 with others' JSON", reply(503, {"message": "Service Unavailable"}, Retry_After="30"), Lost),
+    ("503 whose words are empty", reply(503, {"detail": None, "error_message": ""}, Retry_After="30"), Lost),
+    ("503 with a list", reply(503, ["error_code"], Retry_After="30"), Lost),
+    ("503 without anything", reply(503, b""), Lost),
     ("400 with JSON", reply(400, {"message": "bad"}), Rejected),
     ("413 with JSON", reply(413, {"message": "too large"}), Rejected),
     ("415 with JSON", reply(415, {"message": "type"}), Rejected),
@@ -210,7 +218,14 @@ ANSWERS: list[tuple[str, Reply, Any]] = [
     ("422 with a code nobody documented", reply(422, {"error_code": 422001}), Rejected),
     ("400 with a page", reply(400, HTML), Lost),
     ("422 without a body", reply(422, b""), Lost),
-    ("404 without a code", reply(404, {"message": "no such route"}), Lost),
+    ("413 with a page", reply(413, HTML), Rejected),
+    ("414 with a page", reply(414, HTML), Rejected),
+    ("415 without a body", reply(415, b""), Rejected),
+    ("431 with a page", reply(431, HTML), Rejected),
+    ("404 without a code", reply(404, {"message": "no such route"}), ModelMissing),
+    ("404 with a page", reply(404, HTML), ModelMissing),
+    ("405 without a body", reply(405, b""), ModelMissing),
+    ("410", reply(410, {"message": "gone"}), Lost),
     ("408", reply(408, {"message": "time"}), Lost),
     ("409", reply(409, {"message": "conflict"}), Lost),
     ("500 with a code", reply(500, {"error_code": 400002}), Lost),
@@ -225,7 +240,19 @@ ANSWERS: list[tuple[str, Reply, Any]] = [
     ("200 with a blank id", reply(200, {"request_id": "  "}), Lost),
     ("200 with null for an id", reply(200, {"request_id": None}), Lost),
     ("200 with a list", reply(200, ["id-1"]), Lost),
-    ("200 with a code nobody documented", reply(200, {"error_code": 403003}), Lost),
+    ("200 with a code of class 401", reply(200, {"error_code": 401001}), (AccountBlocked, Cause.TOKEN)),
+    ("200 with a code of class 403", reply(200, {"error_code": 403003}), (AccountBlocked, Cause.TOKEN)),
+    ("202 with the code 403", reply(202, {"error_code": 403}), (AccountBlocked, Cause.TOKEN)),
+    ("200 with a code of class 402", reply(200, {"error_code": "402009"}), (AccountBlocked, Cause.BALANCE)),
+    ("200 with 10001", reply(200, {"error_code": 10001.0}), (AccountBlocked, Cause.BALANCE)),
+    ("200 with a code of class 404", reply(200, {"error_code": 404017}), ModelMissing),
+    ("200 with a code of class 400", reply(200, {"error_code": 400099}), Rejected),
+    ("200 with the code 422", reply(200, {"error_code": 422}), Rejected),
+    ("200 with a code of class 429", reply(200, {"error_code": 429001}), Lost),
+    ("200 with a code of class 500", reply(200, {"error_code": 500001}), Lost),
+    ("200 with a code of no class", reply(200, {"error_code": 40}), Lost),
+    ("200 with a code that is a word", reply(200, {"error_code": "forbidden"}), Lost),
+    ("302 with a code of class 403", reply(302, {"error_code": 403003}), Lost),
     ("a cut body", reply(200, b'{"request_id": "id', then="close", length=400), Lost),
     ("a body that was reset", reply(200, b'{"request_id": "id', then="reset", length=400), Lost),
     ("no answer", CLOSED_WITHOUT_AN_ANSWER, Lost),
@@ -318,7 +345,7 @@ Call = Callable[[RunComfy], Awaitable[object]]
     [
         lambda provider: provider.submit(MODEL, BODY, nothing),
         lambda provider: provider.status("id-1"),
-        lambda provider: provider.result("id-1"),
+        lambda provider: provider.result("id-1", MODEL),
         lambda provider: provider.cancel("id-1"),
         lambda provider: provider.echoed_input("id-1"),
         lambda provider: provider.balance_micro(),
@@ -339,7 +366,7 @@ async def test_urls_in_an_answer_are_not_where_the_key_goes() -> None:
         async with answering(reply(200, {"request_id": "id-1", "status": "in_queue", **urls})) as (provider, server):
             await provider.submit(MODEL, BODY, nothing)
             await provider.status("id-1")
-            await provider.result("id-1")
+            await provider.result("id-1", MODEL)
             await provider.cancel("id-1")
             assert elsewhere.seen == []
             assert [one.target for one in server.seen[1:]] == [
@@ -353,7 +380,7 @@ async def test_an_id_never_becomes_a_path() -> None:
     async with answering(reply(404, {"error_code": 404001})) as (provider, server):
         await provider.status("../models/x?y#z")
         assert server.seen[0].target == "/v1/requests/..%2Fmodels%2Fx%3Fy%23z/status"
-        await provider.result("..")
+        await provider.result("..", MODEL)
         await provider.cancel("..")
         assert [one.target for one in server.seen[1:]] == [
             "/v1/requests/../result?include_cost=true",
@@ -404,6 +431,10 @@ STATUSES: list[tuple[str, Reply, Any]] = [
     ("a list", reply(200, ["completed"]), NoNews),
     ("no word", reply(200, {"request_id": "id-1"}), NoNews),
     ("a redirect", reply(302, b"", Location="/login"), NoNews),
+    ("its own id", reply(200, {"request_id": "id-1", "status": "completed"}), Over("completed")),
+    ("another id", reply(200, {"request_id": "id-2", "status": "completed"}), NoNews),
+    ("another id that is a number", reply(200, {"request_id": 1, "status": "completed"}), NoNews),
+    ("a list of ids", reply(200, {"request_id": ["id-1"], "status": "completed"}), NoNews),
     ("a cut body", reply(200, b'{"status": "comp', then="close", length=99), NoNews),
     ("no answer", CLOSED_WITHOUT_AN_ANSWER, NoNews),
 ]
@@ -419,6 +450,7 @@ async def test_a_status_is_read_in_both_vocabularies_and_trouble_is_no_news(answ
 A = "https://files.example/a.png"
 OUTPUT = {"images": [A]}
 DONE = (Output("images", A),)
+FINISHED = {"status": "succeeded", "output": OUTPUT}
 
 RESULTS: list[tuple[str, Reply, Any]] = [
     ("succeeded", reply(200, {"status": "succeeded", "output": OUTPUT, "cost": 0.12}), Success(DONE, 120_000)),
@@ -437,6 +469,13 @@ RESULTS: list[tuple[str, Reply, Any]] = [
     ("404001", reply(404, {"error_code": 404001}), Unknown),
     ("401", reply(401, b""), AccountBlocked),
     ("502", reply(502, HTML), NoNews),
+    ("its own id and model", reply(200, {**FINISHED, "request_id": "id-1", "model_id": MODEL}), Success(DONE, None)),
+    ("no id and no model", reply(200, {**FINISHED, "request_id": None, "model_id": None}), Success(DONE, None)),
+    ("another id", reply(200, {**FINISHED, "request_id": "id-2"}), NoNews),
+    ("an empty id", reply(200, {**FINISHED, "request_id": ""}), NoNews),
+    ("another model", reply(200, {**FINISHED, "request_id": "id-1", "model_id": "other/model"}), NoNews),
+    ("another failure", reply(200, {"request_id": "id-2", "status": "failed"}), NoNews),
+    ("another cancel", reply(200, {"request_id": "id-2", "status": "cancelled"}), NoNews),
     ("no word", reply(200, {"output": OUTPUT}), NoNews),
     ("an error in a 200", reply(200, {"error_code": 500001, "status": "succeeded", "output": OUTPUT}), NoNews),
     ("no answer", RESET_WITHOUT_AN_ANSWER, NoNews),
@@ -446,7 +485,7 @@ RESULTS: list[tuple[str, Reply, Any]] = [
 @pytest.mark.parametrize(("answer", "means"), [line[1:] for line in RESULTS], ids=[line[0] for line in RESULTS])
 async def test_success_is_the_results_word_in_both_vocabularies(answer: Reply, means: Any) -> None:
     async with answering(answer) as (provider, _):
-        got = await provider.result("id-1")
+        got = await provider.result("id-1", MODEL)
     assert isinstance(got, means) if isinstance(means, type) else got == means
 
 
@@ -497,7 +536,7 @@ def test_links_are_kept_byte_for_byte() -> None:
 async def test_an_echoed_input_is_not_an_output() -> None:
     echoing = reply(200, {"status": "succeeded", "input": {"images": [B]}, "status_url": C, "output": OUTPUT})
     async with answering(echoing) as (provider, _):
-        assert await provider.result("id-1") == Success(DONE, None)
+        assert await provider.result("id-1", MODEL) == Success(DONE, None)
         assert await provider.echoed_input("id-1") == {"images": [B]}
 
 

@@ -20,8 +20,8 @@ RUNS = 20
 """Each with its share of the rows: refusals that no slowing down avoids make a run ever slower."""
 AT_A_TIME = 7
 
-CERTAINLY_NOT_ACCEPTED = ("busy", "busy_later", "unavailable_later", "limited")
-NOBODY_KNOWS = ("bad_gateway", "unavailable", "closed", "cut")
+CERTAINLY_NOT_ACCEPTED = ("busy", "busy_later", "limited")
+NOBODY_KNOWS = ("bad_gateway", "unavailable", "unavailable_later", "closed", "cut")
 
 
 @dataclass

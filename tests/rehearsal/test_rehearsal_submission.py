@@ -83,7 +83,9 @@ async def test_a_full_queue_and_a_fast_client_are_told_when_to_come_back(start: 
     assert "Retry-After" not in answers[2].headers
 
 
-MADE_AND_LOST = ["submit.drop_reply", "submit.drop_midreply", "submit.5xx_after", "submit.empty", "submit.no_id"]
+MADE_AND_LOST = [
+    "submit.drop_reply", "submit.drop_midreply", "submit.5xx_after", "submit.503_after", "submit.empty", "submit.no_id",
+]  # fmt: skip
 NOT_MADE = {
     "submit.5xx_before": 500,
     "submit.redirect": 301,
@@ -118,6 +120,15 @@ async def test_a_refusing_fault_makes_no_job(start: Start, fault: str, status: i
     assert ("Retry-After" in answer.headers) == (fault in ("submit.429", "submit.503_retry_after"))
     assert (await client.ledger())["totals"]["accepted"] == 0
     assert (await client.post()).status == 200
+
+
+async def test_a_503_of_a_cache_and_one_of_the_api_differ_in_their_body_alone(start: Start) -> None:
+    client = await start(faults="submit.503_after=#1,submit.503_retry_after=#2")
+    of_a_cache, of_the_api = await client.post("a"), await client.post("b")
+    assert [(one.status, "Retry-After" in one.headers) for one in (of_a_cache, of_the_api)] == [(503, True)] * 2
+    assert of_a_cache.json is None
+    assert of_the_api.json["error_message"]
+    assert (await client.ledger())["totals"]["accepted"] == 1
 
 
 async def test_a_connection_may_break_before_the_job_is_made(start: Start) -> None:
