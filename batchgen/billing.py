@@ -16,14 +16,26 @@ from batchgen.pacing import CEILING, START, Measure, cost_left_micro, time_left_
 from batchgen.pricing import Unpriced, account
 from batchgen.problems import Problems
 from batchgen.request import Problem
-from batchgen.schema import ModelSchema
-from batchgen.statefile import Judgement, Reader, Rows, Scope, Scratch, expiring_inputs, judge, local_files_to_send
+from batchgen.schema import ModelSchema, shown
+from batchgen.schema.price import UNITS
+from batchgen.statefile import (
+    Judgement,
+    Reader,
+    Rows,
+    Scope,
+    Scratch,
+    expiring_inputs,
+    judge,
+    local_files_to_send,
+    rows_within,
+)
 from batchgen.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
 class ModelBill:
-    """What one model's rows would cost. *price_usd* and *total_usd* are None where no price is known.
+    """What one model's rows would cost. *price_usd* and *total_usd* are None where no price is known; *unknown* then
+    says why, and what to do.
 
     *schema* says where the schema came from: `catalogue`, `shipped`, or `cache` with its age.
     """
@@ -35,6 +47,7 @@ class ModelBill:
     total_usd: float | None
     note: str | None
     schema: str
+    unknown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,8 @@ class Plan:
     """The bill of a manifest against its run folder; nothing was sent or written for it.
 
     *money* counts what was sent earlier at the prices that are known now; *unpriced* is what has none even so.
+    *refusals* is why `run --yes` would send nothing. *rows_within_budget* is how many rows the budget pays for, in the
+    order of sending, where it ends before they do.
     """
 
     manifest: Path
@@ -60,6 +75,8 @@ class Plan:
     local_files: int
     unpriced: tuple[Unpriced, ...] = ()
     asks: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+    rows_within_budget: int | None = None
     unreachable: str = ""
     """Why the provider could not be asked for what this bill says."""
 
@@ -74,6 +91,22 @@ class Plan:
         return None if None in totals else round(sum(total for total in totals if total is not None), 6)
 
     @property
+    def left_micro(self) -> int | None:
+        """What is left of the budget; None without one."""
+        return None if self.budget_micro is None else self.budget_micro - self.money.committed
+
+    @property
+    def is_over_budget(self) -> bool:
+        """Whether the budget ends before the rows do, as far as their prices are known."""
+        total_micro = micro(self.total_usd)
+        return bool(self.to_send and total_micro and self.left_micro is not None and total_micro > self.left_micro)
+
+    @property
+    def would_run(self) -> bool:
+        """Whether `run --yes` would send what is to be sent."""
+        return not self.errors and not self.refusals
+
+    @property
     def warnings(self) -> list[str]:
         """What a person should know before agreeing."""
         told = []
@@ -84,11 +117,14 @@ class Plan:
             )
         if self.total_usd is None and self.to_send:
             told.append("a price is unknown: this is not a complete bill, and a budget would refuse these rows")
+            told += [line.unknown for line in self.bill if line.unknown and line.rows.to_send]
         total_micro = micro(self.total_usd) or 0
         if self.balance_micro is not None and total_micro > self.balance_micro:
             told.append(f"the account holds {dollars(usd(self.balance_micro))}, less than this bill")
-        if self.to_send and self.budget_micro is not None and total_micro + self.money.committed > self.budget_micro:
-            told.append(f"the budget of {dollars(usd(self.budget_micro))} ends before these rows do")
+        if self.is_over_budget:
+            ends = f"the budget of {dollars(usd(self.budget_micro))} ends before these rows do"
+            fit = self.rows_within_budget
+            told.append(ends if fit is None else f"{ends}: {fit:,} of {counted(self.to_send, 'row')} fit")
         if self.expected_bytes is not None and self.expected_bytes > self.free_bytes:
             told.append(
                 f"about {self.expected_bytes / 1e9:.1f} GB are expected, {self.free_bytes / 1e9:.1f} GB are free"
@@ -136,6 +172,9 @@ class Plan:
             "expected_s": list(self.expected_s) if self.expected_s else None,
             "expiring": list(self.expiring),
             "warnings": self.warnings,
+            "rows_within_budget": self.rows_within_budget,
+            "would_run": self.would_run,
+            "refusals": list(self.refusals),
             "asks": list(self.asks),
             "models": [asdict(line) for line in self.bill],
             "out": str(self.out),
@@ -178,6 +217,10 @@ def make_plan(
     """Judge a gathered manifest against the state that *reader* shows, and price what would be sent."""
     judgement = judge(reader.connection, scratch, scope)
     made = plan_of(judgement, path, out, reader, catalogue, around)
+    if made.is_over_budget and made.left_micro is not None:
+        prices = {line.model: micro(line.price_usd) or 0 for line in made.bill}
+        fit = rows_within(reader.connection, scratch, scope, prices, made.left_micro)
+        made = replace(made, rows_within_budget=fit)
     slow_s = made.expected_s[1] if made.expected_s is not None else 0.0
     each_s = slow_s / max(made.to_send, 1)
     expiring = expiring_inputs(reader.connection, scratch, scope, around.now, each_s)
@@ -249,7 +292,7 @@ def _expected_usd(
         if not rows.to_send:
             continue
         highest_micro = catalogue.price(model, seen.get(model)).highest_unit_micro
-        if highest_micro is None:
+        if highest_micro is None or rows.unbounded:
             return None
         low, high = cost_left_micro(_unit_costs(history.get(model, Measured())), rows.units, highest_micro)
         least, most = least + low, most + high
@@ -266,15 +309,34 @@ def _unit_costs(known: Measured) -> Measure:
 def _bill(model: str, rows: Rows, catalogue: Catalogue, seen: Mapping[str, int], now: float) -> ModelBill:
     price: Price = catalogue.price(model, seen.get(model))
     schema = catalogue.known(model)
+    total_micro = 0 if not rows.to_send else None if rows.unbounded else price.reserve_micro(rows.units)
     return ModelBill(
         model=model,
         rows=rows,
         unit=(schema.price_unit if schema else None) or "output",
         price_usd=usd(price.highest_unit_micro),
-        total_usd=usd(price.reserve_micro(rows.units)),
+        total_usd=usd(total_micro),
         note=schema.pricing_note if schema else None,
         schema=_origin(schema, now) if schema else "unknown",
+        unknown=_why_unknown(model, rows, price, schema) if total_micro is None else None,
     )
+
+
+def _why_unknown(model: str, rows: Rows, price: Price, schema: ModelSchema | None) -> str:
+    """Why nobody can say what *rows* cost at most, and what to do about it."""
+    if price.highest_unit_micro is None:
+        return f"the price of {model} is unknown: give it with --prices FILE (a line `{model}: USD`)"
+    unit = schema.price_unit if schema else None
+    otherwise = f"say what one output may cost with --prices FILE (a line `{model}: USD/output`)"
+    if unit not in UNITS:
+        priced = f"by {shown(unit)}" if unit else "without saying by what"
+        return f"{model} is priced {priced}, which cannot be counted beforehand: {otherwise}"
+    asks = f"{counted(rows.unbounded, 'row')} of {model}"
+    if schema is None or not rows.unbounded:
+        return f"{asks} would cost more than can be counted"
+    bound = " or ".join(schema.amount_fields)
+    what = "how many seconds they ask for" if unit == "second" else "how many outputs they ask for"
+    return f"nothing bounds {what}, {asks}: " + (f"give {bound} a number, or {otherwise}" if bound else otherwise)
 
 
 def _origin(schema: ModelSchema, now: float) -> str:
@@ -294,11 +356,10 @@ class Consents:
     inline_files: bool
 
 
-def asked_by_run(plan: Plan, consents: Consents) -> list[str]:
+def asked_by_run(plan: Plan, refusals: Sequence[str]) -> list[str]:
     """What stands between this bill and the first request: what `run` refuses as it is, and what it asks."""
-    refused = objections(plan, consents)
-    told = [f"refuses: {reason}" for reason in refused]
-    if plan.to_send and not refused:
+    told = [f"refuses: {reason}" for reason in refusals]
+    if plan.to_send and not refusals:
         told.append(f"asks before the first of {counted(plan.to_send, 'request')}; --yes agrees beforehand")
     if plan.judgement.all.in_doubt:
         told.append(f"leaves rows in doubt alone; `batchgen reconcile {plan.out}` settles them")
@@ -333,6 +394,12 @@ def objections(plan: Plan, consents: Consents) -> list[str]:
             f"a price that nobody knows, {named}. Nothing was sent. Give the price with --prices FILE (a line "
             f"`MODEL: USD for one output or second`), or read the costs that came since with `batchgen collect "
             f"{plan.out}`" + live
+        )
+    if plan.to_send and plan.total_usd is None and plan.budget_micro is not None:
+        why = "; ".join(line.unknown for line in plan.bill if line.unknown and line.rows.to_send)
+        reasons.append(
+            f"no budget can be kept at an unknown price, and the folder's is {dollars(usd(plan.budget_micro))}: {why}. "
+            "Nothing was sent" + live
         )
     if plan.to_send and plan.local_files and not consents.inline_files:
         reasons.append(

@@ -11,6 +11,7 @@ from batchgen.job import RESERVED, Billed, Job, State
 
 MICRO = 1_000_000
 _MOST_USD = 10**12
+_MOST_RESERVED_MICRO = 10**15  # sums of more would not fit the state file's integers
 
 
 def micro(usd: Any) -> int | None:
@@ -31,10 +32,11 @@ def usd(amount_micro: int | None) -> float | None:
 
 
 def dollars(amount_usd: float | None) -> str:
-    """An amount as people write it; at least two decimals, more only where they say something."""
+    """An amount as people write it, rounded up; at least two decimals, more only where they say something."""
     if amount_usd is None:
         return "unknown"
-    text = f"{amount_usd:.4f}".rstrip("0")
+    rounded = Decimal(str(amount_usd)).quantize(Decimal("0.0001"), ROUND_CEILING)
+    text = f"{rounded:.4f}".rstrip("0")
     whole, _, decimals = text.partition(".")
     return f"${int(whole):,}.{decimals:0<2}"
 
@@ -94,6 +96,8 @@ def money(job: Job) -> Money:
 class Price:
     """What one request of a model costs: *unit_micro* for each output or second, None when unknown.
 
+    A request of 0 units is one of which nobody knows how many they are, and so what it costs.
+
     *highest_unit_micro* is the list price or the highest measured one, whichever is more; it is what
     reservations use.
     """
@@ -102,11 +106,16 @@ class Price:
     highest_unit_micro: int | None
 
     def reserve_micro(self, units: int) -> int | None:
-        return None if self.highest_unit_micro is None else self.highest_unit_micro * units
+        if self.highest_unit_micro is None or units <= 0:
+            return None
+        reserve_micro = self.highest_unit_micro * units
+        return reserve_micro if reserve_micro <= _MOST_RESERVED_MICRO else None
 
     def having_seen(self, cost_micro: int, units: int) -> Price:
         """This price after a job of *units* cost *cost_micro*: the reserve rises at once, and never falls."""
-        seen = -(-cost_micro // max(units, 1))
+        if units <= 0:
+            return self
+        seen = -(-cost_micro // units)
         if self.highest_unit_micro is None or seen > self.highest_unit_micro:
             return replace(self, highest_unit_micro=seen)
         return self

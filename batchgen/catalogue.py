@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -13,10 +14,12 @@ from batchgen.schema import (
     ModelSchema,
     ModelUnknown,
     SchemaCache,
+    UnitPrice,
     from_catalogue_entry,
     shipped,
     shipped_model_ids,
 )
+from batchgen.schema.price import UNITS
 
 _FRESH_S = 24 * 3600.0
 _ASK_S = 20.0
@@ -32,19 +35,22 @@ class Catalogue:
     """Schemas by model id for the loader's thread; the provider is asked in the event loop that made this.
 
     *provider* None works offline: from the cache, then from what is shipped. *price_list* (USD for one output or
-    second) goes before the catalogue's prices.
+    second) goes before the catalogue's prices, and says of what a price is that the catalogue gives for anything else.
     """
 
     def __init__(
         self,
         base: str,
         provider: Asks | None,
-        price_list: Mapping[str, Decimal] | None = None,
+        price_list: Mapping[str, UnitPrice | Decimal] | None = None,
         cache: SchemaCache | None = None,
     ) -> None:
         self._base = base
         self._provider = provider
-        self._price_list = price_list or {}
+        self._price_list = {
+            model: price if isinstance(price, UnitPrice) else UnitPrice(price)
+            for model, price in (price_list or {}).items()
+        }
         self._cache = cache or SchemaCache()
         self._loop = asyncio.get_running_loop()
         self._known: dict[str, ModelSchema] = {}
@@ -54,7 +60,7 @@ class Catalogue:
     def schema(self, model: str) -> ModelSchema:
         """The schema of *model*. Call it from a worker thread until it is known. Raises ModelUnknown."""
         if model not in self._known:
-            self._known[model] = self._look_up(model)
+            self._known[model] = self._repriced(self._look_up(model), model)
         return self._known[model]
 
     def known(self, model: str) -> ModelSchema | None:
@@ -64,14 +70,23 @@ class Catalogue:
     def price(self, model: str, highest_seen_micro: int | None = None) -> Price:
         """The price of *model*, its reserve raised to the highest one seen."""
         schema = self._known.get(model)
-        listed = micro(self._price_list.get(model, None if schema is None else schema.base_price_usd))
+        given = self._price_list.get(model)
+        listed = micro(given.usd if given is not None else None if schema is None else schema.base_price_usd)
         known = [amount for amount in (listed, highest_seen_micro) if amount is not None]
         return Price(listed, max(known) if known else None)
 
     def units(self, model: str, request_input: Mapping[str, Any]) -> int:
-        """What the price is multiplied by: outputs, or seconds of the longest duration that may be billed."""
-        schema = self._known[model]
-        return schema.units(request_input, schema.outputs_asked(request_input))
+        """What the price is multiplied by: outputs, or seconds of the longest duration that may be billed; 0 if nobody
+        knows."""
+        return self._known[model].units(request_input)
+
+    def _repriced(self, schema: ModelSchema, model: str) -> ModelSchema:
+        """*schema* with the price that the list gives for *model*, if it gives one."""
+        given = self._price_list.get(model)
+        if given is None:
+            return schema
+        unit = given.unit or (schema.price_unit if schema.price_unit in UNITS else "output")
+        return replace(schema, base_price_usd=given.usd, price_unit=unit)
 
     def _look_up(self, model: str) -> ModelSchema:
         cached = self._cache.get(self._base, model)

@@ -168,8 +168,7 @@ def _used_twice(one: Problem, scratch: Scratch) -> list[Problem]:
 
 def _asked(row: Row, catalogue: Catalogue) -> Asked:
     schema = catalogue.schema(row.model)
-    outputs = schema.outputs_asked(row.input)
-    return Asked(outputs, schema.units(row.input, outputs), _first_expiry(row, schema))
+    return Asked(schema.outputs_asked(row.input), schema.units(row.input), _first_expiry(row, schema))
 
 
 def _first_expiry(row: Row, schema: ModelSchema) -> float | None:

@@ -64,9 +64,9 @@ def measured(jobs: Iterable[Job]) -> dict[str, Measured]:
 
 
 def _unit_cost(job: Job) -> tuple[int, float, float]:
-    if job.cost_micro is None:
+    if job.cost_micro is None or job.units <= 0:
         return 0, 0.0, 0.0
-    unit_micro = job.cost_micro / max(job.units, 1)
+    unit_micro = job.cost_micro / job.units
     return 1, unit_micro, unit_micro**2
 
 

@@ -78,7 +78,7 @@ class Job(NamedTuple):
 
     *input* is what is sent; *fingerprint* is of the request as the manifest asks for it: they differ in the seed
     alone, where a retry gave a new one. *outputs_asked* is how many files the request may return; *units* is what its
-    price is multiplied by (outputs or seconds).
+    price is multiplied by (outputs or seconds), 0 where nobody knows how many they are.
     """
 
     key: int

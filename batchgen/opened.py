@@ -15,7 +15,6 @@ from typing import TypeAlias
 
 from batchgen import __version__, canary, logs
 from batchgen.awake import kept_awake
-from batchgen.budget import micro
 from batchgen.catalogue import Catalogue
 from batchgen.collector import rowfolder
 from batchgen.collector.collect import Collector
@@ -167,9 +166,8 @@ class Opened:
 
     async def keep_budget(self) -> None:
         """A budget that is given now stays the folder's until another is given."""
-        given = micro(self.options.budget_usd)
-        if given is not None:
-            await self.state.set_budget(given)
+        if (given_micro := self.options.budget_micro) is not None:
+            await self.state.set_budget(given_micro)
 
     def _polling(self) -> LearnedPolling:
         """When to ask, from what earlier runs of the folder learned. This machine's own server need not be spared."""

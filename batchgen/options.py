@@ -8,10 +8,13 @@ from decimal import Decimal
 from pathlib import Path
 
 from batchgen.billing import Consents
+from batchgen.budget import micro
 from batchgen.canary import CanaryResult
+from batchgen.exits import Refusal
 from batchgen.providers.runcomfy import api_base, is_loopback
 from batchgen.runfolder import RunFolder
 from batchgen.scheduler import Limits, OnBreaker
+from batchgen.schema import UnitPrice
 from batchgen.statefile import (
     OnMove,
     OnTrouble,
@@ -29,7 +32,7 @@ class Options:
     rehearsal: bool = False
     offline: bool = False
     check_urls: bool = False
-    prices: Mapping[str, Decimal] = field(default_factory=dict)
+    prices: Mapping[str, UnitPrice | Decimal] = field(default_factory=dict)
     canary: int | None = None
     in_flight: int | None = None
     downloads: int = 16
@@ -52,6 +55,14 @@ class Options:
     on_trouble: OnTrouble = field(default=lambda reason, jobs: None)
     on_move: OnMove | None = None
     on_breaker: OnBreaker = field(default=lambda state: None)
+
+    @property
+    def budget_micro(self) -> int | None:
+        """None if no budget is given. Raises Refusal for what is no amount of money: it is not the same as none."""
+        budget_micro = micro(self.budget_usd)
+        if budget_micro is None and self.budget_usd is not None:
+            raise Refusal(f"{self.budget_usd!r} is no budget; give an amount of USD from 0 to 1e12, such as 25")
+        return budget_micro
 
     @property
     def limits(self) -> Limits:

@@ -80,5 +80,7 @@ def _estimate_micro(job: Job, known: Mapping[str, Price], catalogue: Catalogue) 
     price = known.get(job.model)
     if price is None:
         return None
-    units = job.units if catalogue.known(job.model) is None else catalogue.units(job.model, job.input)
-    return price.reserve_micro(max(job.units, units))
+    if catalogue.known(job.model) is None:
+        return price.reserve_micro(job.units)
+    units = catalogue.units(job.model, job.input)
+    return price.reserve_micro(max(job.units, units) if units else 0)

@@ -21,7 +21,6 @@ from batchgen.billing import (
     paid_and_live,
     plan_of,
 )
-from batchgen.budget import micro
 from batchgen.catalogue import Catalogue
 from batchgen.collector.download import downloads_session
 from batchgen.exits import Refusal
@@ -39,7 +38,7 @@ from batchgen.providers.runcomfy import RunComfy, is_loopback
 from batchgen.providers.wire import AnswerLost
 from batchgen.request import Problem
 from batchgen.runfolder import RunFolder
-from batchgen.schema import did_you_mean
+from batchgen.schema import UnitPrice, did_you_mean
 from batchgen.seeds import new_seeds
 from batchgen.statefile import (
     FolderInUse,
@@ -103,7 +102,8 @@ async def _plan(manifest: Path, options: Options, provider: RunComfy | None, sta
     folder = options.folder(manifest)
     reader = stack.enter_context(closing(Reader(read_only(folder.state) if folder.state.exists() else empty())))
     made = (await _read(manifest, options, provider, reader, stack)).plan(reader)
-    return replace(made, asks=tuple(asked_by_run(made, options.consents)))
+    refusals = tuple(objections(made, options.consents))
+    return replace(made, refusals=refusals, asks=tuple(asked_by_run(made, refusals)))
 
 
 async def run(manifest: Path, options: Options, consent: Consent, watch: Watch | None = None) -> Report:
@@ -179,10 +179,10 @@ def _unknown_rows(manifest: Path, scratch: Scratch, known: Reader, only: frozens
     return [Problem(str(manifest), None, "--only", row_id, None, message) for row_id, message in said.items()]
 
 
-def _price_list(manifest: Path, options: Options) -> dict[str, Decimal]:
+def _price_list(manifest: Path, options: Options) -> dict[str, UnitPrice | Decimal]:
     """The prices of the options, else of the manifest. A manifest that cannot be read says so elsewhere."""
     try:
-        return manifest_prices(manifest) | dict(options.prices)
+        return {**manifest_prices(manifest), **options.prices}
     except ManifestError:
         return dict(options.prices)
 
@@ -193,8 +193,8 @@ async def _circumstances(options: Options, provider: RunComfy | None) -> Circums
         balance_micro = None if provider is None else await provider.balance_micro()
     except AnswerLost as lost:
         unreachable = str(lost)
-    budget_micro, history = micro(options.budget_usd), History(options.base).read()
-    return Circumstances(balance_micro, budget_micro, history, options.in_flight, time.time(), unreachable)
+    history = History(options.base).read()
+    return Circumstances(balance_micro, options.budget_micro, history, options.in_flight, time.time(), unreachable)
 
 
 async def collect(out: Path, options: Options, verify: bool = False, watch: Watch | None = None) -> Report:
@@ -263,9 +263,12 @@ def _retried(jobs: list[Job]) -> Judgement:
     for model in sorted({job.model for job in jobs}):
         same = [job for job in jobs if job.model == model]
         outputs, units = sum(job.outputs_asked for job in same), sum(job.units for job in same)
+        unbounded = sum(job.units <= 0 for job in same)
         waiting = sum(job.state is State.PENDING for job in same)
         again = len(same) - waiting
-        models[model] = Rows(waiting=waiting, again=again, to_send=len(same), outputs=outputs, units=units)
+        models[model] = Rows(
+            waiting=waiting, again=again, to_send=len(same), outputs=outputs, units=units, unbounded=unbounded
+        )
     return Judgement(models)
 
 

@@ -77,7 +77,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "reconcile": "exits job providers providers.contract request statefile",
         "cancelling": "job providers providers.contract statefile",
         "lookup": "catalogue providers schema token",
-        "options": "billing canary providers runfolder scheduler statefile",
+        "options": "billing budget canary exits providers runfolder scheduler schema statefile",
         "opened": "awake budget canary catalogue collector exits failed history job logs marks options outcome pacing "
         "pricing providers runfolder scheduler standing statefile",
         "runner": "billing budget catalogue collector exits gathering history job manifest opened options outcome "

@@ -142,6 +142,7 @@ Budget = Annotated[
     typer.Option(
         metavar="USD",
         min=0.0,
+        max=1e12,
         envvar="BATCHGEN_BUDGET",
         help="Most money the folder may ever cost; stays until another is given.",
     ),

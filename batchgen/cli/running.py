@@ -20,11 +20,10 @@ from batchgen.runfolder import RunFolder
 from batchgen.wording import counted
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from batchgen.billing import Plan
     from batchgen.canary import CanaryResult
     from batchgen.outcome import Report
+    from batchgen.schema import UnitPrice
 
 _JOB_TIMEOUT_S = 7200.0
 _MIN_FREE = 1024**3
@@ -216,6 +215,7 @@ def plan(
         say(*in_short(made.problems))
     if made.problems.errors:
         say(_counted(made))
+    if not made.would_run:
         end(Exit.USAGE)
 
 
@@ -386,7 +386,7 @@ def _after_canary(yes: bool) -> Callable[[CanaryResult], bool]:
     return goes_on
 
 
-def _price_list(file: Path | None) -> dict[str, Decimal]:
+def _price_list(file: Path | None) -> dict[str, UnitPrice]:
     if file is None:
         return {}
     from batchgen.manifest import price_list

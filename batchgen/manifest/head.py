@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from batchgen.expand import Matrix, TemplateFault, TextTemplate, empty_cell
 from batchgen.manifest.document import Node, entries
 from batchgen.manifest.parts import ABOUT_THE_ROW, Parts
 from batchgen.request import Problem
-from batchgen.schema import Fault, did_you_mean
+from batchgen.schema import Fault, UnitPrice, did_you_mean
+from batchgen.schema.price import unit_price
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Head:
     columns: dict[str, str] = field(default_factory=dict)
     matrix: Matrix | None = None
     templates: dict[str, TextTemplate | list[TextTemplate]] = field(default_factory=dict)
-    prices: dict[str, Decimal] = field(default_factory=dict)
+    prices: dict[str, UnitPrice] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     has_rows: bool = False
@@ -103,14 +103,11 @@ class Head:
 
     def take_price(self, model: str, cell: Any) -> None:
         """Keep what one output, or second, of *model* costs."""
-        try:
-            price = Decimal(str(cell))
-        except InvalidOperation:
-            price = Decimal(-1)
-        if price.is_finite() and price >= 0:
+        if (price := unit_price(cell)) is not None:
             self.prices[model] = price
         else:
-            self.problem(f"prices.{model}", f"{str(cell)!r} is not an amount of USD for one output or second")
+            message = f"{str(cell)!r} is not an amount of USD for one output or second; write 0.03 or 0.03/second"
+            self.problem(f"prices.{model}", message)
 
     def problem(self, key: str, message: str, column: str | None = None) -> None:
         """Note what is wrong at *key*."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from pathlib import Path
 
 from batchgen.manifest.document import Entry, entries
@@ -17,7 +16,7 @@ from batchgen.manifest.tables import DOCUMENTS, check_file, open_table
 from batchgen.manifest.told import Told
 from batchgen.manifest.whole import Opens
 from batchgen.request import FINGERPRINT_VERSION, Problem, Row
-from batchgen.schema import ModelSchema
+from batchgen.schema import ModelSchema, UnitPrice
 
 
 def read(
@@ -62,13 +61,16 @@ def sources(path: Path) -> list[Path]:
     return [path] if table is None else [path, table]
 
 
-def prices(path: Path) -> dict[str, Decimal]:
+def prices(path: Path) -> dict[str, UnitPrice]:
     """The price list of the manifest: USD for one output or second, by model. Empty for a table."""
     return dict(_head(path).prices)
 
 
-def price_list(path: Path) -> dict[str, Decimal]:
-    """A YAML file of `model: USD for one output or second`. Raises ManifestError with what is wrong in it."""
+def price_list(path: Path) -> dict[str, UnitPrice]:
+    """A YAML file of `model: USD for one output or second`, or `USD/second` to say which.
+
+    Raises ManifestError with what is wrong in it.
+    """
     check_file(path)
     head = Head(str(path))
     for entry in entries(path):

@@ -12,32 +12,35 @@ from jsonschema import Draft202012Validator, TypeChecker
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
+from batchgen.rehearsal.sizes import requested_s
+
 JsonObject = dict[str, Any]
 PRICING_NOTE = "rehearsal price, not RunComfy's"
 COUNT_FIELDS = ("sequential_image_generation_options", "num_images", "number_of_images", "max_images")
 MICRODOLLARS = 1_000_000
 
-# model_id -> (micro-dollars, unit). Invented; only their order of size is meant to feel real.
-PRICES: dict[str, tuple[int, str]] = {
-    "acestep-ai/ace-step-1.5/text-to-audio": (300, "second"),
-    "blackforestlabs/flux-2/flash/text-to-image": (8_000, "output"),
-    "blackforestlabs/flux-3/image": (40_000, "output"),
-    "bytedance/seed-audio-1.0/text-to-audio": (20_000, "output"),
-    "bytedance/seedance-2.5/image-to-video/720p": (90_000, "second"),
-    "bytedance/seedream-4-0/edit-sequential": (30_000, "output"),
-    "bytedance/seedream-5.0-pro/image-to-image": (60_000, "output"),
-    "bytedance/seedream-5.0-pro/text-to-image": (60_000, "output"),
-    "google/nano-banana-2/text-to-image": (40_000, "output"),
-    "ideogram-ai/ideogram-v4/text-to-image": (50_000, "output"),
-    "kling/kling-3.0/pro/image-to-video": (112_000, "second"),
-    "kling/kling-video-o3/pro/reference-to-video": (140_000, "second"),
-    "openai/gpt-image-2.5/flare/text-to-image": (20_000, "output"),
-    "openai/gpt-image-2/edit": (70_000, "output"),
-    "qwen/qwen-image-2.1/edit": (25_000, "output"),
-    "runwayml/runway-aleph-2/video-to-video": (750_000, "output"),
-    "wan-ai/wan-2.7/reference-to-video": (100_000, "second"),
-    "wan-ai/wan-2.7/text-to-image": (30_000, "output"),
-    "wan-ai/wan-3.0/image-to-video": (80_000, "second"),
+# model_id -> micro-dollars for one output or second, as its file says. Invented; only their order of size is meant to
+# feel real.
+PRICES: dict[str, int] = {
+    "acestep-ai/ace-step-1.5/text-to-audio": 300,
+    "blackforestlabs/flux-2/flash/text-to-image": 8_000,
+    "blackforestlabs/flux-3/image": 40_000,
+    "bytedance/seed-audio-1.0/text-to-audio": 2_000,
+    "bytedance/seedance-2.5/image-to-video/720p": 90_000,
+    "bytedance/seedream-4-0/edit-sequential": 30_000,
+    "bytedance/seedream-5.0-pro/image-to-image": 60_000,
+    "bytedance/seedream-5.0-pro/text-to-image": 60_000,
+    "google/nano-banana-2/text-to-image": 40_000,
+    "ideogram-ai/ideogram-v4/text-to-image": 50_000,
+    "kling/kling-3.0/pro/image-to-video": 112_000,
+    "kling/kling-video-o3/pro/reference-to-video": 140_000,
+    "openai/gpt-image-2.5/flare/text-to-image": 20_000,
+    "openai/gpt-image-2/edit": 70_000,
+    "qwen/qwen-image-2.1/edit": 25_000,
+    "runwayml/runway-aleph-2/video-to-video": 150_000,
+    "wan-ai/wan-2.7/reference-to-video": 100_000,
+    "wan-ai/wan-2.7/text-to-image": 30_000,
+    "wan-ai/wan-3.0/image-to-video": 80_000,
 }
 
 _NUMBERS: TypeChecker = Draft202012Validator.TYPE_CHECKER.redefine(
@@ -103,12 +106,10 @@ class Model:
         return asked if isinstance(asked, int) and not isinstance(asked, bool) and 1 <= asked <= 100 else 1
 
     def price_micro(self, submitted: JsonObject) -> int:
-        """The list price of *submitted* in micro-dollars: per output asked for, or per second of duration."""
+        """The list price of *submitted* in micro-dollars: per output asked for, or per second of its length."""
         if self.price_unit == "output":
             return self.base_price_micro * self.outputs_asked(submitted)
-        duration = submitted.get("duration", self.properties.get("duration", {}).get("default", 1))
-        seconds = duration if isinstance(duration, int | float) and duration > 0 else 1
-        return round(self.base_price_micro * seconds)
+        return round(self.base_price_micro * requested_s(submitted, self.properties))
 
     def entry(self, *, include_schema: bool) -> JsonObject:
         """This model as the catalogue's answers show it."""
@@ -132,8 +133,9 @@ def _shipped() -> Iterator[Model]:
     for file in resources.files("batchgen").joinpath("schemas").iterdir():
         if file.name.endswith(".json"):
             read = cast(JsonObject, json.loads(file.read_text(encoding="utf-8")))
-            price, unit = PRICES[read["model_id"]]
-            yield Model(read["model_id"], read["kind"], read["categories"], read["input_schema"], price, unit)
+            model_id = read["model_id"]
+            about = read["kind"], read["categories"], read["input_schema"]
+            yield Model(model_id, *about, PRICES[model_id], read["price_unit"])
 
 
 class Catalogue:

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps, PngImagePlug
 from batchgen.rehearsal.motion import mp4
 from batchgen.rehearsal.pictures import Input, inputs
 from batchgen.rehearsal.scenery import MOODS, SCENES, scene
-from batchgen.rehearsal.sizes import requested_size
+from batchgen.rehearsal.sizes import requested_s, requested_size
 from batchgen.rehearsal.sound import melody
 from batchgen.rehearsal.treatments import mentions, styled, treated
 
@@ -83,7 +83,7 @@ def _hash(*about: Any) -> int:
 def drawn(order: Order) -> bytes:
     """The file of *order*: a picture of exactly the size asked for, a short MP4, or a WAV."""
     if order.media_type == "audio/wav":
-        return melody(order.seed, float(order.submitted.get("duration") or 4.0), MARK)
+        return melody(order.seed, requested_s(order.submitted, order.properties), MARK)
     if order.media_type == "video/mp4":
         return _film(order)
     size = requested_size(order.submitted, order.properties)

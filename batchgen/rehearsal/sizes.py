@@ -1,4 +1,4 @@
-"""Which pixel size a request asks for."""
+"""Which pixel size and which length a request asks for."""
 
 import math
 import re
@@ -15,9 +15,11 @@ NAMED = {
 }
 LONGEST_PX = 8192
 DEFAULT = (1024, 1024)
+DEFAULT_S = 4.0
 SIZE_FIELDS = ("image_size", "size", "resolution")
 RATIO_FIELDS = ("aspect_ratio", "target_aspect_ratio", "size")
 PIXELS = re.compile(r"(\d{2,5})\s*[:xX*×]\s*(\d{2,5})(?!\d)")
+SECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*s?")
 RATIO = re.compile(r"(\d{1,2}):(\d{1,2})")
 SQUARE_SIDE = {"1k": 1024, "2k": 2048, "4k": 4096, "480p": 640, "720p": 960, "1080p": 1440}
 
@@ -44,6 +46,16 @@ def requested_size(submitted: Mapping[str, Any], properties: Mapping[str, Any]) 
         if match and int(match[1]) and int(match[2]):
             return _of_ratio(int(match[1]) / int(match[2]), side)
     return (side, side)
+
+
+def requested_s(submitted: Mapping[str, Any], properties: Mapping[str, Any]) -> float:
+    """Seconds of film or sound that *submitted* asks for, else those of the schema's default; as long as this server
+    likes where neither is a number, as for `auto`."""
+    for length in (submitted.get("duration"), properties.get("duration", {}).get("default")):
+        match = SECONDS.fullmatch(str(length))
+        if match and float(match[1]) > 0:
+            return float(match[1])
+    return DEFAULT_S
 
 
 def _pair(width: Any, height: Any) -> tuple[int, int] | None:

@@ -11,10 +11,11 @@ from batchgen.scheduler.purse import Purse
 
 
 class Outlook:
-    """*units* are those of rows that have not ended, by model (outputs or seconds)."""
+    """*units* are those of rows that have not ended, by model (outputs or seconds); 0 where nobody knows how many."""
 
     def __init__(self, units: Mapping[str, int], purse: Purse) -> None:
         self._units = dict(units)
+        self._is_unbounded = 0 in units.values()
         self._purse = purse
         self._costs: defaultdict[str, Measure] = defaultdict(Measure)
 
@@ -22,11 +23,13 @@ class Outlook:
         """*job* came to its end: its cost, if it is known, says what others will cost."""
         self._units[job.model] = max(self._units.get(job.model, 0) - job.units, 0)
         cost_micro = 0 if job.billed is Billed.NO else job.cost_micro
-        if cost_micro is not None:
-            self._costs[job.model].add(cost_micro / max(job.units, 1))
+        if cost_micro is not None and job.units > 0:
+            self._costs[job.model].add(cost_micro / job.units)
 
     def cost_left_micro(self) -> tuple[int, int] | None:
         """Micro-dollars, at least and at most; None while a price is unknown."""
+        if self._is_unbounded:
+            return None
         least = most = 0
         for model, units in self._units.items():
             if not units:

@@ -5,9 +5,10 @@
 
 from batchgen.schema.cache import SchemaCache
 from batchgen.schema.cells import Plain
-from batchgen.schema.fault import Fault, ModelUnknown
+from batchgen.schema.fault import Fault, ModelUnknown, shown
 from batchgen.schema.model import MediaField, ModelSchema, from_catalogue_entry
 from batchgen.schema.nearest import did_you_mean, nearest
+from batchgen.schema.price import UnitPrice
 from batchgen.schema.shipped import shipped, shipped_model_ids
 from batchgen.schema.starter import init
 
@@ -18,10 +19,12 @@ __all__ = [
     "ModelUnknown",
     "Plain",
     "SchemaCache",
+    "UnitPrice",
     "did_you_mean",
     "from_catalogue_entry",
     "init",
     "nearest",
     "shipped",
     "shipped_model_ids",
+    "shown",
 ]

@@ -10,13 +10,14 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from batchgen.schema import wording
+from batchgen.schema.amounts import Amounts, amounts_of
 from batchgen.schema.cells import Convert, Misfit, converter, natural, to_string
 from batchgen.schema.fault import Fault, ModelUnknown, shown
 from batchgen.schema.fit import Fits, quick_test
 from batchgen.schema.nearest import did_you_mean
 
-COUNT_FIELDS = ("sequential_image_generation_options", "num_images", "number_of_images", "max_images")
-"""The fields by which models of this provider are told how many outputs to make."""
+_COUNTING_RULES = 2
+"""Version of the rules by which outputs and seconds are counted: rows that were counted by others are counted anew."""
 
 _RULES_ACROSS_FIELDS = (
     "allOf", "anyOf", "oneOf", "not", "if", "dependentRequired", "dependentSchemas", "dependencies",
@@ -35,8 +36,7 @@ class MediaField:
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     fields: Mapping[str, Mapping[str, Any]]
-    count_field: str | None
-    counts_left_out: Mapping[str, int]
+    amounts: Amounts
     converters: Mapping[str, tuple[Convert, Fits]]
     media_fields: Mapping[str, MediaField]
     required: tuple[str, ...]
@@ -70,7 +70,7 @@ class ModelSchema:
     @property
     def digest(self) -> str:
         """Of all by which rows are typed, checked and counted."""
-        said = json.dumps([self.input_schema, self.price_unit], sort_keys=True, ensure_ascii=False)
+        said = json.dumps([_COUNTING_RULES, self.input_schema, self.price_unit], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     @property
@@ -170,21 +170,27 @@ class ModelSchema:
         return typed_input, faults + [fault for fault in further if fault.path[2:] not in at_fault]
 
     def outputs_asked(self, request_input: Mapping[str, Any]) -> int:
-        """How many outputs the request may be charged for: its count, else the default, else the maximum."""
-        name = self._compiled.count_field
-        return 1 if name is None else self._count(name, request_input)
+        """How many outputs the request may bring: its count, else the default, else the maximum; 1 if unbounded."""
+        return self._compiled.amounts.outputs(request_input) or 1
 
-    def seconds_asked(self, request_input: Mapping[str, Any]) -> int:
-        """How many seconds of film or sound may be charged for: its duration, else the default or the maximum."""
-        return self._count("duration", request_input) if "duration" in self.fields else 1
+    @property
+    def amount_fields(self) -> tuple[str, ...]:
+        """The fields that say how many outputs, and of a model that is priced by the second, how long ones."""
+        amounts = self._compiled.amounts
+        lengths = amounts.lengths.amounts if self.price_unit == "second" else ()
+        return tuple(amount.name for amount in (*lengths, *amounts.counts))
 
-    def units(self, request_input: Mapping[str, Any], outputs: int) -> int:
-        """What the price is multiplied by: the *outputs* asked for, or their seconds where it is one of a second."""
-        return outputs * self.seconds_asked(request_input) if self.price_unit == "second" else outputs
+    def units(self, request_input: Mapping[str, Any]) -> int:
+        """What the price is multiplied by: the outputs asked for or their seconds, whichever the price is one of.
 
-    def _count(self, name: str, request_input: Mapping[str, Any]) -> int:
-        count = _whole(request_input.get(name))
-        return self._compiled.counts_left_out[name] if count is None else count
+        0 where nobody knows: no field bounds how many or how long they are, or the price is of something else.
+        """
+        match self.price_unit:
+            case "output":
+                return self._compiled.amounts.outputs(request_input) or 0
+            case "second":
+                return self._compiled.amounts.seconds(request_input) or 0
+        return 0
 
 
 def from_catalogue_entry(
@@ -222,10 +228,7 @@ def _compile(schema: Mapping[str, Any]) -> _Compiled:
     media = {name: found for name, of in properties.items() if (found := _media(of))}
     return _Compiled(
         fields=properties,
-        count_field=next((name for name in COUNT_FIELDS if name in properties), None),
-        counts_left_out={
-            name: _count_left_out(properties[name]) for name in (*COUNT_FIELDS, "duration") if name in properties
-        },
+        amounts=amounts_of(properties),
         converters={name: (converter(of), quick_test(of)) for name, of in properties.items()},
         media_fields=media,
         required=tuple(name for name in required if name in properties),
@@ -247,18 +250,6 @@ def _media(of: Mapping[str, Any]) -> MediaField | None:
         case "image" | "video" | "audio" if ending in ("uri", "uris"):
             return MediaField(name, many=is_list)
     return None
-
-
-def _count_left_out(of: Mapping[str, Any]) -> int:
-    """What a count may come to that a request leaves out: its default, else its maximum."""
-    numbers = [option for option in of.get("enum") or () if isinstance(option, int)]
-    found = map(_whole, (of.get("default"), of.get("maximum"), max(numbers, default=None)))
-    return next((count for count in found if count is not None), 1)
-
-
-def _whole(value: Any) -> int | None:
-    """*value* as a count of at least 1, if it is a whole number or spells one."""
-    return max(1, int(value)) if isinstance(value, int | float | str) and str(value).isdigit() else None
 
 
 def _price(value: Any) -> Decimal | None:

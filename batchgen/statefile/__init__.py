@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from batchgen.statefile.file import OnMove, OtherBase, StateFile, Tally
     from batchgen.statefile.holder import held_by
-    from batchgen.statefile.judgement import Judgement, Rows, Scope, expiring_inputs, judge, local_files_to_send
+    from batchgen.statefile.judgement import (
+        Judgement,
+        Rows,
+        Scope,
+        expiring_inputs,
+        judge,
+        local_files_to_send,
+        rows_within,
+    )
     from batchgen.statefile.known import KnownRows, kept_schemas
     from batchgen.statefile.lock import HEARTBEAT_S, FolderInUse
     from batchgen.statefile.memo import Memo
@@ -46,6 +54,7 @@ _HOMES = {
     "kept_schemas": "known",
     "local_files_to_send": "judgement",
     "open_state": "opening",
+    "rows_within": "judgement",
     "read_only": "reader",
 }
 
@@ -75,6 +84,7 @@ __all__ = [
     "local_files_to_send",
     "open_state",
     "read_only",
+    "rows_within",
 ]
 
 

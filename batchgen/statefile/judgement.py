@@ -22,7 +22,8 @@ class Rows:
 
     *new* ones are not in the folder yet, *waiting* ones were never accepted, *again* ended (or are live) and are
     asked for again, *paid* were accepted. *changed* says how many of these the manifest changed, *changed_paid* how
-    many of the changed were accepted. *to_send*, *outputs* and *units* are what the run may send within its limits.
+    many of the changed were accepted. *to_send*, *outputs* and *units* are what the run may send within its limits;
+    *unbounded* says of how many of these nobody knows the units.
     """
 
     new: int = 0
@@ -36,6 +37,7 @@ class Rows:
     to_send: int = 0
     outputs: int = 0
     units: int = 0
+    unbounded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,21 @@ def judge(state: sqlite3.Connection, scratch: Scratch, scope: Scope) -> Judgemen
             return _judge(state, scope, scratch)
         finally:
             state.execute("DROP TABLE absent")
+
+
+def rows_within(
+    state: sqlite3.Connection, scratch: Scratch, scope: Scope, unit_prices: Mapping[str, int], left_micro: int
+) -> int:
+    """How many of the rows to send, in the order of sending, *left_micro* pays for; *unit_prices* are by model."""
+    with attached(state, scratch):
+        rows = _rows_to_send(scope, scratch)
+        found = state.execute(
+            "SELECT COUNT(*) FROM (SELECT SUM(units * prices.value) OVER (ORDER BY priority DESC, position "
+            f"ROWS UNBOUNDED PRECEDING) AS total FROM ({rows}) JOIN json_each(:prices) AS prices "
+            "ON prices.key = model) WHERE total <= :left",
+            {"only": json.dumps([*(scope.only or ())]), "prices": json.dumps(unit_prices), "left": left_micro},
+        )
+        return int(found.fetchone()[0])
 
 
 def local_files_to_send(state: sqlite3.Connection, scratch: Scratch, scope: Scope) -> int:
@@ -154,8 +171,8 @@ def _by_model(state: sqlite3.Connection, scope: Scope, scratch: Scratch) -> dict
             if count:
                 of_model = found.setdefault(model, {})
                 of_model[name] = of_model.get(name, 0) + count
-    for model, rows_to_send, outputs, units in _to_send(state, scope, scratch):
-        found.setdefault(model, {}).update(to_send=rows_to_send, outputs=outputs, units=units)
+    for model, rows_to_send, outputs, units, unbounded in _to_send(state, scope, scratch):
+        found.setdefault(model, {}).update(to_send=rows_to_send, outputs=outputs, units=units, unbounded=unbounded)
     return {model: Rows(**counts) for model, counts in sorted(found.items())}
 
 
@@ -196,10 +213,11 @@ def _again(scope: Scope) -> str:
     return f"({' OR '.join(asked)})"
 
 
-def _to_send(state: sqlite3.Connection, scope: Scope, scratch: Scratch) -> tuple[tuple[str, int, int, int], ...]:
-    """(model, rows, outputs, units) of what the run may send."""
+def _to_send(state: sqlite3.Connection, scope: Scope, scratch: Scratch) -> tuple[tuple[str, int, int, int, int], ...]:
+    """(model, rows, outputs, units, rows of unknown units) of what the run may send."""
+    rows = _rows_to_send(scope, scratch)
     found = state.execute(
-        f"SELECT model, COUNT(*), SUM(outputs_asked), SUM(units) FROM ({_rows_to_send(scope, scratch)}) "
+        f"SELECT model, COUNT(*), SUM(outputs_asked), SUM(units), SUM(units <= 0) FROM ({rows}) "
         "GROUP BY model ORDER BY model",
         {"only": json.dumps([*(scope.only or ())])},
     )

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from batchgen import Options
+from batchgen.exits import Refusal
 from tests.bill.conftest import SEED, Shell, dunes, posts
 from tests.processes import Server, serving
 
@@ -102,11 +104,46 @@ def test_an_unknown_price_is_called_unknown_and_a_budget_refuses_its_rows(
     assert "unknown" in shell("plan", manifest, "--offline").stdout
     before = posts(server)
     refused = shell("run", manifest, "--yes", "--json", "--offline", "--budget", 5)
-    assert (refused.exit, refused.json["rows"]["pending"], posts(server)) == (6, 2, before)
+    assert (refused.exit, refused.stdout, posts(server)) == (2, "", before)
     assert f"the price of {SEED} is unknown" in refused.stderr
     (tmp_path / "prices.yaml").write_text(f"{SEED}: 0.03\n")
-    ran = shell("run", manifest, "--yes", "--json", "--offline", "--prices", "prices.yaml")
-    assert (ran.exit, ran.json["cost"]["budget"]) == (0, 5.0)  # the folder kept it
+    ran = shell("run", manifest, "--yes", "--json", "--offline", "--prices", "prices.yaml", "--budget", 5)
+    assert (ran.exit, ran.json["cost"]["charged"]) == (0, 0.06)
+
+
+SOUND = "bytedance/seed-audio-1.0/text-to-audio"
+
+
+def test_a_model_of_unbounded_length_has_no_price_until_somebody_says_what_one_output_may_cost(
+    tmp_path: Path, shell: Shell, server: Server
+) -> None:
+    manifest = tmp_path / "sound.csv"
+    manifest.write_text(f"id,model,prompt\na,{SOUND},rain {tmp_path.name}\nb,{SOUND},wind {tmp_path.name}\n")
+    bill = bill_of(shell, manifest)
+    assert (bill["cost"]["estimate"], bill["models"][0]["total_usd"], bill["would_run"]) == (None, None, True)
+    assert "to send: 2 rows, 2 outputs, at a price nobody knows" in shell("plan", manifest).stdout
+    refused = shell("plan", manifest, "--json", "--budget", 3)
+    assert (refused.exit, refused.json["would_run"]) == (2, False)
+    (why,) = refused.json["refusals"]
+    assert f"nothing bounds how many seconds they ask for, 2 rows of {SOUND}" in why
+    assert f"`{SOUND}: USD/output`" in why
+    before = posts(server)
+    assert (shell("run", manifest, "--yes", "--budget", 3).exit, posts(server)) == (2, before)
+    (tmp_path / "prices.yaml").write_text(f"{SOUND}: 0.02/output\n")
+    bill = bill_of(shell, manifest, "--prices", "prices.yaml", "--budget", 0.03)
+    assert (bill["cost"]["estimate"], bill["rows_within_budget"]) == (0.04, 1)
+    ran = shell("run", manifest, "--yes", "--json", "--prices", "prices.yaml", "--budget", 3)
+    assert (ran.exit, ran.json["cost"]["charged"]) == (0, 0.016)  # four seconds each
+
+
+@pytest.mark.parametrize("amount", ["inf", "-inf", "nan", "1e13", "-1", "-0.01", "1e400", ""])
+def test_a_budget_that_is_no_amount_is_refused_and_never_taken_for_none(
+    tmp_path: Path, shell: Shell, amount: str
+) -> None:
+    refused = shell("plan", dunes(tmp_path, 1), "--json", f"--budget={amount}")
+    assert (refused.exit, refused.stdout) == (2, "")
+    with pytest.raises(Refusal, match="is no budget"):
+        assert Options(budget_usd=float(amount or "nan")).budget_micro is None
 
 
 def test_offline_takes_the_kept_schema_and_tells_its_age(tmp_path: Path, shell: Shell) -> None:
@@ -127,7 +164,28 @@ def test_a_bill_above_the_balance_or_the_budget_is_warned_of_and_one_that_meets_
         assert bill_of(shell, dunes(tmp_path, 3), "--budget", 0.09)["warnings"] == []
         balance, budget = bill_of(shell, dunes(tmp_path, 4), "--budget", 0.09)["warnings"]
     assert balance == "the account holds $0.09, less than this bill"
-    assert budget == "the budget of $0.09 ends before these rows do"
+    assert budget == "the budget of $0.09 ends before these rows do: 3 of 4 rows fit"
+
+
+def test_the_rows_that_fit_into_a_budget_are_counted_in_the_order_of_sending(tmp_path: Path, shell: Shell) -> None:
+    manifest = tmp_path / "ads.csv"
+    rows = ["a,1,1", "b,1,2", "c,9,4", "d,5,3"]
+    manifest.write_text(
+        "id,priority,sequential_image_generation_options,text,images\n"
+        + "".join(f"{row},fits {tmp_path.name},https://e.com/{row[0]}.png\n" for row in rows)
+    )
+    fits = {
+        budget: bill_of(shell, manifest, "--budget", budget)["rows_within_budget"]
+        for budget in (0, 0.11, 0.12, 0.2, 0.21, 0.24, 0.29, 0.3)
+    }
+    # c is 0.12, d 0.09, a 0.03, b 0.06; what all fit into ends before nothing
+    assert fits == {0: 0, 0.11: 0, 0.12: 1, 0.2: 1, 0.21: 2, 0.24: 3, 0.29: 3, 0.3: None}
+    assert bill_of(shell, manifest, "--budget", 0.2, "--only", "a", "--only", "d")["rows_within_budget"] is None
+    assert bill_of(shell, manifest, "--budget", 0.05, "--only", "a", "--only", "b")["rows_within_budget"] == 1
+    assert (
+        "warning: the budget of $0.20 ends before these rows do: 1 of 4 rows fit"
+        in shell("plan", manifest, "--budget", 0.2).stdout
+    )
 
 
 def test_links_that_end_before_their_turn_are_named_and_paid_rows_are_not(tmp_path: Path, shell: Shell) -> None:
@@ -168,9 +226,11 @@ def test_plan_says_what_run_will_refuse_and_the_flag_that_allows_it_prices_it(tm
     manifest = dunes(tmp_path, 2)
     assert shell("run", manifest, "--yes", "-q").exit == 0
     manifest.write_text(manifest.read_text().replace("ads.csv in", "other in"))
-    bill = bill_of(shell, manifest)
-    assert (bill["rows"]["changed"], bill["to_send"]) == (2, 0)
+    refused = shell("plan", manifest, "--json")
+    bill = refused.json
+    assert (refused.exit, bill["would_run"], bill["rows"]["changed"], bill["to_send"]) == (2, False, 2, 0)
     (ask,) = bill["asks"]
+    assert ask == f"refuses: {bill['refusals'][0]}"
     assert ask.startswith("refuses: changed after being paid for: 2 rows (row-000, row-001)")
     assert shell("run", manifest, "--yes", "-q").exit == 2
     bill = bill_of(shell, manifest, "--rerun-changed")
