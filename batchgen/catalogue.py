@@ -93,8 +93,9 @@ class Catalogue:
         if cached is not None and time.time() - (cached.fetched_at or 0.0) < _FRESH_S:
             return cached
         if (entry := self._ask(model)) is not None:
+            schema = from_catalogue_entry(entry, fetched_at=time.time())
             self._cache.put(self._base, entry)
-            return from_catalogue_entry(entry, fetched_at=time.time())
+            return schema
         if (known := cached or shipped(model)) is not None:
             return known
         raise ModelUnknown(model, shipped_model_ids())

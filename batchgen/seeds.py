@@ -60,7 +60,7 @@ def new_seed(attempts: Sequence[Job], schema: ModelSchema) -> Any:
     if FIELD not in schema.fields:
         raise NoNewSeed(f"{schema.model_id} has no field {FIELD!r}")
     seeds = _seeds(schema.fields[FIELD])
-    used = {canonical(job.input[FIELD]) for job in attempts if FIELD in job.input}
+    used = [canonical(job.input[FIELD]) for job in attempts if FIELD in job.input]
     start = int.from_bytes(hashlib.sha256(f"{last.row_id}\n{last.n + 1}".encode()).digest())
     for step in range(min(len(used) + 1, len(seeds))):
         seed = seeds[(start + step) % len(seeds)]

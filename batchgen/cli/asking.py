@@ -208,5 +208,6 @@ def _limits(field: Mapping[str, Any]) -> str:
         if field.get(name) is not None:
             parts.append(f"{name} {json.dumps(field[name])}")
     for rule in field.get("validations", ()):
-        parts.append(f"{rule['validation_rule']}{rule['validation_value']}")
+        if isinstance(rule, dict):
+            parts.append(f"{rule.get('validation_rule')}{rule.get('validation_value')}")
     return ", ".join(parts)

@@ -125,7 +125,7 @@ class RunComfy:
     async def catalogue_entry(self, model: str) -> Mapping[str, Any] | None:
         """Raises AnswerLost if the catalogue cannot be reached or does not answer with an entry."""
         answer = await self._wire.get(f"/v1/models/{quote(model)}", most_bytes=_CATALOGUE_BYTES)
-        if isinstance(answer.body, dict) and isinstance(answer.body.get("input_schema"), dict):
+        if isinstance(answer.body, dict) and "input_schema" in answer.body:
             return answer.body
         if is_no_such_model(answer):
             return None

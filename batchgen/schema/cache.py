@@ -50,7 +50,7 @@ class SchemaCache:
     def put(self, base: str, entry: Mapping[str, Any]) -> None:
         """Keep one catalogue *entry* of *base*, whole or not at all."""
         file = self._file(base, str(entry.get("model_id", "")))
-        text = json.dumps({"base": base, "fetched_at": self._now(), "entry": entry}, ensure_ascii=False)
+        text = json.dumps({"base": base, "fetched_at": self._now(), "entry": entry})
         part = file.with_suffix(f".{os.getpid()}.part")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
@@ -15,13 +15,16 @@ from batchgen.schema.cells import Convert, Misfit, converter, natural, to_string
 from batchgen.schema.fault import Fault, ModelUnknown, shown
 from batchgen.schema.fit import Fits, quick_test
 from batchgen.schema.nearest import did_you_mean
+from batchgen.schema.standard import is_nested_deeper, standard
 
+_PLACES_NAMED = 3
+_DEEPEST_ENTRY = 100
 _COUNTING_RULES = 2
 """Version of the rules by which outputs and seconds are counted: rows that were counted by others are counted anew."""
 
 _RULES_ACROSS_FIELDS = (
-    "allOf", "anyOf", "oneOf", "not", "if", "dependentRequired", "dependentSchemas", "dependencies",
-    "minProperties", "maxProperties", "patternProperties", "propertyNames", "unevaluatedProperties",
+    "allOf", "anyOf", "oneOf", "not", "if", "dependentRequired", "dependentSchemas", "minProperties",
+    "maxProperties", "propertyNames", "enum", "const", "type",
 )  # fmt: skip
 
 
@@ -35,6 +38,8 @@ class MediaField:
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
+    enforceable: Mapping[str, Any]
+    left_aside: Mapping[str, Sequence[str]]
     fields: Mapping[str, Mapping[str, Any]]
     amounts: Amounts
     converters: Mapping[str, tuple[Convert, Fits]]
@@ -85,8 +90,12 @@ class ModelSchema:
 
     @property
     def oddities(self) -> list[str]:
-        """What the schema itself gets wrong and nobody can enforce, in words."""
-        return [
+        """What the schema itself gets wrong, or nobody can enforce in bounded time, in words."""
+        left_aside = [
+            f"{self.model_id}: of its schema, {_some(places)} {'is' if len(places) == 1 else 'are'} left aside: {why}"
+            for why, places in self._compiled.left_aside.items()
+        ]
+        return left_aside + [
             f"{self.model_id} requires {name!r} but describes no such field{did_you_mean(name, self.fields)} "
             "The demand cannot be kept and is left aside."
             for name in self._compiled.required_absent
@@ -129,7 +138,7 @@ class ModelSchema:
         """Everything the schema has against *request_input*, by field; the media themselves are not seen."""
         if self._certainly_fits(request_input):
             return []
-        return wording.faults(self.input_schema, self.required, request_input)
+        return wording.faults(self._compiled.enforceable, self.required, request_input)
 
     def _certainly_fits(self, request_input: Mapping[str, Any]) -> bool:
         converters = self._compiled.converters
@@ -166,7 +175,7 @@ class ModelSchema:
             return plain, []
         typed_input, faults = self.typed(cells)
         at_fault = {fault.path.split(".")[1].split("[")[0] for fault in faults}
-        further = wording.faults(self.input_schema, self.required, typed_input)
+        further = wording.faults(self._compiled.enforceable, self.required, typed_input)
         return typed_input, faults + [fault for fault in further if fault.path[2:] not in at_fault]
 
     def outputs_asked(self, request_input: Mapping[str, Any]) -> int:
@@ -198,11 +207,13 @@ def from_catalogue_entry(
     source: Literal["catalogue", "cache", "shipped"] = "catalogue",
     fetched_at: float | None = None,
 ) -> ModelSchema:
-    """The model of one entry of the provider's catalogue. Raises ModelUnknown if it gives no input schema."""
+    """The model of one entry of the provider's catalogue. Raises ModelUnknown if it gives no usable input schema."""
     model_id = str(entry.get("model_id", ""))
     input_schema = entry.get("input_schema")
     if not model_id or not isinstance(input_schema, Mapping):
         raise ModelUnknown(model_id, reason=f"the catalogue gives no input schema for {shown(model_id)}")
+    if is_nested_deeper(entry, _DEEPEST_ENTRY):
+        raise ModelUnknown(model_id, reason=f"the catalogue's schema of {shown(model_id)} is nested too deeply to read")
     return ModelSchema(
         model_id=model_id,
         input_schema=input_schema,
@@ -222,11 +233,14 @@ def properties_of(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {str(name): of if isinstance(of, Mapping) else {} for name, of in properties.items()}
 
 
-def _compile(schema: Mapping[str, Any]) -> _Compiled:
+def _compile(published: Mapping[str, Any]) -> _Compiled:
+    schema, left_aside = standard(published)
     properties = properties_of(schema)
     required = [str(name) for name in schema.get("required") or ()]
     media = {name: found for name, of in properties.items() if (found := _media(of))}
     return _Compiled(
+        enforceable=schema,
+        left_aside=left_aside,
         fields=properties,
         amounts=amounts_of(properties),
         converters={name: (converter(of), quick_test(of)) for name, of in properties.items()},
@@ -237,6 +251,11 @@ def _compile(schema: Mapping[str, Any]) -> _Compiled:
         has_rules_across_fields=any(rule in schema for rule in _RULES_ACROSS_FIELDS),
         takes_any_key=bool(schema.get("additionalProperties")),
     )
+
+
+def _some(places: Sequence[str]) -> str:
+    more = f" and {len(places) - _PLACES_NAMED:,} more" if len(places) > _PLACES_NAMED else ""
+    return ", ".join(shown(place) for place in places[:_PLACES_NAMED]) + more
 
 
 def _media(of: Mapping[str, Any]) -> MediaField | None:

@@ -95,7 +95,8 @@ def _example(of: Mapping[str, Any]) -> Any:
         "array": [],
         "object": {},
     }
-    return by_kind.get(of.get("type"), "")
+    kind = of.get("type")
+    return by_kind.get(kind[0] if isinstance(kind, list) else kind, "")
 
 
 def _comment(text: str, indent: str) -> list[str]:

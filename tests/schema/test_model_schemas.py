@@ -28,7 +28,7 @@ from batchgen.schema import (
     shipped_model_ids,
 )
 from batchgen.schema.cache import cache_folder
-from batchgen.schema.wording import standard
+from batchgen.schema.standard import standard
 
 SEED = "bytedance/seedream-4-0/edit-sequential"
 URL = "https://example.com/a.png"
@@ -285,7 +285,7 @@ VALUE = st.one_of(
 @given(field=FIELD, value=VALUE)
 def test_the_quick_test_never_passes_what_the_schema_refuses(field: dict[str, Any], value: Any) -> None:
     schema = model({"f": field}, required=["f"])
-    is_valid = jsonschema.Draft202012Validator(standard(schema.input_schema)).is_valid({"f": value})
+    is_valid = jsonschema.Draft202012Validator(standard(schema.input_schema).schema).is_valid({"f": value})
     assert (schema.faults({"f": value}) == []) == is_valid
 
 
