@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 Schema: TypeAlias = dict[str, Any]
+T = TypeVar("T")
 
 DEEPEST = 24
 MOST_PARTS = 2000
@@ -171,7 +172,7 @@ class _Reading:
                 break
             rest = {**target, **rest}
         rest.pop("$ref", None)
-        return self._leave(f"{place}.$ref", "it leads out of the schema", rest)  # type: ignore[no-any-return]
+        return self._leave(f"{place}.$ref", "it leads out of the schema", rest)
 
     def _root_part(self, reference: Any) -> Mapping[str, Any] | None:
         """What `#/$defs/size` stands for; None for what is no place in this schema."""
@@ -182,7 +183,7 @@ class _Reading:
             found = found.get(name.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
         return found if isinstance(found, Mapping) else None
 
-    def _leave(self, place: str, why: str, instead: Any) -> Any:
+    def _leave(self, place: str, why: str, instead: T) -> T:
         self._losses += 1
         self.left_aside.setdefault(why, []).append(place)
         return instead
