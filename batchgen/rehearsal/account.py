@@ -7,6 +7,7 @@ slot that came free goes to the next job at the moment it came free, not at the 
 import hashlib
 import heapq
 import uuid
+from bisect import bisect_left, insort
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -103,6 +104,7 @@ class Account:
         self._queued = 0
         self._placed = 0
         self._left = 0
+        self._cancelled_places: list[int] = []
         self._failures = 0
         self._running: list[tuple[float, int, Job]] = []
 
@@ -180,6 +182,7 @@ class Account:
             job = self._queue.popleft()
             self._left = job.place
             if job.state != IN_QUEUE:  # cancelled while it waited
+                del self._cancelled_places[0]
                 continue
             self._queued -= 1
             job.state, job.started_at_s = IN_PROGRESS, now_s
@@ -198,8 +201,8 @@ class Account:
             self.wallet_micro -= micro
 
     def queue_position(self, job: Job) -> int:
-        """From 1; jobs cancelled ahead of it count until their turn would have come."""
-        return job.place - self._left
+        """From 1; jobs that were cancelled ahead of it do not count."""
+        return job.place - self._left - bisect_left(self._cancelled_places, job.place)
 
     def cancel(self, job: Job, now_s: float) -> bool:
         """Cancel *job* and give its money back if it still waits; say whether it did."""
@@ -207,6 +210,7 @@ class Account:
         if job.state != IN_QUEUE:
             return False
         self._queued -= 1
+        insort(self._cancelled_places, job.place)
         self._end(job, CANCELLED, now_s)
         return True
 

@@ -83,6 +83,14 @@ class Model:
         """What its outputs are: image, video or audio."""
         return self.categories[0].rpartition("-")[2]
 
+    @property
+    def display_name(self) -> str:
+        return self.model_id.partition("/")[2].replace("/", " ").replace("-", " ").title()
+
+    @property
+    def description(self) -> str:
+        return f"Rehearsal double of {self.model_id}: {', '.join(self.categories)}."
+
     @cached_property
     def validator(self) -> Validator:
         return _ProviderValidator(_checkable(self.input_schema))
@@ -115,8 +123,8 @@ class Model:
         """This model as the catalogue's answers show it."""
         entry: JsonObject = {
             "model_id": self.model_id,
-            "display_name": self.model_id.partition("/")[2].replace("/", " ").replace("-", " ").title(),
-            "description": f"Rehearsal double of {self.model_id}: {', '.join(self.categories)}.",
+            "display_name": self.display_name,
+            "description": self.description,
             "categories": self.categories,
             "kind": self.kind,
             "inputs": list(self.properties),
@@ -159,8 +167,9 @@ class Catalogue:
 
 
 def _matches(model: Model, query: dict[str, str]) -> bool:
+    wanted = query.get("search", "").lower()
     return (
-        query.get("search", "").lower() in model.model_id.lower()
+        any(wanted in text.lower() for text in (model.model_id, model.display_name, model.description))
         and query.get("category", model.categories[0]) in model.categories
         and query.get("kind", model.kind) == model.kind
     )

@@ -4,15 +4,22 @@ import base64
 import http.client
 import io
 import ipaddress
+import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 LARGEST_BYTES = 50_000_000
 FETCH_S = 5.0
+UNREADABLE = (
+    OSError, ValueError, SyntaxError, EOFError, IndexError, OverflowError, MemoryError, struct.error, zlib.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow raises over a picture that is damaged: a SyntaxError for a PNG whose checksum is wrong."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +32,32 @@ class Input:
 
 def inputs(submitted: Mapping[str, Any], properties: Mapping[str, Any]) -> Iterator[Input]:
     """The pictures *submitted* names in fields that the schema marks as image URIs, in the schema's order."""
+    return (_input(uri) for _, uri in _uris(submitted, properties))
+
+
+def damaged_fields(submitted: Mapping[str, Any], properties: Mapping[str, Any]) -> list[str]:
+    """The fields with a picture in the body that is none, or that a look at its checksums shows to be damaged."""
+    return [field for field, uri in _uris(submitted, properties) if uri.startswith("data:") and _is_damaged(uri)]
+
+
+def _is_damaged(uri: str) -> bool:
+    try:
+        with Image.open(io.BytesIO(_from_data_uri(uri) or b"")) as opened:
+            opened.verify()
+    except UNREADABLE:
+        return True
+    return False
+
+
+def _uris(submitted: Mapping[str, Any], properties: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Field and URI of every picture that *submitted* names."""
     for field, schema in properties.items():
         of_items = (schema.get("items") or {}).get("format")
         if (schema.get("format") or of_items) in ("image_uri", "image_uris"):
             value = submitted.get(field)
             for uri in value if isinstance(value, list) else [value]:
                 if isinstance(uri, str) and uri:
-                    yield _input(uri)
+                    yield field, uri
 
 
 def _input(uri: str) -> Input:
@@ -42,7 +68,7 @@ def _input(uri: str) -> Input:
     try:
         with Image.open(io.BytesIO(content)) as opened:
             return Input(ImageOps.exif_transpose(opened).convert("RGB"), name)
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+    except UNREADABLE:
         return Input(None, f"unreadable: {name}")
 
 

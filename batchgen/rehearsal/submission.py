@@ -114,7 +114,7 @@ def _examined(provider: Provider, owner: str, model_id: str, body: bytes) -> Sub
     if not isinstance(submitted, dict):
         return refused("json", json_answer({"message": "the body must be a JSON object"}, 400))
     validate = provider.plan.setting("validate")
-    problems = model.problems(submitted) if validate != "off" else []
+    problems = _problems(model, submitted) if validate != "off" else []
     if problems and validate == "submit":
         return refused("schema", json_answer({"detail": problems}, 422))
     price_micro = model.price_micro(submitted)
@@ -123,6 +123,22 @@ def _examined(provider: Provider, owner: str, model_id: str, body: bytes) -> Sub
         return refused("balance", error_answer(400002, "the balance does not cover this request", status))
     rejected_later = "input did not match the schema: " + problems[0]["msg"] if problems else None
     return _submission(provider, owner, model, submitted, price_micro, rejected_later)
+
+
+def _problems(model: Model, submitted: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the schema has against *submitted*, and the pictures in it that cannot be read."""
+    problems = model.problems(submitted)
+    if problems or not any(map(_holds_a_file, submitted.values())):
+        return problems
+    from batchgen.rehearsal.pictures import damaged_fields  # Pillow only where there is something to look at
+
+    damaged = damaged_fields(submitted, model.properties)
+    return [{"loc": ["body", field], "msg": "the picture is damaged, or is none"} for field in damaged]
+
+
+def _holds_a_file(value: Any) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return any(isinstance(one, str) and one.startswith("data:") for one in values)
 
 
 def _submission(

@@ -40,6 +40,20 @@ def test_jobs_run_first_in_first_out_and_start_when_a_slot_came_free_not_when_so
     assert [(job.started_at_s, job.ended_at_s) for job in (first, second, third)] == [(0, 10), (10, 20), (20, 30)]
 
 
+def test_jobs_that_were_cancelled_ahead_of_a_job_do_not_count_for_its_place() -> None:
+    account = Account(0, concurrency=1, wallet_micro=None)
+    _, *waiting = (accept(account, 0.0) for _ in range(8))
+    for cancelled in (waiting[4], waiting[0], waiting[2]):
+        account.cancel(cancelled, 1.0)
+    left = [waiting[1], waiting[3], waiting[5], waiting[6]]
+    assert [account.queue_position(job) for job in left] == [1, 2, 3, 4]
+    account.advance(10.0)  # the next one starts: cancelled places on the way to it are forgotten
+    assert left[0].state == IN_PROGRESS
+    assert [account.queue_position(job) for job in left[1:]] == [1, 2, 3]
+    account.cancel(left[2], 11.0)
+    assert account.queue_position(left[3]) == 2
+
+
 def test_a_job_has_ended_at_its_time_and_not_before() -> None:
     account = Account(0, 1, None)
     job = accept(account, 0.0)

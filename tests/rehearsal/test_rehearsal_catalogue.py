@@ -50,6 +50,9 @@ def test_a_page_is_searched_filtered_and_cut() -> None:
     assert [
         model["model_id"] for model in CATALOGUE.page({"search": "seedream", "limit": "1", "offset": "1"})["models"]
     ] == ["bytedance/seedream-5.0-pro/image-to-image"]
+    by_name, by_description = CATALOGUE.page({"search": "ace STEP"}), CATALOGUE.page({"search": "Double of acestep-AI"})
+    assert [found["total"] for found in (by_name, by_description)] == [1, 1]
+    assert CATALOGUE.page({"search": "no such words"})["total"] == 0
     assert CATALOGUE.page({"category": "text-to-audio"})["total"] == 2
     assert CATALOGUE.page({"kind": "workflow"})["total"] == 0
     assert all("input_schema" in model for model in CATALOGUE.page({"include_schema": "true"})["models"])

@@ -1,12 +1,15 @@
 """The POST over real HTTP: what is accepted, what is refused, and every way an answer gets lost."""
 
 import asyncio
+import base64
 import contextlib
+import io
 import json
 from typing import Any
 
 import aiohttp
 import pytest
+from PIL import Image
 
 from tests.rehearsal.client import MODEL, Start
 
@@ -184,3 +187,47 @@ async def test_a_revoked_token_is_refused_in_the_middle_of_a_run(start: Start) -
     assert (await client.status(request_id)).status == 401
     client.token = "new"
     assert (await client.status(request_id)).status == 200
+
+
+def inlined(picture: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture).decode()
+
+
+def png() -> bytes:
+    file = io.BytesIO()
+    Image.effect_noise((64, 64), 50).save(file, "PNG")
+    return file.getvalue()
+
+
+def flipped(picture: bytes, at: int) -> bytes:
+    return picture[:at] + bytes([picture[at] ^ 0xFF]) + picture[at + 1 :]
+
+
+DAMAGED = {
+    "a wrong checksum": flipped(png(), 200),
+    "a wrong header": flipped(png(), 18),
+    "cut": png()[:100],
+    "a head and no more": png()[:8],
+    "no picture": b"hello",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("picture", DAMAGED.values(), ids=DAMAGED)
+async def test_a_damaged_picture_in_the_body_is_refused_and_no_job_is_made(start: Start, picture: bytes) -> None:
+    client = await start(draw="full")
+    refused = await client.post(images=[inlined(png()), inlined(picture)])
+    assert (refused.status, refused.json["detail"][0]["loc"]) == (422, ["body", "images"])
+    assert (await client.ledger())["totals"]["accepted"] == 0
+    assert (await client.post(images=[inlined(png())])).status == 200
+
+
+@pytest.mark.parametrize("picture", DAMAGED.values(), ids=DAMAGED)
+async def test_a_server_that_checks_nothing_draws_something_in_the_place_of_a_damaged_picture(
+    start: Start, picture: bytes
+) -> None:
+    client = await start(draw="full", faults="validate=off")
+    (link,) = await client.links(await client.accepted(images=[inlined(picture)], image_size="1024:1024 (1:1)"))
+    drawn = await client.download(link)
+    assert drawn.status == 200
+    Image.open(io.BytesIO(drawn.body)).load()
