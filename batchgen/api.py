@@ -14,7 +14,6 @@ done raises a `Refusal` with the sentence that the command line would print.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -25,6 +24,7 @@ from batchgen import runner, standing
 from batchgen.billing import Plan
 from batchgen.options import Options
 from batchgen.outcome import Report
+from batchgen.providers.runcomfy import base_of_environment
 from batchgen.rehearsal.rehearse import rehearse as rehearse_for_free
 from batchgen.standing import Standing
 from batchgen.token import TokenMissing, find_token
@@ -147,7 +147,7 @@ def retry(
 def _from_environment(options: Options, needed: bool = True) -> Options:
     """*options* with the API base and the token that the environment gives, where they give none themselves."""
     if options.api_base is None:
-        options = replace(options, api_base=os.environ.get("RUNCOMFY_MODEL_API_BASE"))
+        options = replace(options, api_base=base_of_environment())
     if options.token is not None:
         return options
     try:

@@ -19,6 +19,7 @@ from batchgen.schema import (
     shipped,
     shipped_model_ids,
 )
+from batchgen.schema.fault import shown
 from batchgen.schema.price import UNITS
 
 _FRESH_S = 24 * 3600.0
@@ -93,6 +94,7 @@ class Catalogue:
         if cached is not None and time.time() - (cached.fetched_at or 0.0) < _FRESH_S:
             return cached
         if (entry := self._ask(model)) is not None:
+            _check_is_about(model, entry)
             schema = from_catalogue_entry(entry, fetched_at=time.time())
             self._cache.put(self._base, entry)
             return schema
@@ -110,3 +112,12 @@ class Catalogue:
             asking.cancel()
             self.unreachable = str(error) or f"no answer in {_ASK_S:.0f} s"
             return None
+
+
+def _check_is_about(model: str, entry: Mapping[str, Any]) -> None:
+    """Rows are sent to the model that their schema names. Raises ModelUnknown for one that was not asked for."""
+    other = str(entry.get("model_id", model))
+    if other != model:
+        raise ModelUnknown(
+            model, reason=f"the catalogue answers the question for {shown(model)} with the entry of {shown(other)}"
+        )

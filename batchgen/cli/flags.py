@@ -74,6 +74,20 @@ def _on_finish(command: str | None) -> str | None:
     return command
 
 
+_BASE_VARIABLES = ["BATCHGEN_API_BASE", "RUNCOMFY_MODEL_API_BASE"]
+
+
+def _api_base(ctx: typer.Context, given: str | None) -> str | None:
+    """typer takes an empty variable for one that is not set, and goes on to the next: the real provider at last."""
+    source = ctx.get_parameter_source("api_base")
+    if source is None or source.name != "COMMANDLINE":
+        name = next((name for name in _BASE_VARIABLES if name in os.environ), None)
+        given = None if name is None else os.environ[name]
+    if given is not None and not given.strip():
+        raise typer.BadParameter("the API base is empty; leave flag and variable out to mean the provider's own")
+    return given
+
+
 Manifest = Annotated[
     Path, typer.Argument(metavar="MANIFEST", help="The rows: a CSV, TSV, JSONL or YAML file.", show_default=False)
 ]
@@ -181,7 +195,8 @@ ApiBase = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        envvar=["BATCHGEN_API_BASE", "RUNCOMFY_MODEL_API_BASE"],
+        callback=_api_base,
+        envvar=_BASE_VARIABLES,
         help="The API's address, with or without /v1.",
     ),
 ]

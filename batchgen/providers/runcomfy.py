@@ -6,6 +6,7 @@ URLs are built from the id and our own base, never taken from an answer. What th
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -36,6 +37,7 @@ from batchgen.providers.wire import AnswerLost, NothingSent, Wire
 from batchgen.redaction import hide
 
 DEFAULT_BASE = "https://model-api.runcomfy.net"
+BASE_VARIABLES = ("BATCHGEN_API_BASE", "RUNCOMFY_MODEL_API_BASE")
 BALANCE_BASE = "https://api.runcomfy.net"
 
 _RESULT_BYTES = 64 * 1024 * 1024
@@ -47,9 +49,17 @@ class NoAddress(Refusal):
     """What was given as the API base is no address. It is not repeated: it may be a token in the wrong place."""
 
 
+def base_of_environment(environ: Mapping[str, str] = os.environ) -> str | None:
+    """What the first base variable that is set holds, be it nothing; None if none is set."""
+    return next((environ[name] for name in BASE_VARIABLES if name in environ), None)
+
+
 def api_base(given: str | None) -> str:
-    """The API base without a trailing `/v1` or slash, whichever way it was given. Raises NoAddress."""
-    base = (given or DEFAULT_BASE).strip().rstrip("/")
+    """The API base without a trailing `/v1` or slash, whichever way it was given; None means the provider's own.
+
+    Raises NoAddress. So does an empty one: a script whose variable was not set did not mean the real provider.
+    """
+    base = (DEFAULT_BASE if given is None else given).strip().rstrip("/")
     try:
         parts = urlsplit(base)
         right = parts.scheme in ("http", "https") and bool(URL(base).raw_host) and parts.port != 0

@@ -14,6 +14,7 @@ from batchgen.cli import app, spread
 from batchgen.cli.flags import duration_s, in_flight, rate_per_min, size_bytes
 from batchgen.cli.values import maker
 from batchgen.cli.verbs import VERBS
+from batchgen.providers.runcomfy import BASE_VARIABLES
 
 CONSENT = {
     "--yes",
@@ -167,3 +168,8 @@ def test_the_list_of_commands_says_the_first_sentence_of_each() -> None:
     for verb, (_, sentence) in VERBS.items():
         told = " ".join(inspect.cleandoc(commands[verb].help).split())
         assert told.split(". ")[0].removesuffix(".") == sentence
+
+
+def test_the_variables_of_the_base_are_those_that_a_script_is_read_with() -> None:
+    (variables,) = {tuple(variables) for _, names, variables in options() if "--api-base" in names}
+    assert variables == BASE_VARIABLES

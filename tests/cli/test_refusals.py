@@ -120,6 +120,35 @@ def test_a_base_that_is_no_address_is_refused_and_no_folder_is_made_that_belongs
     assert not (shell.folder / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "environ"),
+    [
+        (("--api-base", ""), {}),
+        (("--api-base", "   "), {}),
+        (("--api-base", ""), {"RUNCOMFY_MODEL_API_BASE": "http://127.0.0.1:9"}),
+        ((), {"RUNCOMFY_MODEL_API_BASE": ""}),
+        ((), {"RUNCOMFY_MODEL_API_BASE": " \t"}),
+        ((), {"BATCHGEN_API_BASE": ""}),
+        ((), {"BATCHGEN_API_BASE": " ", "RUNCOMFY_MODEL_API_BASE": "http://127.0.0.1:9"}),
+    ],
+)
+def test_an_empty_base_is_refused_and_does_not_mean_the_real_provider(
+    shell: Shell, flags: tuple[str, ...], environ: dict[str, str]
+) -> None:
+    manifest = shell.write("ads.csv", table("a|x"))
+    ended = shell.without(base=None)("run", manifest, "--yes", *flags, **environ)
+    assert (ended.exit, ended.stdout) == (2, "")
+    assert "the API base is empty" in ended.stderr
+    assert not (shell.folder / "out").exists()
+
+
+def test_a_base_that_is_given_goes_before_a_variable_whatever_that_holds(shell: Shell, server: Server) -> None:
+    manifest = shell.write("ads.csv", table("a|x"))
+    variables = {"BATCHGEN_API_BASE": "", "RUNCOMFY_MODEL_API_BASE": "http://127.0.0.1:9"}
+    told = shell.without(base=None)("plan", manifest, "--json", "--api-base", server.url, **variables)
+    assert told.exit == 0, told.stderr
+
+
 def test_a_wrong_token_leaves_every_row_pending_and_is_never_repeated(shell: Shell) -> None:
     manifest = shell.write("ads.csv", table(*(f"row-{number}|dune {number}" for number in range(8))))
     wrong = "wrong-token-5150"

@@ -31,7 +31,7 @@ from batchgen.providers.contract import (
     Unknown,
     Waiting,
 )
-from batchgen.providers.runcomfy import NoAddress, RunComfy, api_base, is_loopback
+from batchgen.providers.runcomfy import NoAddress, RunComfy, api_base, base_of_environment, is_loopback
 from batchgen.providers.wire import AnswerLost
 from tests.providers.fake import FakeProvider
 from tests.providers.rawserver import (
@@ -595,7 +595,6 @@ async def test_dropped_connections_are_replaced_by_new_ones() -> None:
     ("given", "base"),
     [
         (None, "https://model-api.runcomfy.net"),
-        ("", "https://model-api.runcomfy.net"),
         ("https://a.example/v1", "https://a.example"),
         ("https://a.example/v1/", "https://a.example"),
         (" https://a.example/ ", "https://a.example"),
@@ -609,14 +608,30 @@ def test_the_base_may_be_given_with_or_without_v1(given: str | None, base: str) 
 @pytest.mark.parametrize(
     "given",
     [
-        "a.example", "localhost:8000", "ftp://a", "http://", "https://a:port", "http://a\u2028b", "http://\ud83d.x",
+        "", "  ", "/", "a.example", "localhost:8000", "ftp://a", "http://", "https://a:port", "http://a\u2028b", "http://\ud83d.x",
         "tok-5150",
     ],
 )  # fmt: skip
 def test_a_base_without_scheme_or_host_is_refused_and_not_repeated(given: str) -> None:
     with pytest.raises(NoAddress, match="write it with https://") as refused:
         api_base(given)
-    assert given == "http://" or given not in str(refused.value)
+    assert given.strip(" /") in ("", "http:") or given not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "base"),
+    [
+        ({}, None),
+        ({"RUNCOMFY_MODEL_API_BASE": "http://a"}, "http://a"),
+        ({"RUNCOMFY_MODEL_API_BASE": "http://a", "BATCHGEN_API_BASE": "http://b"}, "http://b"),
+        ({"RUNCOMFY_MODEL_API_BASE": "http://a", "BATCHGEN_API_BASE": ""}, ""),
+        ({"RUNCOMFY_MODEL_API_BASE": " "}, " "),
+    ],
+)
+def test_the_first_base_variable_that_is_set_counts_also_where_it_is_empty(
+    environ: dict[str, str], base: str | None
+) -> None:
+    assert base_of_environment(environ) == base
 
 
 @pytest.mark.parametrize(
