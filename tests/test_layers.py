@@ -82,7 +82,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "pricing providers runfolder scheduler standing statefile",
         "runner": "billing budget catalogue collector exits gathering history job manifest opened options outcome "
         "pricing problems providers request runfolder schema seeds statefile token wording",
-        "api": "billing datasets exits options outcome rehearsal.rehearse report runner standing token",
+        "api": "billing datasets exits options outcome providers rehearsal.rehearse report runner standing token",
         "cli": "api audit billing budget canary cancelling datasets exits job logs lookup manifest notify opened "
         "options outcome pacing problems providers providers.contract reconcile redaction rehearsal rehearsal.rehearse "
         "report request runfolder runner scheduler schema standing statefile story token wording",
