@@ -93,12 +93,17 @@ class Inside:
             os.unlink(name, dir_fd=folder)
 
     def make(self, path: Path) -> bool:
-        """Make sure that there is a folder at *path*, and one above it; say whether there was none."""
+        """Make sure that there is a folder at *path*, and one above it; say whether there was none.
+
+        Raises FileNotFoundError if this folder itself is gone: what was moved away is not made anew.
+        """
         try:
             with self._place(path) as (name, folder):
                 os.mkdir(name, dir_fd=folder)
         except FileNotFoundError:
-            self.path.mkdir(parents=True, exist_ok=True) if path.parent == self.path else self.make(path.parent)
+            if path.parent == self.path:
+                raise
+            self.make(path.parent)
             return self.make(path)
         except FileExistsError:
             if self.is_link(path):

@@ -92,10 +92,11 @@ class Opened:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
-        await asyncio.to_thread(write_failed_csv, self.folder)
-        await asyncio.to_thread(rowfolder.remove_empty_parts, self.folder)
-        if not self.options.rehearsal:
-            await asyncio.to_thread(self._remember, started)
+        if self.state.lost() is None:
+            await asyncio.to_thread(write_failed_csv, self.folder)
+            await asyncio.to_thread(rowfolder.remove_empty_parts, self.folder)
+            if not self.options.rehearsal:
+                await asyncio.to_thread(self._remember, started)
         return self._report(scheduler, ending, only)
 
     async def carry_canary(self, count: int, only: frozenset[str] | None, watch: Watch | None) -> Report | None:

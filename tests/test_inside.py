@@ -116,11 +116,15 @@ def test_the_folder_itself_may_be_a_link(folder: Inside, tmp_path: Path) -> None
     assert mine.read_text(folder.path.parent / "mine" / "a/b/c/d.txt") == "whole"
 
 
-def test_a_folder_that_is_not_there_yet_is_made(tmp_path: Path) -> None:
+def test_folders_inside_are_made_and_the_folder_itself_never_is(tmp_path: Path) -> None:
     new = Inside(tmp_path / "new")
     assert new.names(new.path / "rows") == []
     assert new.stat(new.path / "rows" / "a") is None
     new.unlink(new.path / "rows" / "a")
+    with pytest.raises(FileNotFoundError):  # it was moved away
+        new.make(new.path / "rows" / "a")
+    assert not new.path.exists()
+    new.path.mkdir()
     new.make(new.path / "rows" / "a")
     assert new.is_dir(tmp_path / "new" / "rows" / "a")
 

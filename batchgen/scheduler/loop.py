@@ -250,7 +250,8 @@ class Scheduler:
         except StateUnusable as unusable:
             self._course.stopped(RunStopped(Cause.DISK, str(unusable)))
         except OSError as error:  # what the network does comes as an answer: this is the disk
-            self._course.stopped(RunStopped(Cause.DISK, f"row {job.row_id}: {error}; mend that and run again"))
+            why = self.state.lost() or f"row {job.row_id}: {error}; mend that and run again"
+            self._course.stopped(RunStopped(Cause.DISK, why))
         finally:
             self._feeding.sending.pop(job.key, None)
             self._fetching.waiting.discard(job.key)
@@ -322,10 +323,19 @@ class Scheduler:
                 with suppress(OSError):
                     self.state.beat()
                 beat_at = loop.time() + HEARTBEAT_S
+            self._check_folder()
             self._check_disk()
             self._tell_breakers()
             self._feeding.leave_if_nothing_moves()
             self._course.wake()
+
+    def _check_folder(self) -> None:
+        """A folder that was moved away, or that another run may hold, gets nothing more from this one."""
+        why = self.state.lost()
+        if why is not None and not self._course.leaving:
+            self._course.stopped(RunStopped(Cause.DISK, why))
+            self._submitting.drop_unsent()
+            self._course.leave_at_once()
 
     def _check_disk(self) -> None:
         """Too little room pauses submitting, as long as there is anything else to do."""

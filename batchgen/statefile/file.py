@@ -139,8 +139,14 @@ class StateFile:
         """Whether rows get a new attempt by themselves once the one that is live has ended."""
         return bool(self._queued)
 
+    def lost(self) -> str | None:
+        """Why the folder at this path is no longer the one that was opened; None as long as it is."""
+        return self._lock.lost()
+
     def beat(self) -> None:
         """Say that the run is alive, and how far the folder has come."""
+        if self.lost() is not None:
+            return
         self._lock.beat()
         generation.keep_soon(self.folder, generation.of_state(self.reader.connection))
 
@@ -151,9 +157,10 @@ class StateFile:
     def close(self) -> None:
         """Write what waits and free the folder."""
         self._writer.close()
-        with suppress(OSError, sqlite3.Error):  # what it says is then older than the state, which is no harm
-            come = generation.of_state(self._connection)
-            generation.keep(self.folder, replace(come, changed_ns=generation.changed_ns(self.folder)))
+        if self.lost() is None:
+            with suppress(OSError, sqlite3.Error):  # what it says is then older than the state, which is no harm
+                come = generation.of_state(self._connection)
+                generation.keep(self.folder, replace(come, changed_ns=generation.changed_ns(self.folder)))
         self.reader.close()
         self._connection.close()
         self._journal.close()

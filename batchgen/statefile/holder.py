@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 from datetime import datetime
 from typing import Any
@@ -46,6 +47,31 @@ def living_elsewhere(folder: RunFolder) -> str | None:
         f"{folder.path} is held from another machine (host {holder['host']}, pid {holder['pid']}, last sign "
         f"of life {age_s:.0f} s ago); stop that run, or wait {_OTHER_HOST_S:.0f} s after it ended"
     )
+
+
+def living_here(folder: RunFolder) -> str | None:
+    """Which other process of this machine still holds the folder, although its lock could be taken: a lock file that
+    was deleted locks nobody out.
+    """
+    try:
+        holder, age_s = _read(folder)
+        is_alive = holder["pid"] != os.getpid() and age_s <= _OTHER_HOST_S and _is_alive(int(holder["pid"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return in_use(folder) if is_alive else None
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether there is such a process. On Windows, where a lock that is held cannot be deleted, nobody asks."""
+    if sys.platform == "win32" or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
 
 
 def _read(folder: RunFolder) -> tuple[Any, float]:

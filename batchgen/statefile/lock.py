@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from batchgen.exits import Exit, Refusal
 from batchgen.runfolder import RunFolder
-from batchgen.statefile.holder import in_use, living_elsewhere
+from batchgen.statefile.holder import in_use, living_elsewhere, living_here
 
 HEARTBEAT_S = 15.0
 
@@ -36,16 +36,40 @@ class Lock:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise FolderInUse(in_use(folder)) from None
-        if (other := living_elsewhere(folder)) is not None:
+        if (other := living_elsewhere(folder) or living_here(folder)) is not None:
             self._lock.release()
             raise FolderInUse(other)
+        self._is = _what_is_at(folder)
         holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
         with folder.writing(folder.holder) as stream:
             stream.write(json.dumps(holder).encode())
+
+    def lost(self) -> str | None:
+        """Why the folder is no longer ours, though nobody released it; None as long as it is."""
+        found = _what_is_at(self._folder)
+        if found == self._is:
+            return None
+        if not os.path.lexists(self._folder.path):
+            what = f"{self._folder.path} was moved away or deleted while the run was on"
+        elif found is None:
+            what = f"{self._folder.lock} was deleted while the run was on, so that another run could begin beside it"
+        else:
+            what = f"another folder, or another run, took the place of {self._folder.path} while the run was on"
+        return f"{what}. Nothing more is sent; what was answered is saved in the folder that the run began in"
 
     def beat(self) -> None:
         os.utime(self._folder.holder, follow_symlinks=False)
 
     def release(self) -> None:
-        self._folder.unlink(self._folder.holder)
+        if self.lost() is None:
+            self._folder.unlink(self._folder.holder)
         self._lock.release()
+
+
+def _what_is_at(folder: RunFolder) -> tuple[int, int] | None:
+    """Which file is the folder's lock; None if there is none."""
+    try:
+        found = os.lstat(folder.lock)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -67,7 +67,7 @@ def open_state(
         with suppress(OSError):  # whoever listens may be gone; the move is done all the same
             on_move(after, event)
 
-    writer = Writer(connection, journal, seq, folder.reserve, on_trouble, moved)
+    writer = Writer(connection, journal, seq, folder.reserve, lock.lost, on_trouble, moved)
     opened = StateFile(folder, reader, tally, copy_of, writer, journal, connection, lock)
     opened._recount()
     return opened

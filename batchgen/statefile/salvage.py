@@ -26,10 +26,14 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
     def take(self, seq: int, job: Job) -> None:
-        """The newest record of an attempt counts."""
+        """The newest record of an attempt counts, but none that has no id before one that has: an id that was
+        answered is never taken back.
+        """
         known = self.jobs.get((job.row_id, job.n))
-        if known is None or seq > known[0]:
+        if known is None:
             self.jobs[job.row_id, job.n] = (seq, job)
+        elif (job.request_id is not None, seq) > (known[1].request_id is not None, known[0]):
+            self.jobs[job.row_id, job.n] = (max(seq, known[0]), job)
         self.last_seq = max(self.last_seq, seq)
 
     def doubt(self, job: Job, reason: str) -> None:

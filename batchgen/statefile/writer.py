@@ -92,6 +92,7 @@ class Writer:
         journal: Journal,
         seq: int,
         reserve: Path,
+        lost: Callable[[], str | None],
         on_trouble: OnTrouble,
         on_durable: OnDurable,
     ) -> None:
@@ -99,6 +100,7 @@ class Writer:
         self._journal = journal
         self._seq = seq
         self._reserve = reserve
+        self._lost = lost
         self._on_trouble = on_trouble
         self._on_durable = on_durable
         self._queue: queue.SimpleQueue[list[Record] | Change | None] = queue.SimpleQueue()
@@ -190,8 +192,14 @@ class Writer:
         return group, None
 
     def _write(self, group: list[Record]) -> list[Record]:
-        """Make *group* durable and wake its waiters. Returns what must be tried again."""
+        """Make *group* durable and wake its waiters. Returns what must be tried again.
+
+        No intent is written in a folder that was moved away or may be another run's: no POST follows it.
+        """
         self._take_back()
+        if any(isinstance(record.event, Intent) for record in group) and (why := self._lost()) is not None:
+            self._fail([record for record in group if isinstance(record.event, Intent)], why)
+            group = [record for record in group if not isinstance(record.event, Intent)]
         try:
             lines = self._commit(group)
         except sqlite3.OperationalError as error:
@@ -209,9 +217,20 @@ class Writer:
 
     def _one_by_one(self, group: list[Record], error: Exception) -> list[Record]:
         if len(group) == 1:
+            self._keep_in_journal(group[0])
             self._fail(group, f"a record of row {group[0].after.row_id} cannot be written: {error}")
             return []
         return [kept for record in group for kept in self._write([record])]
+
+    def _keep_in_journal(self, record: Record) -> None:
+        """An answered id that the state does not take, since its row was moved by something else, is kept for a repair:
+        under the number of the last move, so that the journal is not ahead of the state.
+        """
+        if isinstance(record.event, Accepted):
+            with suppress(OSError):
+                line = line_of(self._seq, record.before, record.after, record.event)
+                self._journal.append([*self._owed_lines, line])
+                self._owed_lines.clear()
 
     def _commit(self, group: list[Record]) -> list[str]:
         numbered = list(enumerate(group, self._seq + 1))
@@ -317,6 +336,8 @@ class Writer:
                 record.settle()
 
     def _fail(self, group: list[Record], reason: str) -> None:
+        """What is not written is told to whoever waits; an id that was answered is said aloud as well."""
+        self._say([record for record in group if isinstance(record.event, Accepted)], reason)
         for record in group:
             self._loop.call_soon_threadsafe(record.settle, StateUnusable(reason))
 
@@ -324,6 +345,9 @@ class Writer:
         """An id that was paid for waits: give up the reserve, so that the next try finds room, and say it aloud."""
         if waiting:
             self._reserve.unlink(missing_ok=True)
+        self._say(waiting, reason)
+
+    def _say(self, waiting: list[Record], reason: str) -> None:
         new = [record for record in waiting if not record.told]
         for record in new:
             record.told = True
