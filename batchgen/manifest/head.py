@@ -9,9 +9,9 @@ from typing import Any
 
 from batchgen.expand import Matrix, TemplateFault, TextTemplate, empty_cell
 from batchgen.manifest.document import Node, entries
-from batchgen.manifest.parts import ABOUT_THE_ROW, Parts
+from batchgen.manifest.parts import Parts
 from batchgen.request import Problem
-from batchgen.schema import Fault, UnitPrice, did_you_mean
+from batchgen.schema import ABOUT_THE_ROW, Fault, UnitPrice, did_you_mean
 from batchgen.schema.price import unit_price
 
 

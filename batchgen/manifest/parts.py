@@ -6,11 +6,8 @@ import json
 from collections.abc import Mapping, Set
 from typing import Any
 
-from batchgen.schema import Fault, ModelSchema, did_you_mean
+from batchgen.schema import ABOUT_THE_ROW, Fault, ModelSchema, did_you_mean
 from batchgen.schema.cells import to_string
-
-ABOUT_THE_ROW = frozenset({"id", "model", "priority", "note", "meta"})
-"""The columns that are about the row and are never sent."""
 
 
 class Parts:

@@ -12,6 +12,7 @@ from batchgen.manifest.memory import Known, Memory
 from batchgen.manifest.names import names_of
 from batchgen.manifest.parts import Parts, split
 from batchgen.manifest.record import Record, Table
+from batchgen.manifest.spreadsheet import uncomputed
 from batchgen.manifest.told import Told
 from batchgen.request import LocalFile, Problem, Row, fingerprint, one_form, row_id_fault
 from batchgen.schema import Fault, ModelSchema
@@ -101,6 +102,10 @@ class Resolver:
         self, record: Record, combination: Mapping[str, Any], digest: bytes, schema: ModelSchema, parts: Parts
     ) -> Sequence[Row | Problem]:
         request_input, faults = schema.checked(parts.fields)
+        if odd := uncomputed(parts.fields):
+            of_odd = tuple(fault.path for fault in odd)
+            faults = odd + [fault for fault in faults if not fault.path.startswith(of_odd)]
+            request_input = {name: cell for name, cell in request_input.items() if f"$.{name}" not in of_odd}
         if parts.faults:
             written = {f"$.{name}" for name in self._head.templates}  # where one failed, not also missing
             faults = parts.faults + [fault for fault in faults if fault.path not in written]

@@ -10,12 +10,14 @@ import csv
 import heapq
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from batchgen.manifest.dialect import Dialect, dialect_of, in_words
 from batchgen.manifest.memory import Known, Memory
+from batchgen.manifest.ragged import Fault, is_odd, mended
 from batchgen.manifest.record import Record, Table, unreadable
 from batchgen.request import Problem
 
@@ -32,6 +34,14 @@ class _Block:
     texts: list[str] = field(default_factory=list)
     faults: list[tuple[int, str | None, str]] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
+
+    def take(self, line: int, whole: str | Fault) -> None:
+        """Take in a record as it is *whole*, or what is wrong with it."""
+        if isinstance(whole, str):
+            self.lines.append(line)
+            self.texts.append(whole)
+        else:
+            self.faults.append((line, *whole))
 
     def take_known(self, file: str, memory: Memory) -> list[Known]:
         """Take out the records that *memory* knows; the others get their digests."""
@@ -60,19 +70,19 @@ def read_tsv(path: Path, memory: Memory) -> Table:
 
 
 def _read(path: Path, separator: str, memory: Memory) -> Table:
+    csv.field_size_limit(_LONGEST_CELL)
     with _opened(path) as file:
-        first, text, header = _header(str(path), file, separator)
-    fault = _damage(text) or _wrong_separator(header, separator)
-    if fault:
-        raise unreadable(str(path), fault, first)
-    columns = tuple(name.strip() for name in header)
+        dialect = dialect_of(str(path), file, separator)
+    columns, line = dialect.columns, dialect.header_line
+    if fault := _damage(dialect.header):
+        raise unreadable(str(path), fault, line)
     usable = [place for place, name in enumerate(columns) if name and columns.index(name) == place]
     names = tuple(columns[place] for place in usable)
     if not usable:
-        raise unreadable(str(path), "no column has a name; the first line names the columns", first)
-    records = _records(path, separator, columns, usable, first, memory.of(separator, columns))
-    problems = _header_problems(str(path), first, columns)
-    return Table(str(path), names, itertools.chain(problems, records), first)
+        raise unreadable(str(path), "no column has a name; the first line names the columns", line)
+    records = _records(path, dialect, usable, memory.of(dialect.separator, columns))
+    problems = _twice_named(str(path), line, columns)
+    return Table(str(path), names, itertools.chain(problems, records), line)
 
 
 def _opened(path: Path) -> TextIO:
@@ -80,46 +90,27 @@ def _opened(path: Path) -> TextIO:
     return open(path, newline="", encoding="utf-8-sig", errors="surrogateescape")
 
 
-def _header(file: str, lines: TextIO, separator: str) -> tuple[int, str, list[str]]:
-    """The first line that is not blank, its text, and the columns it names."""
-    csv.field_size_limit(_LONGEST_CELL)
-    for first, text in enumerate(lines, 1):
-        if text.strip():
-            try:
-                return first, text, next(csv.reader([text], delimiter=separator, strict=True))
-            except csv.Error as error:
-                raise unreadable(file, _in_words(str(error)), first) from None
-    raise unreadable(file, "the file is empty; its first line names the columns")
-
-
-def _wrong_separator(header: list[str], separator: str) -> str | None:
-    names = {",": "commas", ";": "semicolons", "\t": "tabs"}
-    for other in names:
-        if len(header) == 1 and other != separator and other in header[0]:
-            return f"the columns look separated by {names[other]}; save the file with {names[separator]}"
-    return None
-
-
-def _header_problems(file: str, line: int, columns: tuple[str, ...]) -> Iterator[Problem]:
+def _twice_named(file: str, line: int, columns: tuple[str, ...]) -> Iterator[Problem]:
     for place, name in enumerate(columns):
-        if not name:
-            message = f"column {place + 1} has no name; name it or delete the column"
-            yield Problem(file, line, None, None, None, message)
-        elif columns.index(name) != place:
+        if name and columns.index(name) != place:
             message = f"two columns are called {name!r}; rename or delete column {place + 1}"
             yield Problem(file, line, name, None, None, message)
 
 
-def _records(
-    path: Path, separator: str, columns: tuple[str, ...], usable: list[int], header_lines: int, memory: Memory
-) -> Iterator[Record | Known | Problem]:
-    names = [columns[place] for place in usable]
+def _records(path: Path, dialect: Dialect, usable: list[int], memory: Memory) -> Iterator[Record | Known | Problem]:
+    names = [dialect.columns[place] for place in usable]
+    nameless = [place for place, name in enumerate(dialect.columns) if not name]
     with _opened(path) as file:
-        for _ in range(header_lines):
+        for _ in range(dialect.header_line):
             next(file, None)
-        for block in _blocks(file, separator, columns, header_lines):
+        for block in _blocks(file, dialect):
             known = block.take_known(str(path), memory)
-            rows = _cells("".join(block.texts), separator, len(columns), usable)
+            cells_of = _columns("".join(block.texts), dialect)
+            for place in [place for place in nameless if any(cells_of(place))]:
+                nameless.remove(place)
+                message = f"column {place + 1} has no name; name it or delete the column"
+                yield Problem(str(path), dialect.header_line, None, None, None, message)
+            rows = zip(*map(cells_of, usable), strict=True)
             found: Iterator[Record | Known | Problem] = (
                 Record(line, {name: cell for name, cell in zip(names, cells, strict=True) if cell}, None, digest)
                 for line, digest, cells in zip(block.lines, block.digests, rows, strict=True)
@@ -133,62 +124,45 @@ def _records(
             yield from found
 
 
-def _blocks(file: TextIO, separator: str, columns: tuple[str, ...], before: int) -> Iterator[_Block]:
-    """The file in blocks of about _BLOCK_CHARACTERS; *before* lines were already read."""
+def _blocks(file: TextIO, dialect: Dialect) -> Iterator[_Block]:
+    """The rest of the file below its header, in blocks of about _BLOCK_CHARACTERS."""
     lines: list[str] = []
+    before = dialect.header_line
     while fresh := file.readlines(_BLOCK_CHARACTERS):
         is_too_long = len(lines) > _LONGEST_RECORD_LINES
         lines += fresh
-        block, used = _block(lines, separator, columns, before, is_last=is_too_long)
+        block, used = _block(lines, dialect, before, is_last=is_too_long)
         yield block
         lines, before = lines[used:], before + used
-    yield _block(lines, separator, columns, before, is_last=True)[0]
+    yield _block(lines, dialect, before, is_last=True)[0]
 
 
-def _block(
-    lines: list[str], separator: str, columns: tuple[str, ...], before: int, is_last: bool
-) -> tuple[_Block, int]:
+def _block(lines: list[str], dialect: Dialect, before: int, is_last: bool) -> tuple[_Block, int]:
     """The records of *lines* and how many lines they take; one that goes on beyond waits, unless *is_last*."""
     block = _Block()
-    suspect = _damage("".join(lines)) is not None
-    width, done = len(columns), 0
-    reader = csv.reader(lines, delimiter=separator, strict=True)
+    written = "".join(lines)
+    is_suspect = _damage(written) is not None
+    is_plain = not is_suspect and not is_odd(written, dialect.separator)
+    width, done = len(dialect.columns), 0
+    reader = csv.reader(lines, delimiter=dialect.separator, strict=True)
     while done < len(lines):
         try:
             for cells in reader:
                 end = reader.line_num
                 text = lines[done] if end == done + 1 else "".join(lines[done:end])
-                if len(cells) == width and not (suspect and _damage(text)):
+                if is_plain and len(cells) == width:
                     block.lines.append(before + done + 1)
                     block.texts.append(text)
-                elif cells:
-                    block.faults.append((before + done + 1, *_fault(columns, len(cells), text)))
+                elif any(cell.strip() for cell in cells):
+                    damage = _damage(text) if is_suspect else None
+                    block.take(before + done + 1, (None, damage) if damage else mended(text, cells, dialect))
                 done = end
         except csv.Error as error:
             if "unexpected end" in str(error) and not is_last:
                 return block, done
-            block.faults.append((before + done + 1, None, _in_words(str(error))))
+            block.faults.append((before + done + 1, None, in_words(str(error))))
             done = reader.line_num
     return block, done
-
-
-def _in_words(error: str) -> str:
-    if "unexpected end" in error:
-        return "a quote that opens in this row is never closed; close it, or double a quote that is text"
-    if "expected after" in error:
-        return 'text follows a closing quote; write a quote inside quoted text twice: ""'
-    if "field limit" in error:
-        return "a cell is over 64 MiB, or a quote that opens in this row is never closed"
-    return f"the row cannot be read: {error}"
-
-
-def _fault(columns: tuple[str, ...], fields: int, text: str) -> tuple[str | None, str]:
-    if damage := _damage(text):
-        return None, damage
-    have = f"{fields} fields where the header has {len(columns)}"
-    if fields < len(columns):
-        return columns[fields] or None, f"{have}; add the missing commas"
-    return None, f"{have}, {fields - len(columns)} too many; put quotes around a text that holds a comma"
 
 
 def _damage(text: str) -> str | None:
@@ -203,16 +177,17 @@ def _damage(text: str) -> str | None:
     return None
 
 
-def _cells(text: str, separator: str, width: int, usable: list[int]) -> Iterator[tuple[str, ...]]:
+def _columns(text: str, dialect: Dialect) -> Callable[[int], list[str]]:
+    """What gives the cells of a column by its place, for the records of *text*."""
     if not text:
-        return iter(())
+        return lambda place: []
     import pandas  # a quarter of a second and 75 MB: only when a table has something new
 
     frame = pandas.read_csv(
         io.StringIO(text),
-        sep=separator,
+        sep=dialect.separator,
         header=None,
-        names=list(range(width)),
+        names=list(range(len(dialect.columns))),
         index_col=False,
         dtype=object,  # `str` would be kept by pyarrow where that is installed, whose memory grows
         keep_default_na=False,
@@ -220,4 +195,4 @@ def _cells(text: str, separator: str, width: int, usable: list[int]) -> Iterator
         skip_blank_lines=False,
         engine="c",
     )
-    return zip(*(frame[place].tolist() for place in usable), strict=True)
+    return lambda place: list(frame[place].tolist())

@@ -15,6 +15,8 @@ READERS: dict[str, Callable[[Path, Memory], Table]] = {
     ".csv": read_csv,
     ".tsv": read_tsv,
     ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".json": read_jsonl,
     ".parquet": read_parquet,
 }
 DOCUMENTS = (".yaml", ".yml")
@@ -28,26 +30,49 @@ def open_table(path: Path, memory: Memory) -> Table:
     check_file(path)
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise unreadable(str(path), f"no reader for {path.suffix or 'a file without suffix'}; {_known()}")
+        raise unreadable(str(path), f"no reader for {path.suffix or 'a file without suffix'}; {_known(path)}")
     return reader(path, memory)
 
 
 def check_file(path: Path) -> None:
-    """Raises ManifestError if *path* cannot be opened, is empty or is UTF-16."""
+    """Raises ManifestError if *path* cannot be opened, is empty or is, whatever its name, no text in UTF-8."""
     try:
         with open(path, "rb") as file:
-            head = file.read(2)
+            head = file.read(1024)
     except IsADirectoryError:
-        raise unreadable(str(path), f"this is a folder; name the manifest in it ({_known()})") from None
+        raise unreadable(str(path), f"this is a folder; name the manifest in it ({_known(path)})") from None
     except FileNotFoundError:
         raise unreadable(str(path), "there is no such file") from None
     except OSError as error:
         raise unreadable(str(path), f"the file cannot be read: {error.strerror}") from None
     if not head:
         raise unreadable(str(path), "the file is empty; write at least one row")
-    if head in (b"\xff\xfe", b"\xfe\xff"):
-        raise unreadable(str(path), "the file is UTF-16; save it as UTF-8 (in Excel: CSV UTF-8)")
+    if path.suffix.lower() != ".parquet" and (what := _other_kind(head)):
+        raise unreadable(str(path), f"this is {what}")
 
 
-def _known() -> str:
-    return f"manifests end in {', '.join([*READERS, *DOCUMENTS])}"
+_OTHER_KINDS = (
+    ((b"\xff\xfe", b"\xfe\xff"), "UTF-16; save it as UTF-8 (in Excel: CSV UTF-8)"),
+    ((b"PK\x03\x04",), "an Excel workbook, or another ZIP file; open it and save the sheet as CSV UTF-8"),
+    ((b"\xd0\xcf\x11\xe0",), "an Excel workbook of the old kind; open it and save the sheet as CSV UTF-8"),
+    ((b"PAR1",), "a Parquet file; let its name end in .parquet"),
+    ((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"), "a compressed file; unpack it first"),
+    ((b"%PDF", b"{\\rtf"), "a document, not a table; save its rows as CSV UTF-8"),
+    ((b"\x89PNG", b"\xff\xd8\xff", b"GIF8"), "a picture, not a manifest; write its path in a row of one"),
+    ((b"SQLite format 3",), "a database, not a manifest; save its rows as CSV UTF-8"),
+)
+_WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<script", b"<?xml", b"<!--")
+
+
+def _other_kind(head: bytes) -> str | None:
+    """What a file that begins with *head* is, if it is neither table nor YAML, and what to do then."""
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:20].lower().startswith(_WEB_PAGE):
+        return "a web page, perhaps of a sign-in, or another document in markup; download the file itself as CSV"
+    return next((what for starts, what in _OTHER_KINDS if head.startswith(starts)), None)
+
+
+def _known(path: Path) -> str:
+    suffixes = ", ".join([*READERS, *DOCUMENTS])
+    if path.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".ods", ".numbers"):
+        return f"save the sheet as CSV UTF-8 (manifests end in {suffixes})"
+    return f"manifests end in {suffixes}"

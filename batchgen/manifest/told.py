@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Set
 
 from batchgen.manifest.head import Head
-from batchgen.manifest.parts import ABOUT_THE_ROW
 from batchgen.manifest.record import Table
 from batchgen.request import Problem
-from batchgen.schema import Fault, ModelSchema, ModelUnknown
+from batchgen.schema import ABOUT_THE_ROW, Fault, ModelSchema, ModelUnknown, nearest_name
 
 _MODELS_KEPT = 1_000
 """How many models are remembered during one read: memory stays flat whatever stands in that column."""
@@ -46,11 +45,10 @@ class Told:
         self._introduced.add((schema.model_id, table.file))
         odd = [Problem(table.file, line, "model", None, None, text, "warning") for text in schema.oddities]
         columns = {} if table.columns is None else {name: head.field_of(name) for name in table.columns}
-        return [
-            *odd,
-            *self._columns_too_many(schema, table, columns, head.variables),
-            *(self._columns_too_few(schema, table, {*columns.values(), *head.given}) if columns else ()),
-        ]
+        unknown = list(self._columns_too_many(schema, table, columns, head.variables))
+        meant = {nearest_name(problem.column or "", schema.fields) or "" for problem in unknown}
+        given = {*columns.values(), *head.given}
+        return [*odd, *unknown, *(self._columns_too_few(schema, table, given, meant) if columns else ())]
 
     def _columns_too_many(
         self, schema: ModelSchema, table: Table, columns: dict[str, str], variables: Set[str]
@@ -63,11 +61,16 @@ class Told:
             keep = "" if column.startswith("meta.") else f" To keep it and not send it, call it 'meta.{column}'."
             yield Problem(table.file, table.header_line, column, None, None, fault.message + keep)
 
-    def _columns_too_few(self, schema: ModelSchema, table: Table, given: Set[str]) -> Iterator[Problem]:
+    def _columns_too_few(
+        self, schema: ModelSchema, table: Table, given: Set[str], meant: Set[str]
+    ) -> Iterator[Problem]:
+        """The required fields that are not *given*; those that an unknown column *meant* were told with it."""
         missing = self._fields_missing.setdefault(schema.model_id, set())
         for field in schema.required:
             if field not in given:
                 missing.add(field)
+                if field in meant:
+                    continue
                 message = f"no column {field!r}, which {schema.model_id} requires; add it"
                 yield Problem(table.file, table.header_line, field, None, f"$.{field}", message)
 

@@ -6,13 +6,14 @@
 from batchgen.schema.cache import SchemaCache
 from batchgen.schema.cells import Plain
 from batchgen.schema.fault import Fault, ModelUnknown, shown
-from batchgen.schema.model import MediaField, ModelSchema, from_catalogue_entry
-from batchgen.schema.nearest import did_you_mean, nearest
+from batchgen.schema.model import ABOUT_THE_ROW, MediaField, ModelSchema, from_catalogue_entry
+from batchgen.schema.nearest import did_you_mean, nearest, nearest_name
 from batchgen.schema.price import UnitPrice
 from batchgen.schema.shipped import shipped, shipped_model_ids
 from batchgen.schema.starter import init
 
 __all__ = [
+    "ABOUT_THE_ROW",
     "Fault",
     "MediaField",
     "ModelSchema",
@@ -24,6 +25,7 @@ __all__ = [
     "from_catalogue_entry",
     "init",
     "nearest",
+    "nearest_name",
     "shipped",
     "shipped_model_ids",
     "shown",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -15,6 +16,9 @@ Convert = Callable[[Any], Any]
 
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
+
+_DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
+_THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2},[0-9]{3}")
 
 
 class Plain(str):
@@ -131,6 +135,7 @@ def _integer_of(text: str) -> int:
         return int(text)
     number = _decimal(text)
     if number is None:
+        _refuse_decimal_comma(text)
         digits = "".join(character for character in text if character.isdecimal())[:9]
         right = f"write {digits} or" if digits else "write one such as 12, or"
         raise Misfit(f"{shown(text)} is not a whole number; {right} leave it empty")
@@ -152,11 +157,18 @@ def _decimal(text: str) -> Decimal | None:
     return number if number.is_finite() else None
 
 
+def _refuse_decimal_comma(text: str) -> None:
+    if _DECIMAL_COMMA.fullmatch(text.strip()) and not _THOUSANDS.fullmatch(text.strip()):
+        raise Misfit(f"{shown(text)} has a decimal comma; write {text.strip().replace(',', '.')}")
+
+
 def to_number(cell: Any) -> int | float:
     """Whole numbers stay whole; what is not finite is refused."""
     if isinstance(cell, int | float) and not isinstance(cell, bool) and math.isfinite(cell):
         return cell
     number = _decimal(cell) if isinstance(cell, str) else None
+    if number is None and isinstance(cell, str):
+        _refuse_decimal_comma(cell)
     if number is None or abs(number.adjusted()) > 300:
         raise Misfit(f"{shown(cell)} is not a number; write one such as 2.5, or leave it empty")
     return int(number) if number == number.to_integral_value() and number.adjusted() < 30 else float(number)

@@ -14,13 +14,16 @@ from batchgen.schema.amounts import Amounts, amounts_of
 from batchgen.schema.cells import Convert, Misfit, converter, natural, to_string
 from batchgen.schema.fault import Fault, ModelUnknown, shown
 from batchgen.schema.fit import Fits, quick_test
-from batchgen.schema.nearest import did_you_mean
+from batchgen.schema.nearest import did_you_mean, nearest_name
 from batchgen.schema.standard import is_nested_deeper, standard
 
 _PLACES_NAMED = 3
 _DEEPEST_ENTRY = 100
 _COUNTING_RULES = 2
 """Version of the rules by which outputs and seconds are counted: rows that were counted by others are counted anew."""
+
+ABOUT_THE_ROW = frozenset({"id", "model", "priority", "note", "meta"})
+"""The columns that are about the row and are never sent."""
 
 _RULES_ACROSS_FIELDS = (
     "allOf", "anyOf", "oneOf", "not", "if", "dependentRequired", "dependentSchemas", "minProperties",
@@ -109,7 +112,8 @@ class ModelSchema:
         """The fault of a *key* this model does not take; None if it does."""
         if self.takes(key):
             return None
-        hint = did_you_mean(key, self.fields) or f"; its fields are {', '.join(self.fields)}"
+        meant = nearest_name(key, [*self.fields, *ABOUT_THE_ROW])
+        hint = f"; did you mean {meant!r}?" if meant else f"; its fields are {', '.join(self.fields)}"
         return Fault(f"$.{key}", f"{self.model_id} has no field {key!r}{hint}", rule="unknown field")
 
     def typed(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:

@@ -22,6 +22,33 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
     return by_folded[close[0]] if close else None
 
 
+_ALIKE = (
+    ("prompt", "text", "caption", "description", "instruction"),
+    ("image", "images", "image_url", "image_urls", "input_image", "picture", "pictures", "photo", "photos", "img"),
+    ("video", "video_url", "video_urls", "input_video", "movie", "clip"),
+    ("audio", "audio_url", "audio_urls", "sound", "voice"),
+    ("size", "image_size", "resolution", "dimensions", "aspect_ratio", "ratio"),
+    ("n", "count", "num_images", "number_of_images", "max_images", "sequential_image_generation_options", "outputs"),
+    ("duration", "seconds", "length", "music_length_ms"),
+    ("id", "row_id", "key", "name"),
+    ("model", "model_id", "model_name"),
+    ("note", "notes", "comment", "comments", "remark"),
+)
+"""Names that people and other programs give to one thing."""
+
+
+def nearest_name(name: str, names: Iterable[str]) -> str | None:
+    """The one of *names* of fields or columns that most likely was meant by *name*, in any case."""
+    by_folded = {_folded(choice): choice for choice in names}
+    wanted = _folded(name)
+    if wanted in by_folded:
+        return by_folded[wanted]
+    for alike in _ALIKE:
+        if wanted in alike and (meant := next((one for one in alike if one in by_folded), None)):
+            return by_folded[meant]
+    return nearest(name, by_folded.values())
+
+
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """`; did you mean 'seed'?`, or nothing."""
     meant = nearest(word, choices)

@@ -72,7 +72,7 @@ FAULTS: dict[str, tuple[str, tuple[int | None, str | None], str]] = {
     "a column without name": ("text,images,\nx,{u},1\n", (1, None), "column 3 has no name"),
     "a column twice": ("text,images,text\nx,{u},y\n", (1, "text"), "two columns are called 'text'"),
     "a column too few": ("images\n{u}\n{u}\n", (1, "text"), "requires; add it"),
-    "semicolons": ("text;images\nx;{u}\n", (1, None), "separated by semicolons; save the file with commas"),
+    "bars": ("text|images\nx|{u}\n", (1, None), "separated by |; save the file with commas"),
     "a field too many": ("text,images\nx,{u}\na, b,{u}\n", (3, None), "put quotes around"),
     "a field too few": ("text,images\nx,{u}\nx\n", (3, "images"), "add the missing commas"),
     "text after a quote": ('text,images\n"x"y,{u}\n', (2, None), "write a quote inside quoted text twice"),
