@@ -13,6 +13,7 @@ from stat import S_ISREG
 from batchgen.budget import money, usd
 from batchgen.job import Billed, Job, SavedFile, State
 from batchgen.runfolder import RunFolder
+from batchgen.spreadsheet import shown_as_text
 from batchgen.statefile import Reader
 
 
@@ -183,5 +184,5 @@ def as_csv(folder: RunFolder, reader: Reader) -> str:
     writer = csv.DictWriter(table, [field.name for field in fields(Entry)])
     writer.writeheader()
     for entry in entries(folder, reader):
-        writer.writerow(asdict(entry))
+        writer.writerow({name: shown_as_text(cell) for name, cell in asdict(entry).items()})
     return table.getvalue()

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from batchgen.children import environ_of_children
+
 _WHY = "batchgen is waiting for paid jobs"
 
 
@@ -45,7 +47,9 @@ def _start(command: list[str] | None) -> subprocess.Popen[bytes] | None:
         return None
     quiet = subprocess.DEVNULL
     try:
-        return subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)  # noqa: S603
+        return subprocess.Popen(  # noqa: S603 - a tool of the system
+            command, stdin=quiet, stdout=quiet, stderr=quiet, env=environ_of_children(), start_new_session=True
+        )
     except OSError:
         return None
 

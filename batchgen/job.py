@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeAlias
 
+from batchgen.redaction import as_reason
+
 
 class State(StrEnum):
     PENDING = "pending"
@@ -314,25 +316,25 @@ def _learned(event: Event) -> dict[str, Any]:
         case Accepted(at, request_id) | Adopted(at, request_id):
             return {"submitted_at": at, "request_id": request_id, "reason": None}
         case Deferred(_, reason, again_at):
-            return {"reason": reason, "again_at": again_at}
+            return {"reason": as_reason(reason), "again_at": again_at}
         case Refused(at, reason):
-            return {"ended_at": at, "reason": reason, "billed": Billed.NO}
+            return {"ended_at": at, "reason": as_reason(reason), "billed": Billed.NO}
         case ContactLost(_, reason):
-            return {"reason": reason}
+            return {"reason": as_reason(reason)}
         case GivenUp(at, reason):
-            return {"ended_at": at, "reason": reason, "billed": Billed.POSSIBLY}
+            return {"ended_at": at, "reason": as_reason(reason), "billed": Billed.POSSIBLY}
         case Succeeded(at, outputs, cost_micro):
             return {"ended_at": at, "outputs": outputs, "reason": None} | _measured(cost_micro)
         case JobFailed(at, reason, billed, cost_micro):
-            return {"ended_at": at, "reason": reason, "billed": billed} | _measured(cost_micro)
+            return {"ended_at": at, "reason": as_reason(reason), "billed": billed} | _measured(cost_micro)
         case JobCancelled(at, reason, cost_micro):
-            return {"ended_at": at, "reason": reason, "billed": Billed.YES} | _measured(cost_micro)
+            return {"ended_at": at, "reason": as_reason(reason), "billed": Billed.YES} | _measured(cost_micro)
         case LinksExpired():
             return {"outputs": ()}
         case Collected(at, saved):
             return {"collected_at": at, "saved": saved}
         case FilesLost(_, reason):
-            return {"reason": reason, "outputs": (), "saved": (), "collected_at": None}
+            return {"reason": as_reason(reason), "outputs": (), "saved": (), "collected_at": None}
         case CostKnown(_, cost_micro):
             return {"cost_micro": cost_micro}
         case PriceKnown(_, estimate_micro):

@@ -7,7 +7,6 @@ every line that is told in its course carries them.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from batchgen.exits import Refusal
 from batchgen.redaction import redacted
+from batchgen.wording import harmless, harmless_json
 
 _logger = logging.getLogger("batchgen")
 _logger.addHandler(logging.NullHandler())  # else Python prints warnings that nobody asked for
@@ -120,9 +120,9 @@ class _Json(logging.Formatter):
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         told: dict[str, object] = {"at": at, "level": record.levelname.lower()}
         line = record.msg if isinstance(record.msg, Line) else Line(redacted(record.getMessage()), {})
-        return json.dumps(told | {"event": line.event} | dict(line.words), ensure_ascii=False, default=str)
+        return harmless_json(told | {"event": line.event} | dict(line.words))
 
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {record.getMessage()}"
+        return f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {harmless(record.getMessage())}"

@@ -21,15 +21,13 @@ from urllib.parse import urlsplit
 
 from batchgen import __version__
 from batchgen.budget import dollars, usd
+from batchgen.children import environ_of_children
 from batchgen.exits import MEANING, Exit
 from batchgen.outcome import Report
 from batchgen.proxies import proxy_for
 
 URL_S = 10.0
 COMMAND_S = 30.0
-
-_KEPT_FROM_COMMANDS = ("RUNCOMFY_", "BATCHGEN_NOTIFY_URL", "BATCHGEN_ON_FINISH")
-"""Beginnings of the variables a command does not get: tokens, the URL, and itself, lest a batchgen in it start it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +69,8 @@ def tell(
     if url is not None and (wrong := _posted(url, told, url_s)) is not None:
         yield f"--notify-url ({urlsplit(url).hostname}) {wrong}"
     if command is not None:
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(_KEPT_FROM_COMMANDS)}
         report = json.dumps(told | {"out": str(end.out)}, ensure_ascii=False).encode()
-        if (wrong := _ran(command, environ | end.as_variables(), report, command_s)) is not None:
+        if (wrong := _ran(command, environ_of_children() | end.as_variables(), report, command_s)) is not None:
             yield f"--on-finish {wrong}"
 
 

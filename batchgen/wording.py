@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -62,6 +63,14 @@ def harmless(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(sign if sign.isprintable() else _written_out(sign) for sign in text)
+
+
+def harmless_json(value: object) -> str:
+    """*value* as one line of JSON, the same signs written out: as JSON has it, so that nothing is lost."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in text)
 
 
 _WRITTEN = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}

@@ -27,7 +27,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         # pure: no clock, no chance, no I/O
         "exits": "",
         "inside": "",
-        "job": "",
+        "children": "",
+        "job": "redaction",
         "request": "",
         "hosts": "",
         "links": "",
@@ -42,32 +43,33 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "outcome": "budget exits job providers.contract",
         "seeds": "exits job request schema",
         "wording": "",
+        "spreadsheet": "",
         # small edges
         "alarm": "",
-        "awake": "",
+        "awake": "children",
         "token": "exits",
         "runfolder": "exits inside",
-        "logs": "exits redaction",
+        "logs": "exits redaction wording",
         "expand": "",
         "inputs": "job",
-        "notify": "budget exits outcome proxies",
+        "notify": "budget children exits outcome proxies",
         # the edges, one effect each
         "schema": "exits request",
         "manifest": "exits expand hosts request schema",
         "statefile": "budget exits inside job request runfolder",
-        "collector": "budget hosts job links logs proxies redaction request runfolder verify",
+        "collector": "budget children hosts job links logs proxies redaction request runfolder verify",
         "providers": "budget exits job logs providers.contract proxies redaction",
         "catalogue": "budget schema",
         "history": "job runfolder schema",
         "pricing": "budget catalogue job schema statefile",
         "rehearsal": "",
-        "rehearsal.rehearse": "billing exits opened options outcome rehearsal runfolder runner statefile",
+        "rehearsal.rehearse": "billing children exits opened options outcome rehearsal runfolder runner statefile",
         "report": "audit budget exits job marks pictures request runfolder statefile wording",
-        "datasets": "budget exits expand job marks pictures request runfolder schema statefile",
+        "datasets": "budget exits expand job marks pictures redaction request runfolder schema statefile",
         # what is made of them
         "failed": "job runfolder statefile",
         "marks": "job runfolder statefile",
-        "audit": "budget job runfolder statefile",
+        "audit": "budget job runfolder spreadsheet statefile",
         "story": "exits job runfolder statefile",
         "standing": "budget job runfolder scheduler statefile wording",
         "problems": "request wording",
@@ -83,8 +85,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "runner": "billing budget catalogue collector exits gathering history job manifest opened options outcome "
         "pricing problems providers request runfolder schema seeds statefile token wording",
         "api": "billing datasets exits options outcome providers rehearsal.rehearse report runner standing token",
-        "cli": "api audit billing budget canary cancelling datasets exits job logs lookup manifest notify opened "
-        "options outcome pacing problems providers providers.contract reconcile redaction rehearsal rehearsal.rehearse "
+        "cli": "api audit billing budget canary children cancelling datasets exits job logs lookup manifest notify "
+        "opened options outcome pacing problems providers providers.contract reconcile redaction rehearsal "
+        "rehearsal.rehearse "
         "report request runfolder runner scheduler schema standing statefile story token wording",
         "__init__": "api billing exits options outcome request runner standing",
         "__main__": "cli",
@@ -133,7 +136,7 @@ HOMES = {
     "typer": ("cli/",),
     "rich": ("cli/",),
     "signal": ("cli/", "notify.py", "rehearsal/server.py"),
-    "subprocess": ("awake.py", "notify.py", "collector/shelver.py", "collector/decoder.py"),
+    "subprocess": ("awake.py", "notify.py", "collector/shelver.py", "collector/decoder.py", "cli/reporting.py"),
     "pickle": ("collector/shelver.py",),  # it runs what it reads: between our own processes only
     "logging": ("logs.py",),
 }

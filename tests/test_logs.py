@@ -15,7 +15,9 @@ from typing import Any, ClassVar
 import pytest
 
 from batchgen import logs
-from batchgen.redaction import hide, redacted
+from batchgen.cli.ends import emit, say, tell
+from batchgen.job import Billed, Job, JobFailed, State, advance
+from batchgen.redaction import as_reason, hide, redacted, sentence, shortened
 from tests.collector.media import picture
 from tests.processes import TOKEN, Batchgen, Ended, serving, write_csv
 
@@ -270,3 +272,77 @@ def test_verbose_and_log_are_there_for_every_command_that_carries_rows(tmp_path:
             log = tmp_path / f"{command[0]}.log"
             assert batchgen(*command, "--log", log).exit == 0
             assert {"start", "end"} <= {line["event"] for line in lines_of(log)}
+
+
+# ── reasons ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("cannot identify image file <_io.BytesIO object at 0x7fd12a31>", "cannot identify image file"),
+        ("<av.container.InputContainer '/home/me/x.mp4'> has no stream", " has no stream"),
+        ("bad block at 0x55d0c0ffee12", "bad block at 0x…"),
+        ("[Errno 2] No such file or directory: '/home/me/My Pictures/a.part'", "No such file or directory: '…/a.part'"),
+        ("cannot open /Users/me/out/rows/a/images-00.png: denied", "cannot open …/images-00.png: denied"),
+        (r"cannot open C:\Users\me\out\a.png: denied", "cannot open …/a.png: denied"),
+        (r"cannot open '\\server\share\my out\a.png'", "cannot open '…/a.png'"),
+        ("POST /v1/models/x/y answered 404", "POST /v1/models/x/y answered 404"),
+        ('"/input/images/0" is too short', '"/input/images/0" is too short'),
+        ("https://h.example/home/me/a.png is gone", "https://h.example/home/me/a.png is gone"),
+        ("5/10 done; a <b>bold</b> word; seed 0x12", "5/10 done; a <b>bold</b> word; seed 0x12"),
+    ],
+)
+def test_a_reason_tells_nothing_of_this_machine_and_keeps_the_providers_words(text: str, reason: str) -> None:
+    assert as_reason(text) == reason
+
+
+def test_whatever_an_event_brings_the_reason_that_is_kept_is_fit_for_others() -> None:
+    job = Job(1, "row", 1, State.SUBMITTED, "model", {}, (), "0" * 64, request_id="q")
+    ended = advance(job, JobFailed(1.0, "cut short: '/home/me/out/parts/row.1/a.part' <x object at 0x1f>", Billed.YES))
+    assert ended.reason == "cut short: '…/a.part'"
+
+
+def test_an_error_of_the_system_names_no_path() -> None:
+    with pytest.raises(OSError, match="my folder") as caught:
+        open("/nowhere/in my folder/a.part").close()
+    assert sentence(caught.value) == "No such file or directory"
+
+
+@pytest.mark.parametrize("at", [*range(280, 301), *range(65_500, 65_540)])
+def test_no_part_of_a_secret_is_left_where_a_text_is_cut(at: int) -> None:
+    hide("tok-93f2c71b")
+    for most in (300, 70_000):
+        shown = shortened("a " * (at // 2) + "tok-93f2c71b https://h.example/a?sig=s3cret and more " * 9, most)
+        assert "tok-" not in shown
+        assert "sig" not in shown
+
+
+# ── what a terminal acts upon ───────────────────────────────────────────────────────────────────────────
+
+ACTED_UPON = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u2066\r\x7f\u2028"
+
+
+def test_what_v_shows_of_others_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    with logs.written(None, to_stderr=True):
+        logs.warn("download", row="dune", reason=ACTED_UPON)
+    shown = capsys.readouterr().err
+    assert shown.removesuffix("\n").isprintable()
+    assert r"\x1b]0;owned\x07" in shown
+
+
+def test_the_log_file_holds_the_same_signs_as_json_spells_them(tmp_path: Path) -> None:
+    with logs.written(tmp_path / "log", to_stderr=False):
+        logs.warn("download", row="dune", reason=ACTED_UPON)
+    line = (tmp_path / "log").read_text().removesuffix("\n")
+    assert line.isprintable()
+    assert json.loads(line)["reason"] == ACTED_UPON
+
+
+def test_json_and_sentences_on_the_screen_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    emit({"reason": ACTED_UPON, "name": "Bär 🚀"})
+    say(f"batchgen: {ACTED_UPON}")
+    tell(f"# {ACTED_UPON}")
+    shown = capsys.readouterr()
+    assert all(line.isprintable() for line in (shown.out + shown.err).split("\n"))
+    assert json.loads(shown.out.split("\n")[0]) == {"reason": ACTED_UPON, "name": "Bär 🚀"}

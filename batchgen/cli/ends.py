@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import os
 import signal
 import sys
@@ -19,7 +18,7 @@ import typer
 
 from batchgen.exits import Exit, Refusal
 from batchgen.redaction import redacted
-from batchgen.wording import harmless
+from batchgen.wording import harmless, harmless_json
 
 T = TypeVar("T")
 
@@ -79,7 +78,7 @@ def width_of(stream: TextIO) -> int | None:
 
 def emit(answer: object) -> bool:
     """One JSON object on stdout. Returns whether anybody still listens."""
-    return _write_out(json.dumps(answer, ensure_ascii=False) + "\n")
+    return _write_out(harmless_json(answer) + "\n")
 
 
 def emit_with(answer: Mapping[str, object], **more: Iterable[object]) -> bool:
@@ -109,12 +108,12 @@ def carried(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 def confirmed(question: str) -> bool:
     """Ask on the terminal. Ctrl-C and Ctrl-D are a no."""
-    return bool(_prompted(lambda: typer.confirm(question, err=True)))
+    return bool(_prompted(lambda: typer.confirm(harmless(question), err=True)))
 
 
 def answered(question: str) -> str | None:
     """What a person types on the terminal, "" for nothing; None for Ctrl-C and Ctrl-D."""
-    typed = _prompted(lambda: typer.prompt(question, default="", show_default=False, err=True))
+    typed = _prompted(lambda: typer.prompt(harmless(question), default="", show_default=False, err=True))
     return None if typed is None else str(typed).strip()
 
 

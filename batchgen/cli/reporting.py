@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
+from batchgen.children import environ_of_our_own
 from batchgen.cli import flags
 from batchgen.cli.ends import carried, emit, listening, refusals, say, tell
 
@@ -80,8 +82,13 @@ def _patience() -> Callable[[int, int], None]:
     return told
 
 
-def _open(address: str) -> None:
-    import webbrowser
+_OPENING = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
 
-    if not webbrowser.open(address):
+
+def _open(address: str) -> None:
+    import subprocess
+
+    # A process of its own: a browser gets the environment of whoever starts it, and ours may hold keys.
+    opening = (sys.executable, "-P", "-c", _OPENING, address)
+    if subprocess.run(opening, env=environ_of_our_own(), stdout=sys.stderr, check=False).returncode:  # noqa: S603
         say("no browser could be opened; open the address above yourself")

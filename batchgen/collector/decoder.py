@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from batchgen.collector.keyless import environ_without_key
+from batchgen.children import environ_of_our_own
 from batchgen.verify import Verified, identify
 from batchgen.verify.exchange import question, verified
 
@@ -53,6 +53,6 @@ def _begun() -> subprocess.Popen[bytes]:
         (sys.executable, "-P", "-m", "batchgen.verify"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=environ_without_key(),
+        env=environ_of_our_own(),
         start_new_session=True,
     )

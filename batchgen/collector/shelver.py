@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import BinaryIO, TypeAlias
 
+from batchgen.children import environ_of_our_own
 from batchgen.collector.decoder import Decoder
-from batchgen.collector.keyless import environ_without_key
 from batchgen.collector.shelve import Arrival, Shelved, shelve
 from batchgen.runfolder import RunFolder
 
@@ -38,7 +38,7 @@ class Shelver:
             (sys.executable, "-P", "-m", __name__),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=environ_without_key(),
+            env=environ_of_our_own(),
             start_new_session=True,
         )
 

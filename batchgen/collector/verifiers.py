@@ -9,8 +9,8 @@ from asyncio.subprocess import PIPE
 from contextlib import suppress
 from pathlib import Path
 
+from batchgen.children import environ_of_our_own
 from batchgen.collector.decoder import DEATHS_BELIEVED
-from batchgen.collector.keyless import environ_without_key
 from batchgen.verify import Undecodable, Verified, identify
 from batchgen.verify.exchange import question, verified
 
@@ -79,7 +79,7 @@ class _Verifier:
         """Pictures are foreign bytes: what decodes them gets no key. Ctrl-C is for the run, not for this."""
         command = (sys.executable, "-P", "-m", "batchgen.verify")
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=PIPE, env=environ_without_key(), start_new_session=True
+            *command, stdin=PIPE, stdout=PIPE, env=environ_of_our_own(), start_new_session=True
         )
         return cls(process)
 

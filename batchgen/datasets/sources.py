@@ -67,8 +67,8 @@ def lost_source(job: Job, source: Source) -> str | None:
         with open(place, "rb") as stream:
             same = hashlib.file_digest(stream, "sha256").hexdigest() == source.sha256
     except OSError as error:
-        return f"its source {source.name} cannot be read ({error.strerror})"
-    return None if same else f"its source {source.name} has changed since the request was sent"
+        return f"its source {os.path.basename(source.name)} cannot be read ({error.strerror})"
+    return None if same else f"its source {os.path.basename(source.name)} has changed since the request was sent"
 
 
 def _local(job: Job) -> Iterator[Source]:

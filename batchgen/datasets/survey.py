@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from batchgen.budget import usd
+from batchgen.redaction import as_reason
 from batchgen.request import published_input
 from batchgen.statefile import Reader
 
@@ -49,5 +50,5 @@ def open_columns(reader: Reader) -> list[str]:
 
 
 def _shareable(reason: str) -> str:
-    """A reason as the card may show it: URLs without their signatures, not too long."""
-    return " ".join(str(published_input(word)) for word in reason.split())[:200]
+    """A reason as the card may show it: URLs without their signatures, nothing of this machine, not too long."""
+    return as_reason(" ".join(str(published_input(word)) for word in reason.split()))[:200]

@@ -32,7 +32,7 @@ from batchgen.providers.contract import (
     Waiting,
 )
 from batchgen.providers.httpanswer import Answer
-from batchgen.redaction import redacted
+from batchgen.redaction import shortened
 
 _BAD_ID, _NO_BALANCE, _BAD_ACCOUNT, _NOT_READY = 400001, 400002, 400004, 400005
 _NOT_YOURS, _NOT_FOUND = 403001, 404001
@@ -45,7 +45,6 @@ _NOT_READY_YET = "not ready"
 _WRONG_PATH = "the path of the API base (--api-base or RUNCOMFY_MODEL_API_BASE) may be wrong"
 KNOWN_WORDS = _QUEUED | _RUNNING | {_NOT_READY_YET}
 _MAX_REASON = 300
-_READ_FOR_REASON = 4_000
 
 
 def read_submit(answer: Answer) -> SubmitAnswer:
@@ -238,8 +237,8 @@ def reason_of(answer: Answer) -> str:
             if answer.body.get(name):
                 return _error_text(answer.body[name]) or ""
     if answer.body is not None:
-        return redacted(json.dumps(answer.body)[:_READ_FOR_REASON])[:_MAX_REASON]
-    return "no JSON in the answer" if answer.text.lstrip().startswith("<") or not answer.text else redacted(answer.text)
+        return shortened(json.dumps(answer.body), _MAX_REASON)
+    return "no JSON in the answer" if answer.text.lstrip().startswith("<") or not answer.text else answer.text
 
 
 def _error_text(error: Any) -> str | None:
@@ -247,7 +246,7 @@ def _error_text(error: Any) -> str | None:
     if error in (None, "", [], {}):
         return None
     text = error if isinstance(error, str) else json.dumps(error, ensure_ascii=False)
-    return _writable(redacted(" ".join(text.split())[:_READ_FOR_REASON])[:_MAX_REASON])
+    return _writable(shortened(" ".join(text.split()), _MAX_REASON))
 
 
 def _writable(text: str) -> str:

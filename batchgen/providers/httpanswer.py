@@ -11,6 +11,8 @@ from typing import Any
 
 import aiohttp
 
+from batchgen.redaction import shortened
+
 SMALL_BYTES = 1024 * 1024
 """More than any answer holds that repeats nothing of what was sent. Longer ones are read one after the other."""
 _MOST_VALUES = 200_000
@@ -22,7 +24,7 @@ _TEXT_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer. *body* is its JSON, None if it had none; *text* its beginning, for messages."""
+    """One HTTP answer. *body* is its JSON, None if it had none; *text* then its beginning, without secrets."""
 
     status: int
     headers: Mapping[str, str]
@@ -53,7 +55,8 @@ async def _is_whole(stream: aiohttp.StreamReader, content: bytearray, most_bytes
 
 def _answer(response: aiohttp.ClientResponse, content: bytes) -> Answer:
     text = content.decode(errors="replace")
-    return Answer(response.status, response.headers, json_of(text), text[:_TEXT_CHARACTERS])
+    body = json_of(text)
+    return Answer(response.status, response.headers, body, "" if body else shortened(text, _TEXT_CHARACTERS))
 
 
 def json_of(text: str) -> Any:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from batchgen.billing import Refused
+from batchgen.children import environ_of_our_own
 from batchgen.opened import Watch
 from batchgen.options import Options
 from batchgen.outcome import Report
@@ -62,7 +63,9 @@ async def _server(faults: str, latency: str, draw: str) -> AsyncIterator[str]:
     """The embedded server in a process of its own; its URL."""
     command = [sys.executable, "-m", "batchgen", "serve", "--parent-pid", str(os.getpid())]
     command += ["--faults", faults, "--latency", latency, "--draw", draw]
-    server = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, start_new_session=True)
+    server = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, env=environ_of_our_own(), start_new_session=True
+    )
     assert server.stdout is not None
     try:
         first_line = await server.stdout.readline()

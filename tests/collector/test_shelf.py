@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.collector.keyless import environ_without_key
+from batchgen.children import environ_of_our_own
 from batchgen.collector.shelf import Shelf
 from batchgen.collector.shelve import Arrival, Shelved, shelve
 from batchgen.collector.shelver import Shelver, ShelverDied
@@ -228,7 +228,7 @@ async def test_the_process_finds_its_modules_where_we_do_and_has_no_key(
 ) -> None:
     monkeypatch.setenv("RUNCOMFY_API_TOKEN", "secret")
     monkeypatch.syspath_prepend(tmp_path / "modules")
-    environ = environ_without_key()
+    environ = environ_of_our_own()
     assert "secret" not in environ.values()
     assert environ["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path / "modules")
     (tmp_path / "queue.py").write_text("raise SystemExit('not what was meant')")  # a user's own, where they stand
