@@ -90,11 +90,11 @@ def emit_with(answer: Mapping[str, object], **more: Iterable[object]) -> bool:
 
 
 def _pieces(answer: Mapping[str, object], more: Mapping[str, Iterable[object]]) -> Iterator[str]:
-    yield json.dumps(answer, ensure_ascii=False)[:-1]
+    yield harmless_json(answer)[:-1]
     for name, entries in more.items():
-        yield f", {json.dumps(name)}: ["
+        yield f", {harmless_json(name)}: ["
         for number, entry in enumerate(entries):
-            yield (", " if number else "") + json.dumps(entry, ensure_ascii=False)
+            yield (", " if number else "") + harmless_json(entry)
         yield "]"
     yield "}\n"
 
