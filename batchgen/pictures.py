@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,6 +44,9 @@ _SAME_SHADES = 2
 """Shades of 256 that lie no further apart are one colour: encoders leave as much."""
 
 
+_Seen = TypeVar("_Seen")
+
+
 class TooLarge(Exception):
     """Decoding it would take more memory or time than any output is worth. Nothing was decoded."""
 
@@ -66,15 +70,19 @@ class Decoded:
 
 def decode(stream: BinaryIO) -> Decoded:
     """Decode every frame to its last pixel. Raises TooLarge, CutOff, Damaged and MemoryError."""
+    return _despite_texts(_decode, stream)
+
+
+def _despite_texts(see: Callable[[BinaryIO], _Seen], stream: BinaryIO) -> _Seen:
+    """What goes wrong in a PNG may be a text: their checksums and lengths are nobody's pixels."""
     try:
-        return _decode(stream)
+        return see(stream)
     except Damaged:
-        # What goes wrong in a PNG may be a text: their checksums and lengths are nobody's pixels.
         stream.seek(0)
         pixels_alone = _png_without_texts(stream)
         if pixels_alone is None:
             raise
-        return _decode(pixels_alone)
+        return see(pixels_alone)
 
 
 def _decode(stream: BinaryIO) -> Decoded:
@@ -104,17 +112,16 @@ def opened(stream: BinaryIO) -> Iterator[Image.Image]:
     from PIL import Image
 
     _check_canvas(stream)
-    Image.MAX_IMAGE_PIXELS = _MOST_MEMORY_BYTES // _BYTES_PER_PIXEL_ELSEWHERE
+    # Pillow refuses more than twice as many, which it looks at where a later frame makes the canvas larger.
+    Image.MAX_IMAGE_PIXELS = _MOST_MEMORY_BYTES // _BYTES_PER_PIXEL_ELSEWHERE // 2
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(stream, formats=_FORMATS) as picture:
-                _check_size(picture)
-                yield picture
+        with Image.open(stream, formats=_FORMATS) as picture:
+            _check_size(picture)
+            yield picture
     except (TooLarge, MemoryError):
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except Image.DecompressionBombError:
         raise TooLarge("more pixels than are decoded") from None
     except Exception as error:  # noqa: BLE001 - Pillow raises whatever a broken file provokes
         # Its words hold addresses of objects and paths; that the decoder wanted more bytes is all they prove.
@@ -165,6 +172,89 @@ def is_one_colour(picture: Image.Image) -> bool:
     same = 0 if picture.mode in ("1", "I", "I;16", "I;16B", "F") else _SAME_SHADES
     return all(highest - lowest <= same for lowest, highest in bands)
 
+
+# ── as people see them ──────────────────────────────────────────────────────────────────────────────────
+
+
+def as_shown(stream: BinaryIO, side: int) -> Image.Image:
+    """The picture in *stream* as a screen shows it, *side* pixels at most: turned, in sRGB, on white, each range of
+    values scaled to 256 shades. Raises TooLarge, CutOff, Damaged and MemoryError.
+    """
+    return _despite_texts(lambda again: _as_shown(again, side), stream)
+
+
+def _as_shown(stream: BinaryIO, side: int) -> Image.Image:
+    from PIL import ImageOps
+
+    with opened(stream) as picture:
+        picture.draft("RGB", (side * 2, side * 2))
+        picture.load()
+        profile = picture.info.get("icc_profile")
+        small = _with_256_shades(ImageOps.exif_transpose(picture))
+        small.thumbnail((side, side), reducing_gap=2.0)
+        return _on_white(_in_srgb(small, profile))
+
+
+_SCREEN_MODES = {"L", "LA", "RGB", "RGBA", "CMYK"}
+_DEEP_MODES = {"I", "I;16", "I;16B", "I;16L", "F"}
+
+
+def _with_256_shades(picture: Image.Image) -> Image.Image:
+    if picture.mode in _DEEP_MODES:
+        return _scaled(picture)
+    if picture.mode in _SCREEN_MODES and "transparency" not in picture.info:
+        return picture
+    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+
+
+def _scaled(picture: Image.Image) -> Image.Image:
+    """16 bits from end to end, as screens show them; other numbers from their lowest to their highest."""
+    lowest, highest = (0.0, 65535.0) if picture.mode.startswith("I;16") else _range(picture)
+    values = picture if picture.mode == "F" else picture.convert("I").convert("F")
+    scale = 255.0 / (highest - lowest) if highest > lowest else 0.0
+    return values.point(lambda value: value * scale - lowest * scale).convert("L")
+
+
+def _range(picture: Image.Image) -> tuple[float, float]:
+    spans: Any = picture.getextrema()
+    lowest, highest = spans
+    if picture.mode == "I" and lowest >= 0 and 255 < highest <= 65535:  # a PNG of 16 bits, as some Pillows read it
+        return 0.0, 65535.0
+    if picture.mode == "F" and lowest >= 0.0 and highest <= 1.0:
+        return 0.0, 1.0
+    return (lowest, highest) if math.isfinite(lowest) and math.isfinite(highest) else (0.0, 1.0)
+
+
+def _in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """A profile that cannot be read is as good as none."""
+    from PIL import ImageCms
+
+    if profile and picture.mode in ("L", "RGB", "RGBA", "CMYK"):
+        target = "RGBA" if picture.mode == "RGBA" else "RGB"
+        with suppress(ImageCms.PyCMSError, OSError):
+            changed = ImageCms.profileToProfile(
+                picture,
+                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+                ImageCms.createProfile("sRGB"),
+                outputMode=target,
+            )
+            return picture if changed is None else changed
+    return picture
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """Without transparency: what colour lies hidden under it is nobody's choice."""
+    from PIL import Image
+
+    if picture.mode not in ("RGBA", "LA"):
+        return picture.convert("RGB")
+    clear = picture.convert("RGBA")
+    sheet = Image.new("RGB", picture.size, "white")
+    sheet.paste(clear, mask=clear.getchannel("A"))
+    return sheet
+
+
+# ── PNG ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _KEPT_CHUNKS = {b"tRNS", b"acTL", b"fcTL", b"fdAT", b"eXIf"}

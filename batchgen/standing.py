@@ -84,7 +84,9 @@ class Last:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A run folder in figures at the time *at*. *holder* says who runs in it now; *last* has the newest row first."""
+    """A run folder in figures at the time *at*. *holder* says who runs in it now; *last* has the newest row first;
+    *blank* counts files of one colour.
+    """
 
     out: Path
     at: float
@@ -96,6 +98,7 @@ class Standing:
     holder: str | None = None
     activity: Activity | None = None
     files_bytes: int = 0
+    blank: int = 0
     last: Sequence[Last] = ()
 
     @property
@@ -114,6 +117,7 @@ class Standing:
             "cost": cost_report(self.money, self.budget_micro),
             "out": str(self.out),
             "running": self.holder is not None,
+            "blank": self.blank,
         }
         now = self.activity
         told |= {"rows_per_s": 0.0 if now is None else round(now.rows_per_s, 4)}
@@ -146,6 +150,7 @@ def status(out: Path, last: int = 0) -> Standing:
             holder,
             _said(reader, now) if holder is not None else None,
             reader.saved_bytes() if holder is None else 0,
+            reader.blank_files(),
             [Last.of(job) for job in reader.last_ended(last)],
         )
 
@@ -206,6 +211,7 @@ class Watched:
             held_by(state.folder),
             self.activity(),
             0,
+            state.reader.blank_files(),
             list(self._last),
         )
 

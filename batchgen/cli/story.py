@@ -59,7 +59,8 @@ def _head(last: Job, folder: str) -> Iterator[str]:
 def _file(file: SavedFile) -> str:
     pixels = f", {file.width}x{file.height}" if file.width else ""
     checked = "" if file.is_decoded else ", not decoded"
-    return f"{file.name} ({size(file.bytes)}{pixels}{checked})"
+    blank = ", blank: one colour" if file.blank else ""
+    return f"{file.name} ({size(file.bytes)}{pixels}{checked}{blank})"
 
 
 def _cost(job: Job) -> str:

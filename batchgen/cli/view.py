@@ -131,9 +131,14 @@ def _figures(standing: Standing) -> Iterator[tuple[str, list[Part]]]:
         yield "finish", _finish(standing)
     yield "money", _money(standing)
     if now is not None:
-        yield "files", [(f"{size(now.received_bytes)} received", "")]
+        yield "files", [(f"{size(now.received_bytes)} received", ""), *_blank(standing)]
     elif standing.files_bytes:
-        yield "files", [(f"{size(standing.files_bytes)} in {_near(standing.out / 'rows')}", "")]
+        yield "files", [(f"{size(standing.files_bytes)} in {_near(standing.out / 'rows')}", ""), *_blank(standing)]
+
+
+def _blank(standing: Standing) -> list[Part]:
+    """What came and shows nothing."""
+    return [(f"{standing.blank:,} blank (one colour)", "bold")] if standing.blank else []
 
 
 def _finish(standing: Standing) -> list[Part]:

@@ -21,6 +21,7 @@ from batchgen.datasets.sources import Source, lost_source, source_of
 from batchgen.datasets.splits import split_of
 from batchgen.datasets.whole import stands, whole_file
 from batchgen.job import Job
+from batchgen.pictures import DECODABLE
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import Reader
 
@@ -64,7 +65,7 @@ def plan_round(folder: RunFolder, reader: Reader, ledger: Ledger, plan: Plan) ->
         for job, record, source in _collected(reader, reviews, plan):
             if seen.has(record):
                 continue
-            why = _why_not(folder, job, record, source, seen, plan.choice) or _no_place(ledger, source)
+            why = _why_not(folder, job, record, source, seen, plan) or _no_place(ledger, source)
             if why is not None:
                 planned.left_out[why.reason] += 1
                 _tell(left_out, record, why)
@@ -95,10 +96,10 @@ def _collected(reader: Reader, reviews: Reviews, plan: Plan) -> Iterator[tuple[J
 
 
 def _why_not(
-    folder: RunFolder, job: Job, record: Record, source: Source | None, seen: Seen, choice: Choice
+    folder: RunFolder, job: Job, record: Record, source: Source | None, seen: Seen, plan: Plan
 ) -> LeftOut | None:
     """The first reason to leave an output out; None if it comes in."""
-    why = choice.against(record)
+    why = plan.choice.against(record) or (_unreadable(record) if plan.copies else None)
     if why is not None:
         return why
     twin = seen.twin(record)
@@ -108,6 +109,13 @@ def _why_not(
         return LeftOut("lost", f"{record['file']} is missing or damaged; `batchgen collect --verify` brings it back")
     lost = lost_source(job, source) if source is not None else None
     return None if lost is None else LeftOut("source", lost)
+
+
+def _unreadable(record: Record) -> LeftOut | None:
+    """One picture that a loader cannot decode stops it at the whole data set."""
+    if not record["media_type"].startswith("image/") or record["media_type"] in DECODABLE:
+        return None
+    return LeftOut("kind", f"loaders do not read {record['media_type']}")
 
 
 def _no_place(ledger: Ledger, source: Source | None) -> LeftOut | None:

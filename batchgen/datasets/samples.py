@@ -5,9 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from heapq import heappush, heappushpop
+from typing import TYPE_CHECKING
 
 from batchgen.datasets.dataset import DataSet, place_of
 from batchgen.datasets.ledger import Item
+from batchgen.pictures import CutOff, Damaged, TooLarge, as_shown
+from batchgen.runfolder import RunFolder
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SHOWN = 12
 _COLUMNS, _SIDE, _GAP = 4, 256, 8
@@ -32,22 +38,28 @@ class Samples:
 
 
 def contact_sheet(data: DataSet, items: Sequence[Item]) -> bytes | None:
-    """The pictures of *items* side by side, as a JPEG; None if there is none."""
+    """The pictures of *items* side by side, as they are shown, as a JPEG; None if there is none."""
     from PIL import Image, ImageOps
 
-    Image.MAX_IMAGE_PIXELS = None  # each was measured and decoded when it was collected
     places = [place_of(data.folder, item.record) for item in items if item.kind == "image"]
-    places = [place for place in places if data.folder.is_file(place)]
-    if not places:
+    smalls = [small for place in places if (small := _small(data.folder, place)) is not None]
+    if not smalls:
         return None
     cell = _SIDE + _GAP
-    rows = -(-len(places) // _COLUMNS)
-    sheet = Image.new("RGB", (min(len(places), _COLUMNS) * cell + _GAP, rows * cell + _GAP), "white")
-    for index, place in enumerate(places):
-        with data.folder.reading(place) as stream, Image.open(stream) as picture:
-            small = ImageOps.contain(picture.convert("RGB"), (_SIDE, _SIDE))
+    rows = -(-len(smalls) // _COLUMNS)
+    sheet = Image.new("RGB", (min(len(smalls), _COLUMNS) * cell + _GAP, rows * cell + _GAP), "white")
+    for index, small in enumerate(ImageOps.contain(small, (_SIDE, _SIDE)) for small in smalls):
         left, top = index % _COLUMNS * cell + _GAP, index // _COLUMNS * cell + _GAP
         sheet.paste(small, (left + (_SIDE - small.width) // 2, top + (_SIDE - small.height) // 2))
     content = io.BytesIO()
     sheet.save(content, "JPEG", quality=85)
     return content.getvalue()
+
+
+def _small(folder: RunFolder, place: str) -> Image.Image | None:
+    """The picture at *place*; None if it is gone, or was never decoded and cannot be."""
+    try:
+        with folder.reading(place) as stream:
+            return as_shown(stream, _SIDE)
+    except (OSError, TooLarge, CutOff, Damaged, MemoryError):
+        return None

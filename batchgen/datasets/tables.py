@@ -32,7 +32,7 @@ def write_csv(data: DataSet) -> None:
 
 def csv_features(data: DataSet) -> list[Feature]:
     """As for the other tables, but that pandas, which reads CSV, has no empty cell among whole numbers."""
-    may_be_empty = ("seed", "width", "height")
+    may_be_empty = ("seed", "width", "height", "blank")
     return [
         feature | ({"dtype": "float64"} if feature["name"] in may_be_empty else {}) for feature in table_features(data)
     ]

@@ -29,7 +29,9 @@ _NEWEST = f"SELECT key FROM jobs WHERE {_IS_SHOWN} ORDER BY seq DESC, rowid LIMI
 
 
 class ShownFile(NamedTuple):
-    """One output. *kind* is image, video or audio; *thumb* the key of its thumbnail, empty if it has none."""
+    """One output. *kind* is image, video or audio; *thumb* the key of its thumbnail, empty if it has none.
+    *blank*: it has one colour.
+    """
 
     name: str
     kind: str
@@ -37,6 +39,7 @@ class ShownFile(NamedTuple):
     height: int | None
     bytes: int
     thumb: str
+    blank: bool
 
 
 class ShownInput(NamedTuple):
@@ -182,6 +185,7 @@ def shown(rows: Path, job: Job, place: int, has_thumb: HasThumb) -> Shown:
                 file.height,
                 file.bytes,
                 thumbs.get(file.name, ""),
+                file.blank,
             )
             for file in job.saved
         ),

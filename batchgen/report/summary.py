@@ -32,8 +32,8 @@ STATE_WORDS = {
 class Summary:
     """A run folder as it stands at *at*: what the tables can be asked without going through every row.
 
-    *out* is the folder as commands name it; *files* counts them by kind; *began* and *ended* are the first request
-    and the last end, Unix seconds.
+    *out* is the folder as commands name it; *files* counts them by kind, *blank* those of one colour; *began* and
+    *ended* are the first request and the last end, Unix seconds.
     """
 
     out: str
@@ -44,6 +44,7 @@ class Summary:
     counts: dict[State, int]
     files: dict[str, int]
     bytes: int
+    blank: int
     money: Money
     budget_micro: int | None
     began: float | None
@@ -119,6 +120,7 @@ def summarise(folder: RunFolder, reader: Reader, out: str, with_files: bool = Tr
         counts=reader.counts(),
         files={kind: count for kind, count, _ in files},
         bytes=sum(size_bytes for *_, size_bytes in files),
+        blank=reader.blank_files() if with_files else 0,
         money=reader.money(),
         budget_micro=reader.budget_micro(),
         began=began,

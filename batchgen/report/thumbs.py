@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from batchgen.pictures import as_shown
 from batchgen.report.rows import Source
 from batchgen.runfolder import RunFolder
 
@@ -68,23 +69,15 @@ def make(folder: RunFolder, source: Source) -> bool:
 
 
 def thumbnail(folder: RunFolder, source: Source) -> bytes | None:
-    """The picture of *source* at SIDE pixels at most; for a film of JPEG frames its first frame."""
-    from PIL import Image, ImageOps
-
+    """The picture of *source* as it is shown, SIDE pixels at most; for a film of JPEG frames its first frame."""
     try:
         with folder.reading(source.path) if source.is_output else source.path.open("rb") as stream:
             picture_stream = first_frame(stream) if source.kind == "video" else stream
             if picture_stream is None:
                 return None
-            with Image.open(picture_stream) as picture:
-                picture.draft("RGB", (SIDE * 2, SIDE * 2))
-                small = ImageOps.exif_transpose(picture)
-                small.thumbnail((SIDE, SIDE), reducing_gap=2.0)
-                if small.mode not in ("RGB", "RGBA"):
-                    small = small.convert("RGBA" if "transparency" in small.info or small.mode == "LA" else "RGB")
-                content = io.BytesIO()
-                small.save(content, "WEBP", quality=_QUALITY, method=2)
-                return content.getvalue()
+            content = io.BytesIO()
+            as_shown(picture_stream, SIDE).save(content, "WEBP", quality=_QUALITY, method=2)
+            return content.getvalue()
     except Exception:  # noqa: BLE001 - a page without one thumbnail is better than no page
         return None
 

@@ -13,6 +13,7 @@ from batchgen.job import RESERVED, Job, State
 from batchgen.runfolder import RunFolder, refuse_links
 from batchgen.statefile.tables import (
     BOOK_COLUMNS,
+    HAS_BLANK,
     JOB_COLUMNS,
     TALLIED_VERSION,
     StateUnusable,
@@ -156,6 +157,14 @@ class Reader:
         """What all files of the row folders come to."""
         found = self.connection.execute("SELECT COALESCE(SUM(bytes), 0) FROM saved_files WHERE latest").fetchone()
         return int(found[0])
+
+    def blank_files(self) -> int:
+        """How many files of the row folders have one colour."""
+        found = self.connection.execute(
+            "SELECT COUNT(*) FROM jobs, json_each(jobs.saved) WHERE jobs.latest "
+            f"AND {HAS_BLANK} AND json_extract(json_each.value, '$.blank')"
+        )
+        return int(found.fetchone()[0])
 
     def sent(self) -> Iterator[Job]:
         """Every attempt that was ever sent, of all rows, in manifest order, for the books: its request is left out."""

@@ -16,7 +16,7 @@ from batchgen.verify.kinds import CONTAINER, DECODED, NONE, SIGNATURE, Kind, kin
 from batchgen.verify.played import played
 from batchgen.verify.texts import Undecodable
 
-__all__ = ["CONTAINER", "DECODED", "NONE", "SIGNATURE", "Undecodable", "Verified", "identify", "sha256_of", "verify"]
+__all__ = ["CONTAINER", "DECODED", "NONE", "SIGNATURE", "Undecodable", "Verified", "identify", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,6 @@ def identify(path: Path) -> Verified:
     if not path.is_file():  # a pipe would be waited for
         raise Undecodable("it is no file")
     return _verified(path, decodes=False)
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _verified(path: Path, decodes: bool) -> Verified:

@@ -81,6 +81,7 @@ class Truth:
             "outputs": len(told["files"]),
             "cost_usd": told["cost_usd"] / len(told["files"]),
             **{name: file[name] for name in ("bytes", "width", "height", "media_type", "sha256")},
+            "blank": int(file["blank"]) if file["checked"] == "decoded" else None,
         }
         line |= {f"input.{name}": _text(value) for name, value in told["input"].items()}
         line |= {f"meta.{name}": _text(value) for name, value in told["meta"].items()}

@@ -121,3 +121,86 @@ def test_what_the_decoder_says_of_a_file_is_not_handed_on() -> None:
         with pytest.raises((pictures.Damaged, pictures.CutOff)) as caught:
             pictures.decode(io.BytesIO(content))
         assert "0x" not in str(caught.value)
+
+
+# ── as they are shown ───────────────────────────────────────────────────────────────────────────────────
+
+
+def shown(content: bytes, side: int = 64) -> Image.Image:
+    small = pictures.as_shown(io.BytesIO(content), side)
+    assert small.mode == "RGB"
+    return small
+
+
+def grey(small: Image.Image, place: tuple[int, int]) -> float:
+    value = small.convert("L").getpixel(place)
+    assert not isinstance(value, tuple) and value is not None
+    return value
+
+
+def ramp(mode: str, highest: float) -> Image.Image:
+    """Dark on the left, light on the right."""
+    values = Image.new("F", (64, 8))
+    values.putdata([x / 63 * highest for _ in range(8) for x in range(64)])
+    return values if mode == "F" else values.convert("I") if mode == "I" else values.convert("I").convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("picture", "kind"),
+    [
+        (ramp("I;16", 65535), "PNG"),
+        (ramp("I;16", 65535), "TIFF"),
+        (ramp("I", 65535), "TIFF"),
+        (ramp("I", 1_000_000), "TIFF"),
+        (ramp("F", 1.0), "TIFF"),
+        (ramp("F", 400.0), "TIFF"),
+    ],
+)
+def test_deep_pictures_are_scaled_from_black_to_white(picture: Image.Image, kind: str) -> None:
+    small = shown(saved(picture, kind))
+    assert grey(small, (0, 4)) < 10
+    assert 110 < grey(small, (32, 4)) < 146
+    assert grey(small, (63, 4)) > 245
+
+
+def test_sixteen_bits_that_are_dark_are_shown_dark() -> None:
+    assert grey(shown(saved(ramp("I;16", 6553), "PNG")), (63, 4)) == pytest.approx(25, abs=2)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_white_whatever_colour_is_hidden_there(mode: str) -> None:
+    clear = Image.new("RGBA", (64, 48), (200, 0, 0, 0))
+    clear.paste((0, 0, 0, 255), (0, 0, 32, 48))
+    small = shown(saved(clear.convert(mode), "PNG"))
+    assert small.getpixel((60, 24)) == (255, 255, 255)
+    assert grey(small, (4, 24)) < 10
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_a_picture_is_turned_as_it_asks_for(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # its right side is what was the top
+    halves = Image.new("RGB", (64, 48), "white")
+    halves.paste("black", (0, 0, 64, 24))
+    small = shown(saved(halves, kind, exif=exif))
+    assert small.size == (48, 64)
+    assert grey(small, (44, 32)) < 30
+    assert grey(small, (4, 32)) > 225
+
+
+def test_colours_of_another_space_are_brought_into_that_of_screens() -> None:
+    from PIL import ImageCms
+
+    screens = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    # A space in which what is called red looks green, and the other way round.
+    swapped = screens.replace(b"rXYZ", b"?XYZ").replace(b"gXYZ", b"rXYZ").replace(b"?XYZ", b"gXYZ")
+    for mode, alpha in (("RGB", ()), ("RGBA", (255,))):
+        plain = Image.new(mode, (64, 48), (60, 200, 60, *alpha))
+        seen = [shown(saved(plain, "PNG", icc_profile=profile)) for profile in (None, screens, swapped, b"none")]
+        red = [small.split()[0].getpixel((9, 9)) for small in seen]
+        assert red == [60, 60, pytest.approx(200, abs=3), 60]
+
+
+def test_a_picture_that_is_too_large_to_decode_is_not_shown_either() -> None:
+    with pytest.raises(pictures.TooLarge):
+        pictures.as_shown(io.BytesIO(canvas(16_383, 16_383)), 64)

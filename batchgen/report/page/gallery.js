@@ -26,10 +26,11 @@ function shot(row, index) {
   const file = row.files[index];
   const mark = markOf(row, file);
   const what = { image: "Picture", video: "Video", audio: "Sound" }[file.kind] || "File";
-  const label = `${what} ${index + 1} of ${row.files.length}, row ${row.id}${mark === "none" ? "" : `, ${mark}`}`;
+  const label = `${what} ${index + 1} of ${row.files.length}, row ${row.id}${file.blank ? ", blank" : ""}${mark === "none" ? "" : `, ${mark}`}`;
   const button = element("button", { type: "button", class: `shot ${mark}`, "data-row": row.id, "data-file": index },
     preview(row, file, label));
   if (file.kind === "video") button.append(element("span", { class: "play", "aria-hidden": "true" }, "▶"));
+  if (file.blank) button.append(element("span", { class: "blank", "aria-hidden": "true", title: "All of it has one colour" }, "blank"));
   if (mark !== "none") button.append(element("span", { class: "mark", "aria-hidden": "true" }, mark === "accepted" ? "✓" : "✕"));
   return button;
 }

@@ -113,7 +113,7 @@ function factsOf(row, file) {
     ...fact("ended", row.at === null ? null : clock(row.at)),
     ...fact("attempt", row.attempt > 1 ? row.attempt : null),
     ...fact("request", row.requestId, true),
-    ...(file ? fact("file", `${file.name}, ${file.width ? `${file.width} × ${file.height}, ` : ""}${size(file.bytes)}`) : [])));
+    ...(file ? fact("file", `${file.name}, ${file.width ? `${file.width} × ${file.height}, ` : ""}${size(file.bytes)}${file.blank ? ", blank: one colour" : ""}`) : [])));
   const original = file && originalOf(row, file);
   if (original) made.push(element("p", null, element("a", { href: original, target: "_blank", rel: "noopener" }, "Open the file")));
   return made;

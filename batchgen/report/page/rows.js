@@ -17,7 +17,8 @@ function unpack(record) {
   return {
     id, state, model, attempt, prompt, options, meta, costMicro, measured, tookS, at, reason, cause, requestId, asked,
     inputs: inputs.map(([field, text, thumb]) => ({ field, text, thumb })),
-    files: files.map(([name, kind, width, height, bytes, thumb]) => ({ name, kind, width, height, bytes, thumb })),
+    files: files.map(([name, kind, width, height, bytes, thumb, blank]) =>
+      ({ name, kind, width, height, bytes, thumb, blank })),
     place, searched: null,
   };
 }
@@ -37,7 +38,7 @@ function take(records) {
 function searchable(row) {
   if (row.searched === null) {
     row.searched = [row.id, row.prompt, row.reason, row.model, row.requestId, ...Object.values(row.meta),
-      ...row.inputs.map((input) => input.text), ...row.files.map((file) => file.name)].join("\n").toLowerCase();
+      ...row.inputs.map((input) => input.text), ...row.files.map((file) => (file.blank ? `${file.name} blank` : file.name))].join("\n").toLowerCase();
   }
   return row.searched;
 }
