@@ -134,7 +134,8 @@ def shown(content: bytes, side: int = 64) -> Image.Image:
 
 def grey(small: Image.Image, place: tuple[int, int]) -> float:
     value = small.convert("L").getpixel(place)
-    assert not isinstance(value, tuple) and value is not None
+    assert not isinstance(value, tuple)
+    assert value is not None
     return value
 
 
