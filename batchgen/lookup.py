@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,13 +20,20 @@ async def model_schema(model_id: str, base: str | None) -> ModelSchema:
 
 
 async def search(words: str, base: str | None) -> tuple[list[Mapping[str, Any]], str]:
-    """Catalogue entries that match *words*, and where they came from; what is shipped if it cannot be asked."""
+    """Catalogue entries that hold each of *words* in id, name or description, and where they came from: the shipped
+    models if the catalogue cannot be asked."""
+    wanted = words.casefold().split()
     async with _account(base) as provider:
-        found = None if provider is None else await provider.search(words)
-    if found is not None:
-        return found, "the provider's catalogue"
-    matching = [model_id for model_id in shipped_model_ids() if all(word in model_id for word in words.lower().split())]
-    return [{"model_id": model_id} for model_id in matching], "the models shipped with batchgen"
+        found = None if provider is None else await provider.search(max(wanted, key=len, default=""))
+    if found is None:
+        entries: list[Mapping[str, Any]] = [{"model_id": model_id} for model_id in shipped_model_ids()]
+        return [entry for entry in entries if _holds(entry, wanted)], "the models shipped with batchgen"
+    return [entry for entry in found if len(wanted) < 2 or _holds(entry, wanted)], "the provider's catalogue"
+
+
+def _holds(entry: Mapping[str, Any], words: Sequence[str]) -> bool:
+    about = " ".join(str(entry.get(key) or "") for key in ("model_id", "display_name", "description")).casefold()
+    return all(word in about for word in words)
 
 
 def no_such_model(words: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _LAST = 10
 _LINE_S, _JSON_S = 10.0, 2.0
 _CALM = 4.0
+_ABOUT_WIDTH = 100
 
 
 def status(
@@ -120,9 +122,10 @@ def _search(words: str, as_json: bool, base: str | None) -> None:
         emit({"models": [dict(entry) for entry in found], "source": where})
         return
     for entry in found:
-        price = entry.get("base_price_usd")
-        told = "" if price is None else f"  ${price}/{entry.get('price_unit') or 'output'}"
-        tell(f"{entry['model_id']}{told}")
+        tell(f"{entry['model_id']}  {_price(entry.get('base_price_usd'), entry.get('price_unit'))}".rstrip())
+        about = str(entry.get("description") or "")
+        if words and about:
+            tell(f"    {textwrap.shorten(about, _ABOUT_WIDTH, placeholder=' …')}")
     hint = "" if found else no_such_model(words)
     say(f"{counted(len(found), 'model')}, from {where}{hint}")
 
@@ -191,12 +194,18 @@ def _show_model(model_id: str, as_json: bool, base: str | None) -> None:
             }
         )
         return
-    price = "unknown" if schema.base_price_usd is None else f"${schema.base_price_usd}/{schema.price_unit or 'output'}"
+    price = _price(schema.base_price_usd, schema.price_unit) or "unknown"
     tell(schema.model_id, f"price: {price}", f"schema: {schema.source}", "")
     for name, field in schema.fields.items():
         tell(f"{name}{' (required)' if name in schema.required else ''}", f"    {_limits(field)}")
         if field.get("description"):
             tell(f"    {field['description']}")
+
+
+def _price(base_price_usd: object, unit: object) -> str:
+    if base_price_usd is None:
+        return ""
+    return f"${base_price_usd}/{unit}" if unit else f"${base_price_usd}, nobody says for what"
 
 
 def _limits(field: Mapping[str, Any]) -> str:

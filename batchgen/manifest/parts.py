@@ -26,6 +26,11 @@ class Parts:
         for name in names:
             self.fields.pop(name, None)
 
+    def without_empty(self, schema: ModelSchema) -> None:
+        """Drop the fields that say nothing and that *schema* does not have: they are there for another model."""
+        for name in [name for name, cell in self.fields.items() if cell in (None, [], {}) and not schema.takes(name)]:
+            del self.fields[name]
+
     def set_aside(self, variables: Set[str], schema: ModelSchema) -> None:
         """Move to `meta` what is there for templates only: it is kept and not sent."""
         for name in [name for name in self.fields if not schema.takes(name)]:

@@ -13,7 +13,7 @@ from batchgen.manifest.names import names_of
 from batchgen.manifest.parts import Parts, split
 from batchgen.manifest.record import Record, Table
 from batchgen.manifest.spreadsheet import uncomputed
-from batchgen.manifest.told import Told
+from batchgen.manifest.told import Told, mixes_models
 from batchgen.request import LocalFile, Problem, Row, fingerprint, one_form, row_id_fault
 from batchgen.schema import Fault, ModelSchema
 from batchgen.schema.cells import Misfit, to_integer, to_string
@@ -37,6 +37,7 @@ class Resolver:
         self._models_met: dict[str, Set[str]] = {}
         self._head_faults: set[tuple[str, str]] = set()
         self._variables = head.variables
+        self._mixes_models = mixes_models(table, head)
         self._is_plain = not (head.matrix or head.templates or head.defaults)
         self._folder = os.path.dirname(table.file)
         self._head_folder = os.path.dirname(head.file)
@@ -93,6 +94,8 @@ class Resolver:
             news = self._told.news(schema, self._table, record.line, self._head)
         if unusable := self._models_met[model]:
             parts.without(unusable)
+        if self._mixes_models:
+            parts.without_empty(schema)
         if self._variables:
             parts.set_aside(self._variables, schema)
         found = self._checked(record, combination, digest, schema, parts)

@@ -13,6 +13,11 @@ _MODELS_KEPT = 1_000
 """How many models are remembered during one read: memory stays flat whatever stands in that column."""
 
 
+def mixes_models(table: Table, head: Head) -> bool:
+    """Whether each row names its model: then a column may be there for the rows of another one."""
+    return table.columns is not None and "model" in map(head.field_of, table.columns)
+
+
 class Told:
     """The schemas of one read, and what was already said about them."""
 
@@ -45,17 +50,19 @@ class Told:
         self._introduced.add((schema.model_id, table.file))
         odd = [Problem(table.file, line, "model", None, None, text, "warning") for text in schema.oddities]
         columns = {} if table.columns is None else {name: head.field_of(name) for name in table.columns}
-        unknown = list(self._columns_too_many(schema, table, columns, head.variables))
+        unknown = list(self._columns_too_many(schema, table, columns, head))
         meant = {nearest_name(problem.column or "", schema.fields) or "" for problem in unknown}
         given = {*columns.values(), *head.given}
         return [*odd, *unknown, *(self._columns_too_few(schema, table, given, meant) if columns else ())]
 
     def _columns_too_many(
-        self, schema: ModelSchema, table: Table, columns: dict[str, str], variables: Set[str]
+        self, schema: ModelSchema, table: Table, columns: dict[str, str], head: Head
     ) -> Iterator[Problem]:
         unusable = self._columns_unknown.setdefault(schema.model_id, set())
+        if mixes_models(table, head):
+            return
         for column, field in columns.items():
-            if field in ABOUT_THE_ROW or field in variables or not (fault := schema.unknown(field)):
+            if field in ABOUT_THE_ROW or field in head.variables or not (fault := schema.unknown(field)):
                 continue
             unusable.add(field)
             keep = "" if column.startswith("meta.") else f" To keep it and not send it, call it 'meta.{column}'."

@@ -43,6 +43,8 @@ BALANCE_BASE = "https://api.runcomfy.net"
 _RESULT_BYTES = 64 * 1024 * 1024
 """It may repeat the input, files inlined in it included."""
 _CATALOGUE_BYTES = 8 * 1024 * 1024
+_PAGE_MODELS = 500
+_MOST_PAGES = 20
 
 
 class NoAddress(Refusal):
@@ -141,16 +143,22 @@ class RunComfy:
             return None
         raise AnswerLost(f"the catalogue answered HTTP {answer.status}: {reason_of(answer)}")
 
-    async def search(self, words: str, limit: int = 100) -> list[Mapping[str, Any]] | None:
-        """Catalogue entries that match *words*; None if the catalogue cannot be asked."""
-        try:
-            params = {"search": words, "limit": str(limit)}
-            answer = await self._wire.get("/v1/models", params, most_bytes=_CATALOGUE_BYTES)
-        except AnswerLost:
-            return None
-        found = answer.body.get("models") if isinstance(answer.body, dict) else None
-        if not isinstance(found, list):
-            return None
+    async def search(self, word: str) -> list[Mapping[str, Any]] | None:
+        """Every catalogue entry whose id, name or description holds *word*; None if the catalogue cannot be asked."""
+        found: list[Any] = []
+        for _ in range(_MOST_PAGES):
+            params = {"search": word, "limit": str(_PAGE_MODELS), "offset": str(len(found))}
+            try:
+                answer = await self._wire.get("/v1/models", params, most_bytes=_CATALOGUE_BYTES)
+            except AnswerLost:
+                return None
+            body = answer.body if isinstance(answer.body, dict) else {}
+            page, total = body.get("models"), body.get("total")
+            if not isinstance(page, list):
+                return None
+            found += page
+            if not page or not isinstance(total, int) or len(found) >= total:
+                break
         return [entry for entry in found if isinstance(entry, dict) and isinstance(entry.get("model_id"), str)]
 
     async def balance_micro(self) -> int | None:

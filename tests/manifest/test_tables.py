@@ -157,12 +157,6 @@ def test_a_wrong_entry_of_a_list_is_named_by_path_and_by_its_column(manifest: Re
     assert "did you mean 'dune.png'" in problem.message
 
 
-def test_columns_are_unknown_to_the_model_of_their_row(manifest: Reading) -> None:
-    text = f"model,text,images,tags\n{SEED},x,{URL},\nacestep-ai/ace-step-1.5/text-to-audio,,,jazz\n"
-    found = manifest(text, model=None)
-    assert sorted(found.places, key=str) == [(1, "images"), (1, "tags"), (1, "text")], found.said
-
-
 def test_a_row_without_any_model_is_told_how_to_give_one(manifest: Reading) -> None:
     found = manifest(f"text,images\nx,{URL}\n", model=None)
     assert found.places == [(2, "model")]
@@ -256,3 +250,31 @@ def test_a_record_may_lie_across_the_blocks_a_file_is_read_in(tmp_path: Path) ->
     assert not found.problems
     assert [row.row_id for row in found.rows[:3]] == ["0", "1", "2"]
     assert [row.line for row in found.rows] == list(range(2, 16_002, 2))
+
+
+FLASH = "blackforestlabs/flux-2/flash/text-to-image"
+FILM = "kling/kling-3.0/pro/image-to-video"
+
+
+def test_a_table_of_several_models_may_have_columns_that_are_empty_for_a_rows_model(tmp_path: Path) -> None:
+    found = reading_in(tmp_path)(
+        "id,model,text,images.0,images.1,prompt,start_image_url,duration\n"
+        f"a,{SEED},a dune,https://e.com/a.png,https://e.com/b.png,,,\n"
+        f"b,{FLASH},,,,the sea,,\n"
+        f"c,{FILM},,,,the sky,https://e.com/c.png,5\n"
+    )
+    assert found.problems == [], found.said
+    assert [row.input for row in found.rows] == [
+        {"text": "a dune", "images": ["https://e.com/a.png", "https://e.com/b.png"]},
+        {"prompt": "the sea"},
+        {"prompt": "the sky", "start_image_url": "https://e.com/c.png", "duration": 5},
+    ]
+
+
+def test_a_cell_for_a_field_that_its_rows_model_does_not_have_is_a_problem_of_that_row(tmp_path: Path) -> None:
+    found = reading_in(tmp_path)(
+        f"id,model,prompt,duration,promt\na,{FLASH},a dune,,\nb,{FLASH},the sea,5,\nc,{FLASH},the sky,,clouds\n"
+    )
+    assert found.places == [(3, "duration"), (4, "promt")]
+    assert "has no field 'promt'; did you mean 'prompt'?" in found.said
+    assert [row.row_id for row in found.rows] == ["a"]
