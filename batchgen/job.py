@@ -44,11 +44,25 @@ RESERVED = LIVE | {State.IN_DOUBT}
 """States whose price is set aside from the budget."""
 
 
+INLINED = "inlined:"
+"""What stands on disk for the beginning of a link that held the file itself."""
+_LONGEST_TYPE = 64
+
+
 class Output(NamedTuple):
     """One file at the provider: the key of `output` it stood under, and its URL, byte for byte."""
 
     key: str
     url: str
+
+    @property
+    def as_kept(self) -> Output:
+        """As it goes to disk. A link that holds the file itself (`data:`) is asked for again rather than kept: it may
+        have megabytes, and the file is on disk before long.
+        """
+        if self.url[:5].lower() != "data:":
+            return self
+        return self._replace(url=INLINED + self.url[5:].partition(",")[0][:_LONGEST_TYPE])
 
 
 class SavedFile(NamedTuple):
@@ -80,7 +94,8 @@ class Job(NamedTuple):
 
     *input* is what is sent; *fingerprint* is of the request as the manifest asks for it: they differ in the seed
     alone, where a retry gave a new one. *outputs_asked* is how many files the request may return; *units* is what its
-    price is multiplied by (outputs or seconds), 0 where nobody knows how many they are.
+    price is multiplied by (outputs or seconds), 0 where nobody knows how many they are. *reason* says why it stands
+    where it does; of a collected one, which outputs are missing.
     """
 
     key: int
@@ -205,10 +220,11 @@ class LinksExpired:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """Every file is whole, verified and under its final name."""
+    """Every file is whole, verified and under its final name; *missing* says which outputs are gone, and why."""
 
     at: float
     saved: tuple[SavedFile, ...]
+    missing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +285,7 @@ TRANSITIONS: Mapping[tuple[State, type], State] = {
     (State.READY, LinksExpired): State.SUBMITTED,
     (State.READY, JobFailed): State.FAILED,
     (State.COLLECTED, FilesLost): State.SUBMITTED,
+    (State.COLLECTED, Collected): State.COLLECTED,
     (State.SUBMITTED, CostKnown): State.SUBMITTED,
     (State.READY, CostKnown): State.READY,
     (State.COLLECTED, CostKnown): State.COLLECTED,
@@ -331,8 +348,8 @@ def _learned(event: Event) -> dict[str, Any]:
             return {"ended_at": at, "reason": as_reason(reason), "billed": Billed.YES} | _measured(cost_micro)
         case LinksExpired():
             return {"outputs": ()}
-        case Collected(at, saved):
-            return {"collected_at": at, "saved": saved}
+        case Collected(at, saved, missing):
+            return {"collected_at": at, "saved": saved, "reason": missing}
         case FilesLost(_, reason):
             return {"reason": as_reason(reason), "outputs": (), "saved": (), "collected_at": None}
         case CostKnown(_, cost_micro):

@@ -20,14 +20,14 @@ def expires_at(url: str) -> float | None:
     for vendor in ("amz", "goog", "oss", "tos"):
         lasts = query.get(f"x-{vendor}-expires", "")
         if (signed := query.get(f"x-{vendor}-date")) and lasts.isascii() and lasts.isdigit():
-            return _after(signed, "%Y%m%dT%H%M%SZ%z", int(lasts))
+            return _after(signed, "%Y%m%dT%H%M%SZ%z", lasts)
     if "sig" in query and "se" in query:  # Azure writes the end itself
-        return _after(query["se"], "%Y-%m-%dT%H:%M:%SZ%z", 0)
+        return _after(query["se"], "%Y-%m-%dT%H:%M:%SZ%z", "0")
     return None
 
 
-def _after(stamp: str, form: str, seconds: int) -> float | None:
+def _after(stamp: str, form: str, seconds: str) -> float | None:
     try:
-        return datetime.strptime(f"{stamp}+0000", form).timestamp() + seconds
-    except ValueError:
+        return datetime.strptime(f"{stamp}+0000", form).timestamp() + int(seconds)
+    except (ValueError, OverflowError):  # more digits than a number may have
         return None

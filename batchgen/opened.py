@@ -29,6 +29,7 @@ from batchgen.options import Options
 from batchgen.outcome import Report, exit_code
 from batchgen.pacing import LearnedPolling
 from batchgen.pricing import look_up, price_what_was_sent, prices
+from batchgen.providers.contract import Success
 from batchgen.providers.runcomfy import RunComfy, is_loopback
 from batchgen.runfolder import RunFolder
 from batchgen.scheduler import POLLING_LEARNED, Ending, Scheduler
@@ -152,6 +153,21 @@ class Opened:
                 found.append(f"{job.row_id}: {lost}")
         return found
 
+    async def ask_for_missing(self, only: frozenset[str] | None) -> None:
+        """Ask once more for the outputs that collected rows lack; what is there of them stays where it is."""
+        at_once = asyncio.Semaphore(self.options.downloads)
+
+        async def ask(job: Job) -> None:
+            async with at_once:
+                result = await self.provider.result(str(job.request_id), job.model)
+                if isinstance(result, Success) and result.outputs:
+                    earlier = [attempt for attempt in self.state.reader.attempts(job.row_id) if attempt.n < job.n]
+                    await self.state.record(job, await self.collector.complete(job, earlier, result.outputs))
+
+        async with asyncio.TaskGroup() as tasks:
+            for job in self.state.reader.incomplete(only):
+                tasks.create_task(ask(job))
+
     async def ask_late_costs(self, only: frozenset[str] | None) -> None:
         """Read again what ended jobs cost, where no cost came with their result."""
         ended = self.state.reader.jobs([State.COLLECTED, State.FAILED, State.CANCELLED], only)
@@ -180,12 +196,14 @@ class Opened:
     def _report(self, scheduler: Scheduler, ending: Ending, only: frozenset[str] | None) -> Report:
         counts = dict(self.state.tally.counts)
         doubtful = [job.row_id for job in self.state.reader.jobs([State.IN_DOUBT])]
+        incomplete = {job.row_id: str(job.reason) for job in self.state.reader.incomplete(only)}
         code = exit_code(
             counts if only is None else self.state.reader.counts(only) | _live(counts),
             ending.cause,
             ending.by_user,
             model_missing=scheduler.models_missing,
             unsent=scheduler.rows_unsent,
+            incomplete=bool(incomplete),
         )
         if self.collector.not_decoded:
             ending.notes.append(_not_decoded(self.collector.not_decoded))
@@ -205,6 +223,7 @@ class Opened:
             ending.reason,
             sorted(scheduler.overdue),
             tuple(ending.notes),
+            incomplete,
         )
 
 

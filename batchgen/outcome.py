@@ -22,9 +22,16 @@ _BY_CAUSE = {
 
 
 def exit_code(
-    counts: Mapping[State, int], cause: Cause | None, by_user: bool, model_missing: bool, unsent: bool
+    counts: Mapping[State, int],
+    cause: Cause | None,
+    by_user: bool,
+    model_missing: bool,
+    unsent: bool,
+    incomplete: bool = False,
 ) -> Exit:
-    """The code of a run that got as far as sending. *unsent*: rows in scope that could not be sent."""
+    """The code of a run that got as far as sending. *unsent*: rows in scope that could not be sent; *incomplete*:
+    collected ones that lack an output.
+    """
     if model_missing and cause in (None, Cause.BUDGET):
         return Exit.PROVIDER
     if cause is not None:
@@ -35,14 +42,14 @@ def exit_code(
         return Exit.STILL_LIVE
     if by_user:
         return Exit.STOPPED
-    if unsent or counts[State.FAILED] or counts[State.CANCELLED]:
+    if unsent or incomplete or counts[State.FAILED] or counts[State.CANCELLED]:
         return Exit.SOME_FAILED
     return Exit.DONE
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run came to, in figures."""
+    """What a run came to, in figures. *incomplete* are collected rows that lack an output, and why."""
 
     out: Path
     rows: Mapping[State, int]
@@ -53,6 +60,7 @@ class Report:
     reason: str = ""
     overdue: Sequence[str] = ()
     notes: Sequence[str] = field(default_factory=tuple)
+    incomplete: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The object of `--json`; money in USD."""
@@ -65,4 +73,5 @@ class Report:
             "reason": self.reason,
             "overdue": list(self.overdue),
             "notes": list(self.notes),
+            "incomplete": dict(self.incomplete),
         }

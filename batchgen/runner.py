@@ -198,7 +198,8 @@ async def _circumstances(options: Options, provider: RunComfy | None) -> Circums
 
 
 async def collect(out: Path, options: Options, verify: bool = False, watch: Watch | None = None) -> Report:
-    """Poll and download what was paid for. Cannot spend: nothing is ever submitted.
+    """Poll and download what was paid for, and ask again for outputs that collected rows lack. Cannot spend: nothing
+    is ever submitted.
 
     *verify* hashes every collected file again and fetches what is lost or damaged.
     """
@@ -206,6 +207,7 @@ async def collect(out: Path, options: Options, verify: bool = False, watch: Watc
         lost: list[str] = []
         if verify:
             lost = await opened.find_lost_files()
+        await opened.ask_for_missing(options.only)
         report = await opened.carry(options.only, watch, submitting=False)
         await opened.ask_late_costs(options.only)
         if lost:

@@ -81,7 +81,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "lookup": "catalogue providers schema token",
         "options": "billing budget canary exits providers runfolder scheduler schema statefile",
         "opened": "awake budget canary catalogue collector exits failed history job logs marks options outcome pacing "
-        "pricing providers runfolder scheduler standing statefile",
+        "pricing providers providers.contract runfolder scheduler standing statefile",
         "runner": "billing budget catalogue collector exits gathering history job manifest opened options outcome "
         "pricing problems providers request runfolder schema seeds statefile token wording",
         "api": "billing datasets exits options outcome providers rehearsal.rehearse report runner standing token",

@@ -203,6 +203,9 @@ def report(told: Report) -> list[str]:
             f"in doubt: {_named(told.in_doubt)} may have been paid for, and nobody knows; "
             f"`batchgen reconcile {told.out}` settles them"
         )
+    if told.incomplete:
+        lacking = _named([f"{row_id} ({why})" for row_id, why in told.incomplete.items()])
+        lines.append(f"incomplete: {lacking}; `batchgen collect {told.out}` asks for what is missing again")
     if told.overdue:
         lines.append(f"overdue: {_named(told.overdue)}; `batchgen collect {told.out}` asks for them again")
     if told.rows[State.FAILED] or told.rows[State.CANCELLED]:

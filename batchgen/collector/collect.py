@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from hashlib import file_digest
+from dataclasses import dataclass, replace
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,10 +19,12 @@ from batchgen.collector.download import (
     MAX_BYTES,
     TOTAL_S,
     Broken,
+    Damaged,
     Dead,
     DiskFull,
     Download,
     Endless,
+    Nowhere,
     Refused,
     Whole,
     download,
@@ -35,14 +37,19 @@ from batchgen.collector.verifiers import Verifiers
 from batchgen.job import Billed, Collected, Job, JobFailed, Output, SavedFile
 from batchgen.links import expires_at
 from batchgen.runfolder import RunFolder
-from batchgen.verify import Undecodable, Verified
+from batchgen.verify import DECODED, Undecodable, Verified
 
-FRESH_LINK_S = 600.0
-"""Fresh links that lead nowhere are asked for this far apart."""
-_LINKS_BEFORE_GONE = 3
+FRESH_LINKS_S = (30.0, 120.0, 600.0)
+"""How far apart fresh links that lead nowhere are asked for; where they are refused, it goes on at the last."""
+LINKS_BEFORE_GONE = len(FRESH_LINKS_S) + 1
+_MAY_BE_STALE_S = 60.0
+"""A link that is older was not asked for just now: it may have expired, which says nothing about its file."""
 _TRIES_PER_LINK = 4
 _SAME_BYTES_AGAIN_S = 5.0
 _AFTER_A_DEATH_S = 1.0
+
+COMPARED = "compared"
+"""How a file was checked whose end nothing proves: it came twice with the same bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,13 @@ class TryLater:
     expired: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """This output will not come any more."""
+
+    reason: str
+
+
 Collection: TypeAlias = Collected | JobFailed | TryLater
 
 
@@ -61,11 +75,13 @@ Collection: TypeAlias = Collected | JobFailed | TryLater
 class _Trouble:
     """What went wrong with one output so far in this run."""
 
+    asked_anew: bool = False
     dead_links: int = 0
     refused_links: int = 0
     broken: int = 0
     undecodable_sha256: str | None = None
     endless: int = 0
+    gone: Gone | None = None
 
 
 @dataclass(slots=True)
@@ -73,19 +89,24 @@ class Arrived:
     """What one try at the outputs of a job brought, by stem and in their order.
 
     That is the bytes of a small file, what a larger one was verified to be, a file that an earlier try left, or why
-    there is none. *published* are the files of a row folder that stood there already.
+    there is none. *published* is what became of the row if its folder stood there already.
     """
 
-    by_stem: dict[str, bytes | Verified | SavedFile | JobFailed | TryLater]
-    published: tuple[SavedFile, ...] | None = None
+    by_stem: dict[str, bytes | Verified | SavedFile | Gone | TryLater]
+    published: Collected | None = None
 
     @property
     def files(self) -> dict[str, bytes | Verified | SavedFile]:
-        return {stem: came for stem, came in self.by_stem.items() if not isinstance(came, JobFailed | TryLater)}
+        return {stem: came for stem, came in self.by_stem.items() if not isinstance(came, Gone | TryLater)}
 
     @property
-    def endings(self) -> list[JobFailed | TryLater]:
-        return [came for came in self.by_stem.values() if isinstance(came, JobFailed | TryLater)]
+    def later(self) -> list[TryLater]:
+        return [came for came in self.by_stem.values() if isinstance(came, TryLater)]
+
+    @property
+    def missing(self) -> str | None:
+        """What is gone, and why; None if nothing is."""
+        return "; ".join(came.reason for came in self.by_stem.values() if isinstance(came, Gone)) or None
 
 
 class Collector:
@@ -127,13 +148,10 @@ class Collector:
             done: dict[str, SavedFile] = {}
             if rowfolder.has_traces(self.folder, job):  # nearly no row has: two look-ups spare it a thread
                 published, left = await asyncio.to_thread(rowfolder.left_behind, self.folder, job, stems)
-                if published is not None:
-                    return Arrived({}, published)  # killed between the folder's move and its record
-                done = {stem: file for stem, path in left.items() if (file := await self._finished(path)) is not None}
-            arrived = Arrived({})
-            for output, stem in zip(job.outputs, stems, strict=True):
-                arrived.by_stem[stem] = done.get(stem) or await self._file(job, output, stem)
-            return arrived
+                if published is not None:  # killed between the folder's move and its record
+                    return Arrived({}, Collected(self.now(), *published))
+                done = await self._finished(left)
+            return await self._arrived(job, stems, done)
 
     async def shelve(self, job: Job, earlier: Sequence[Job], arrived: Arrived) -> Collection:
         """Bring what arrived into the row folder of *job*. If some outputs are gone for good, it holds the rest.
@@ -146,33 +164,63 @@ class Collector:
             logs.warn("files", answer="ShelverDied", reason=str(died))
             return TryLater(str(died), _AFTER_A_DEATH_S, expired=False)
 
+    async def complete(self, job: Job, earlier: Sequence[Job], outputs: Sequence[Output]) -> Collected:
+        """Ask once for what the collected *job* lacks of *outputs*, its fresh links, and add it to its row folder.
+
+        Whatever comes of that, the files that are there stay there. Raises DiskFull.
+        """
+        fresh = job._replace(outputs=tuple(outputs))
+        stems = rowfolder.stems(outputs)
+        with _room_for(job):
+            saved = {Path(file.name).stem: file for file in job.saved}
+            left = await asyncio.to_thread(rowfolder.half_added, self.folder, fresh, set(stems) - saved.keys())
+            done = await self._finished(left) | saved
+            arrived = await self._arrived(fresh, stems, done)
+            came = {stem: file for stem, file in arrived.files.items() if not isinstance(file, SavedFile)}
+            added, others = await self._put(Arrival(fresh, earlier, came, publish=False))
+            for stem, other in others.items():
+                rowfolder.discard(self.folder, rowfolder.part_of(self._parts(job), stem))
+                arrived.by_stem[stem] = Gone(f"{stem}: {other.doubt if isinstance(other, Verified) else other}")
+            why_not = {stem: one.reason for stem, one in arrived.by_stem.items() if isinstance(one, Gone | TryLater)}
+            every = added | done
+            whole = {stem: every[stem] for stem in (*stems, *saved) if stem in every}
+            missing = "; ".join(why_not.values()) or None
+            await asyncio.to_thread(rowfolder.add_files, self.folder, fresh, earlier, list(whole.values()), missing)
+        return Collected(self.now(), tuple(whole.values()), missing)
+
+    async def _arrived(self, job: Job, stems: Sequence[str], done: Mapping[str, SavedFile]) -> Arrived:
+        arrived = Arrived({})
+        for output, stem in zip(job.outputs, stems, strict=True):
+            arrived.by_stem[stem] = done.get(stem) or await self._file(job, output, stem)
+        return arrived
+
     async def _shelved(self, job: Job, earlier: Sequence[Job], arrived: Arrived) -> Collection:
         if arrived.published is not None:
-            return Collected(self.now(), arrived.published)
+            return arrived.published
         with _room_for(job):
-            files, endings = arrived.files, arrived.endings
-            publish = not any(isinstance(ending, TryLater) for ending in endings)
-            saved, others = await self._put(Arrival(job, earlier, files, publish))
+            publish = not arrived.later
+            saved, others = await self._put(Arrival(job, earlier, arrived.files, publish, arrived.missing))
             believed: dict[str, Verified] = {}
             for stem, other in others.items():
                 judged = await asyncio.to_thread(self._judged, job, stem, other)
+                arrived.by_stem[stem] = judged
                 if isinstance(judged, Verified):
                     believed[stem] = judged
-                else:
-                    endings.append(judged)
-            if later := [ending for ending in endings if isinstance(ending, TryLater)]:
+            if later := arrived.later:
                 if believed:
                     await self._put(Arrival(job, earlier, believed, publish=False))
                 return min(later, key=lambda ending: ending.after_s)
+            missing = arrived.missing
             if others:
-                saved, _ = await self._put(Arrival(job, earlier, {**saved, **believed}, publish=True))
+                whole = {stem: saved.get(stem) or believed[stem] for stem in arrived.files}
+                saved, _ = await self._put(Arrival(job, earlier, whole, True, missing))
             for stem in rowfolder.stems(job.outputs):
                 self._trouble.pop((job.key, stem), None)
             if not saved:
                 await asyncio.to_thread(rowfolder.remove_parts, self.folder, job)
-        failed = [ending for ending in endings if isinstance(ending, JobFailed)]
+                return JobFailed(self.now(), missing or "there is nothing to download", Billed.YES)
         self.not_decoded += sum(not file.is_decoded for file in saved.values())
-        return failed[0] if failed else Collected(self.now(), tuple(saved.values()))
+        return Collected(self.now(), tuple(saved.values()), missing)
 
     async def _put(self, arrival: Arrival) -> tuple[dict[str, SavedFile], dict[str, Verified | Undecodable]]:
         """The files of *arrival* that are whole, and what the others may be or why they are none."""
@@ -201,11 +249,14 @@ class Collector:
     def _parts(self, job: Job) -> Path:
         return self.folder.parts(job.row_id, job.n)
 
-    async def _file(self, job: Job, output: Output, stem: str) -> bytes | Verified | JobFailed | TryLater:
+    async def _file(self, job: Job, output: Output, stem: str) -> bytes | Verified | Gone | TryLater:
+        trouble = self._trouble.get((job.key, stem))
+        if trouble is not None and trouble.gone is not None:
+            return trouble.gone
         part = rowfolder.part_of(self._parts(job), stem)
-        got = await download(
-            self.session, self.folder, output.url, part, self.allow_private, self.max_bytes, self.total_s
-        )
+        got = await self._download(output, part)
+        if isinstance(got, Damaged):
+            return await asyncio.to_thread(self._judged, job, stem, Undecodable(got.reason))
         if not isinstance(got, Whole):
             return self._not_whole(job, stem, got)
         if got.content is not None:
@@ -214,46 +265,86 @@ class Collector:
             verified = await self._verifiers.verify(part)
         except Undecodable as error:
             return await asyncio.to_thread(self._judged, job, stem, error)
-        return await asyncio.to_thread(self._judged, job, stem, verified) if verified.doubt else verified
+        if verified.doubt:
+            return await asyncio.to_thread(self._judged, job, stem, verified)
+        if got.has_end or _tells_its_end(verified):
+            return verified
+        return await self._compared(job, output, stem, verified)
 
-    async def _finished(self, path: Path) -> SavedFile | None:
-        """The whole file that an earlier try left at *path*, verified again."""
+    async def _finished(self, left: Mapping[str, Path]) -> dict[str, SavedFile]:
+        """The whole files among those that an earlier try *left*, verified again. What is none is removed."""
+        finished = {}
+        for stem, path in left.items():
+            try:
+                finished[stem] = rowfolder.saved_file(path.name, await self._verifiers.verify(path))
+            except Undecodable:
+                await asyncio.to_thread(self.folder.unlink, path)
+        return finished
+
+    async def _compared(self, job: Job, output: Output, stem: str, first: Verified) -> Verified | Gone | TryLater:
+        """Fetch a file again whose end nothing proves: it is whole if the same bytes come."""
+        part = rowfolder.part_of(self._parts(job), stem)
+        again = part.with_name(f"{stem}.again.part")
+        second = await self._download(output, again)
         try:
-            return rowfolder.saved_file(path.name, await self._verifiers.verify(path))
-        except Undecodable:
-            await asyncio.to_thread(self.folder.unlink, path)
-            return None
+            match second:
+                case Whole(content):
+                    if await asyncio.to_thread(self._sha256, content, again) == first.sha256:
+                        return replace(first, checked=COMPARED)
+                    rowfolder.discard(self.folder, part)
+                    second = Broken("nothing says where it ends, and it came twice with different bytes")
+                case Damaged(reason):
+                    second = Broken(reason)
+            return self._not_whole(job, stem, second)
+        finally:
+            rowfolder.discard(self.folder, again)
 
-    def _not_whole(self, job: Job, stem: str, got: Download) -> JobFailed | TryLater:
+    async def _download(self, output: Output, part: Path) -> Download:
+        return await download(
+            self.session, self.folder, output.url, part, self.allow_private, self.max_bytes, self.total_s
+        )
+
+    def _sha256(self, content: bytes | None, part: Path) -> str:
+        if content is not None:
+            return sha256(content).hexdigest()
+        with self.folder.reading(part) as stream:
+            return file_digest(stream, "sha256").hexdigest()
+
+    def _not_whole(self, job: Job, stem: str, got: Download) -> Gone | TryLater:
         trouble = self._trouble.setdefault((job.key, stem), _Trouble())
         if not isinstance(got, Whole):
             logs.warn("download", answer=type(got).__name__, file=stem, reason=got.reason)
         match got:
+            case Dead(reason) | Refused(reason) if self._may_be_stale(job, trouble):
+                trouble.asked_anew = True
+                return TryLater(f"{stem}: {reason}", 0.0, expired=True)
             case Dead(reason):
                 trouble.dead_links += 1
-                if trouble.dead_links > _LINKS_BEFORE_GONE:
-                    return self._failed(f"{stem} is gone: {reason} on {_LINKS_BEFORE_GONE} fresh links")
-                return TryLater(f"{stem}: {reason}", self._link_wait_s(trouble.dead_links), expired=True)
+                if trouble.dead_links == LINKS_BEFORE_GONE:
+                    return self._gone(trouble, f"{stem} is gone: {reason} on {LINKS_BEFORE_GONE} fresh links")
+                return TryLater(f"{stem}: {reason}", _link_wait_s(trouble.dead_links), expired=True)
             case Refused(reason):
                 trouble.refused_links += 1
-                return TryLater(f"{stem}: {reason}", self._link_wait_s(trouble.refused_links), expired=True)
+                return TryLater(f"{stem}: {reason}", _link_wait_s(trouble.refused_links), expired=True)
             case Endless(reason):
                 trouble.endless += 1
                 if trouble.endless > 1:
-                    return self._failed(f"{stem} cannot be downloaded: {reason}, twice")
+                    return self._gone(trouble, f"{stem} cannot be downloaded: {reason}, twice")
                 return TryLater(f"{stem}: {reason}", _SAME_BYTES_AGAIN_S, expired=True)
+            case Nowhere(reason):
+                return self._gone(trouble, f"{stem} cannot be downloaded: {reason}")
             case Broken(reason):
                 trouble.broken += 1
                 after_s = min(60.0, 0.25 * 2.0 ** min(trouble.broken, 10))
                 return TryLater(f"{stem}: {reason}", after_s, expired=trouble.broken % _TRIES_PER_LINK == 0)
-            case Whole():
-                raise AssertionError("a whole download is verified, not judged")
+            case Whole() | Damaged():
+                raise AssertionError("what came whole is verified, not judged")
 
-    def _link_wait_s(self, times: int) -> float:
-        """The first dead link may just have expired; after that, fresh links lead nowhere."""
-        return 0.0 if times == 1 else FRESH_LINK_S
+    def _may_be_stale(self, job: Job, trouble: _Trouble) -> bool:
+        """Whether a link was asked for long before it was tried, and no other has been asked for since."""
+        return not trouble.asked_anew and self.now() - (job.ended_at or 0.0) > _MAY_BE_STALE_S
 
-    def _judged(self, job: Job, stem: str, came: Verified | Undecodable) -> Verified | JobFailed | TryLater:
+    def _judged(self, job: Job, stem: str, came: Verified | Undecodable) -> Verified | Gone | TryLater:
         """What becomes of bytes that are no output, or hardly one. The same twice are what the provider has: they are
         kept as they are if they may be an output, and are gone if they cannot.
         """
@@ -261,19 +352,30 @@ class Collector:
         part = rowfolder.part_of(self._parts(job), stem)
         reason = came.doubt if isinstance(came, Verified) else str(came)
         with self.folder.reading(part) as stream:
-            sha256, size_bytes = file_digest(stream, "sha256").hexdigest(), os.fstat(stream.fileno()).st_size
-        logs.warn("verify", answer=type(came).__name__, file=stem, reason=reason, bytes=size_bytes, sha256=sha256)
-        if sha256 == trouble.undecodable_sha256:
+            digest, size_bytes = file_digest(stream, "sha256").hexdigest(), os.fstat(stream.fileno()).st_size
+        logs.warn("verify", answer=type(came).__name__, file=stem, reason=reason, bytes=size_bytes, sha256=digest)
+        if digest == trouble.undecodable_sha256:
             if isinstance(came, Verified):
                 return came
             kept = rowfolder.set_aside(self.folder, job, part)
-            return self._failed(f"{stem}: {reason}; the same bytes came twice and are kept in {kept.name}")
-        trouble.undecodable_sha256 = sha256
+            return self._gone(trouble, f"{stem}: {reason}; the same bytes came twice and are kept in {kept.name}")
+        trouble.undecodable_sha256 = digest
         rowfolder.discard(self.folder, part)
         return TryLater(f"{stem}: {reason}", _SAME_BYTES_AGAIN_S, expired=True)
 
-    def _failed(self, reason: str) -> JobFailed:
-        return JobFailed(self.now(), reason, Billed.YES)
+    def _gone(self, trouble: _Trouble, reason: str) -> Gone:
+        trouble.gone = Gone(reason)
+        return trouble.gone
+
+
+def _link_wait_s(times: int) -> float:
+    """How long after the *times*-th link that led nowhere the next is asked for."""
+    return FRESH_LINKS_S[min(times, len(FRESH_LINKS_S)) - 1]
+
+
+def _tells_its_end(file: Verified) -> bool:
+    """Whether a cut would have been noticed: a still picture has as many pixels as its head says."""
+    return file.checked == DECODED and file.media_type.startswith("image/") and file.media_type != "image/gif"
 
 
 @contextmanager

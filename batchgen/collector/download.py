@@ -6,47 +6,43 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
-import re
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-import aiofiles
 import aiohttp
-from aiofiles.threadpool.binary import AsyncBufferedIOBase
 from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
 
 from batchgen import __version__
-from batchgen.collector.rowfolder import validator_of
+from batchgen.collector.address import NoAddress, inlined, redirected, scheme_of, web_address
+from batchgen.collector.arriving import HELD_BYTES, Arriving, OtherFile
+from batchgen.collector.packed import PACKINGS, Cut, TooLong, unpack
+from batchgen.collector.partfile import Kept, length_of_range, version_of
 from batchgen.hosts import is_private
+from batchgen.job import INLINED
 from batchgen.proxies import proxy_for
 from batchgen.redaction import sentence
 from batchgen.runfolder import RunFolder
 
 MAX_BYTES = 4 * 1024**3
-HELD_BYTES = 64 * 1024
-"""A file up to this size is handed on in memory: a `.part` that is written for it alone costs more than the rest."""
-_CHUNK_BYTES = 1024 * 1024
-_RESUMED_BYTES = 8 * _CHUNK_BYTES
-"""After a kill, a file is gone on with from this size on; of a break that is noticed, whatever came is kept."""
 _DISK_IS_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _IDLE_S = 60.0
 TOTAL_S = 3600.0
 _MAX_REDIRECTS = 5
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """Every byte the server announced is here: *content*, or the `.part` if it is None."""
+    """Every byte the server announced is here: *content*, or the `.part` if it is None.
+
+    *has_end* is False where it announced no length: the connection just ended, which looks the same when it is cut.
+    """
 
     content: bytes | None = None
+    has_end: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,21 @@ class Endless:
     reason: str
 
 
-Download: TypeAlias = Whole | Dead | Refused | Broken | Endless
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """All that was announced is in the `.part`, and is provably not the whole file."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nowhere:
+    """No request can be made of the link."""
+
+    reason: str
+
+
+Download: TypeAlias = Whole | Dead | Refused | Broken | Endless | Damaged | Nowhere
 
 
 class DiskFull(Exception):
@@ -116,13 +126,17 @@ async def download(
     max_bytes: int = MAX_BYTES,
     total_s: float = TOTAL_S,
 ) -> Download:
-    """Bring *url* to *part* in *folder*, going on after the bytes that are there if the file is still the same.
+    """Bring *url* to *part* in *folder*, going on after the bytes that it holds already if the file is still the same.
 
     What breaks off is kept in *part*. Raises DiskFull.
     """
     try:
         async with asyncio.timeout(total_s):
-            return await _follow(session, folder, url, part, allow_private, max_bytes)
+            if scheme_of(url) == "data":
+                return await asyncio.to_thread(_unwrapped, folder, url, part, max_bytes)
+            if url.startswith(INLINED):
+                return Dead("the link held the file itself and was not kept")
+            return await _follow(session, url, Kept(folder, part), allow_private, max_bytes)
     except TimeoutError as error:
         if str(error):
             return Broken(f"the file host stopped answering: {error}")
@@ -132,26 +146,70 @@ async def download(
     except (aiohttp.ClientError, OSError) as error:
         if is_disk_full(error):
             raise DiskFull(f"no room for {part.name}: {error}") from None
-        return Broken(sentence(error))
+        return Broken(_in_words(error))
+
+
+def _in_words(error: Exception) -> str:
+    """What broke a download off, without the library's own words: they hold its objects."""
+    match error:
+        case aiohttp.ClientPayloadError():
+            return "the connection broke off before all of the file came"
+        case aiohttp.ClientConnectorDNSError():
+            return "the file host's name leads to no address"
+        case aiohttp.ClientHttpProxyError(status=status):
+            return f"the proxy answers HTTP {status}"
+        case aiohttp.ClientResponseError():
+            return "what the file host answers is no HTTP"
+        case aiohttp.ClientSSLError():
+            return f"no secure connection to the file host: {sentence(error)}"
+        case aiohttp.ClientOSError(errno=int(), strerror=str(why)) | OSError(errno=int(), strerror=str(why)):
+            return f"the file host is out of reach: {why.lower()}"
+        case aiohttp.ServerDisconnectedError():
+            return "the file host closed the connection without an answer"
+        case aiohttp.ClientConnectionError():
+            return "the connection broke off"
+    return sentence(error)
+
+
+def _unwrapped(folder: RunFolder, url: str, part: Path, max_bytes: int) -> Download:
+    """The file that stands in its link itself."""
+    try:
+        content = inlined(url)
+    except NoAddress as fault:
+        return Nowhere(f"the link is no address: {fault}")
+    if len(content) > max_bytes:
+        return Endless(f"more than {max_bytes} bytes")
+    if len(content) <= HELD_BYTES:
+        return Whole(content)
+    folder.make(part.parent)
+    folder.unlink(part)
+    with folder.writing(part) as stream:
+        stream.write(content)
+    return Whole()
 
 
 async def _follow(
-    session: aiohttp.ClientSession, folder: RunFolder, url: str, part: Path, allow_private: bool, max_bytes: int
+    session: aiohttp.ClientSession, url: str, kept: Kept, allow_private: bool, max_bytes: int
 ) -> Download:
+    try:
+        address = web_address(url)
+    except NoAddress as fault:
+        return Nowhere(f"the link is no address: {fault}")
     for _ in range(_MAX_REDIRECTS + 1):
-        _check_address(url, allow_private)
-        # The path may hold percent-encoded base64: byte-exact, or the signature no longer fits.
+        _check_address(str(address), allow_private)
         async with session.get(
-            URL(url, encoded=True), headers=_resume_headers(folder, part), allow_redirects=False, proxy=proxy_for(url)
+            address, headers=kept.request_headers, allow_redirects=False, proxy=proxy_for(str(address))
         ) as response:
-            if response.status in (301, 302, 303, 307, 308) and "Location" in response.headers:
-                url = urljoin(url, response.headers["Location"])
-                continue
-            return await _save(response, folder, part, max_bytes)
+            if response.status not in (301, 302, 303, 307, 308) or "Location" not in response.headers:
+                return await _save(response, kept, max_bytes)
+            try:
+                address = web_address(redirected(address, response.headers["Location"]))
+            except NoAddress as fault:
+                return Dead(f"the link redirects to no address: {fault}")
     return Refused(f"more than {_MAX_REDIRECTS} redirects")
 
 
-async def _save(response: aiohttp.ClientResponse, folder: RunFolder, part: Path, max_bytes: int) -> Download:
+async def _save(response: aiohttp.ClientResponse, kept: Kept, max_bytes: int) -> Download:
     match response.status:
         case 200 | 206:
             pass
@@ -160,147 +218,67 @@ async def _save(response: aiohttp.ClientResponse, folder: RunFolder, part: Path,
         case 401 | 403:
             return Refused(f"HTTP {response.status}")
         case 416:
-            _forget(folder, part)
+            kept.forget()
             return Broken("HTTP 416: the file is shorter than what was kept of it")
         case status:
             return Broken(f"HTTP {status}")
-    resumed = response.status == 206 and _continues(response.headers, folder, part)
+    resumed = response.status == 206 and kept.continued_by(response.headers)
     if response.status == 206 and not resumed:
-        _forget(folder, part)
+        kept.forget()
         return Broken("the server sent another range than the one asked for")
-    arriving = _Arriving(folder, part, response.headers, _have(folder, part) if resumed else None)
+    arriving = Arriving(kept, None if resumed else version_of(response.headers))
+    ending = _Ending(response)
     try:
         async for chunk in response.content.iter_any():
             await arriving.take(chunk)
             if arriving.received_bytes > max_bytes:
                 await arriving.close()
-                _forget(folder, part)
+                kept.forget()
                 return Endless(f"more than {max_bytes} bytes")
+        ending.check()
+    except OtherFile:
+        kept.forget()
+        return Broken("the file is another than the one that was begun")
     except BaseException:
         await arriving.keep()
         raise
-    if resumed and _falls_short(response.headers, arriving.received_bytes):
+    if resumed and arriving.received_bytes != length_of_range(response.headers):
         await arriving.close()
-        _forget(folder, part)
+        kept.forget()
         return Broken("the server sent less of a range, or more, than it said")
-    return await arriving.whole()
+    return await _whole(arriving, resumed or ending.is_announced, max_bytes)
 
 
-class _Arriving:
-    """The bytes of one file as they come: held up to a chunk, then written through aiofiles.
-
-    *have_bytes* are in the `.part` already; None starts afresh.
-    """
-
-    def __init__(self, folder: RunFolder, part: Path, headers: Mapping[str, str], have_bytes: int | None) -> None:
-        self.received_bytes = have_bytes or 0
-        self._folder = folder
-        self._part = part
-        self._headers = headers
-        self._resumed = have_bytes is not None
-        self._is_resumable = False
-        self._held = bytearray()
-        self._stream: AsyncBufferedIOBase | None = None
-
-    async def take(self, chunk: bytes) -> None:
-        self.received_bytes += len(chunk)
-        self._held += chunk
-        if len(self._held) >= _CHUNK_BYTES:
-            await self._write()
-            if not self._is_resumable and self.received_bytes >= _RESUMED_BYTES:
-                _remember_validator(self._headers, self._folder, self._part)
-                self._is_resumable = True
-
-    async def whole(self) -> Whole:
-        """All came: a small file stays in memory, of a larger one the rest is written."""
-        if self._stream is None and not self._resumed and len(self._held) <= HELD_BYTES:
-            return Whole(bytes(self._held))
-        await self._write()
-        await self.close()
-        return Whole()
-
-    async def keep(self) -> None:
-        """It broke off, or was cancelled: leave what came, and what it is of, for the next try. Does not wait."""
-        if self._stream is not None:
-            await self._stream.close()
-        if self._held:
-            if not (goes_on := self._resumed or self._stream is not None):
-                self._folder.make(self._part.parent)
-                self._folder.unlink(self._part)
-            with self._folder.writing(self._part, "ab" if goes_on else "wb") as stream:
-                stream.write(self._held)
-            _remember_validator(self._headers, self._folder, self._part)
-
-    async def close(self) -> None:
-        if self._stream is not None:
-            await self._stream.close()
-
-    async def _open(self) -> None:
-        self._folder.make(self._part.parent)
-        if not self._resumed:
-            self._folder.unlink(self._part)  # a link that was planted there goes
-        flags = os.O_APPEND if self._resumed else os.O_TRUNC
-        descriptor = self._folder.descriptor(self._part, os.O_WRONLY | os.O_CREAT | flags)
-        self._stream = await aiofiles.open(descriptor, "ab" if self._resumed else "wb")
-
-    async def _write(self) -> None:
-        if self._stream is None:
-            await self._open()
-        assert self._stream is not None
-        if self._held:
-            held, self._held = self._held, bytearray()  # before the wait: a cancelled write may still be done
-            await self._stream.write(held)
-
-
-# ── going on after a break ──────────────────────────────────────────────────────────────────────────────
-
-
-def _validator(folder: RunFolder, part: Path) -> str:
-    """The ETag that was kept with *part*; empty if there is none."""
+async def _whole(arriving: Arriving, has_end: bool, max_bytes: int) -> Download:
+    """What came, on disk where more is to be done with it."""
+    packing = arriving.version.packing
+    if packing not in PACKINGS:
+        content = await arriving.whole(in_memory=has_end)
+        return Whole(content, has_end)
+    await arriving.whole(in_memory=False)
     try:
-        return folder.read_bytes(validator_of(part)).decode("ascii")
-    except (OSError, UnicodeDecodeError):
-        return ""
+        unpacked = await asyncio.to_thread(unpack, arriving.kept.folder, arriving.kept.part, packing, max_bytes)
+    except Cut as fault:
+        return Damaged(str(fault))
+    except TooLong as fault:
+        arriving.kept.forget()
+        return Endless(str(fault))
+    return Whole(has_end=has_end or unpacked)  # what is packed says itself where it ends
 
 
-def _resume_headers(folder: RunFolder, part: Path) -> dict[str, str]:
-    if not (have := _have(folder, part)):
-        return {}
-    validator = _validator(folder, part)
-    return {"Range": f"bytes={have}-", "If-Range": validator} if validator else {}
+class _Ending:
+    """How a body ends. Where no length is announced, aiohttp takes a reset for an end like any other."""
 
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        coding = response.headers.get("Transfer-Encoding", "").lower()
+        self.is_announced = "Content-Length" in response.headers or "chunked" in coding
+        protocol = None if self.is_announced or response.connection is None else response.connection.protocol
+        self._closed = None if protocol is None else protocol.closed
 
-def _have(folder: RunFolder, part: Path) -> int:
-    found = folder.stat(part) if folder.is_file(part) else None
-    return 0 if found is None else found.st_size
-
-
-def _continues(headers: Mapping[str, str], folder: RunFolder, part: Path) -> bool:
-    """Whether a 206 goes on where *part* ends, to the end of the same file as far as its ETag tells."""
-    found = _RANGE.match(headers.get("Content-Range", ""))
-    same = headers.get("ETag", _validator(folder, part)) == _validator(folder, part)
-    return same and found is not None and int(found[1]) == _have(folder, part) and int(found[2]) + 1 == int(found[3])
-
-
-def _falls_short(headers: Mapping[str, str], received_bytes: int) -> bool:
-    """Whether a range came that is not as long as it says: its Content-Length may have told another story."""
-    found = _RANGE.match(headers.get("Content-Range", ""))
-    return found is not None and received_bytes != int(found[3])
-
-
-def _remember_validator(headers: Mapping[str, str], folder: RunFolder, part: Path) -> None:
-    """Only a strong ETag says that two answers are the same bytes."""
-    etag = headers.get("ETag", "")
-    if etag and etag.isascii() and not etag.startswith("W/"):
-        with folder.writing(validator_of(part)) as stream:
-            stream.write(etag.encode("ascii"))
-    else:
-        folder.unlink(validator_of(part))
-
-
-def _forget(folder: RunFolder, part: Path) -> None:
-    folder.unlink(part)
-    folder.unlink(validator_of(part))
+    def check(self) -> None:
+        """Raises ClientConnectionError if the connection was reset."""
+        if self._closed is not None and self._closed.done() and (error := self._closed.exception()) is not None:
+            raise error
 
 
 # ── where we go ─────────────────────────────────────────────────────────────────────────────────────────

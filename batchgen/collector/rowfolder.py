@@ -10,7 +10,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +63,39 @@ def has_traces(folder: RunFolder, job: Job) -> bool:
 
 def left_behind(
     folder: RunFolder, job: Job, names: Sequence[str]
-) -> tuple[tuple[SavedFile, ...] | None, dict[str, Path]]:
-    """What an earlier try left: the files of the whole row, or what has its final name of *names* (stems)."""
+) -> tuple[tuple[tuple[SavedFile, ...], str | None] | None, dict[str, Path]]:
+    """What an earlier try left: the files of the row and what is missing of it, or what has its final name of *names*
+    (stems).
+    """
     if (whole := published(folder, job)) is not None:
         return whole, {}
-    parts = folder.parts(job.row_id, job.n)
-    found = {Path(name).stem: parts / name for name in folder.names(parts) if not name.endswith((".part", ".etag"))}
-    return None, {stem: found[stem] for stem in names if stem in found and folder.is_file(found[stem])}
+    return None, _named(folder, folder.parts(job.row_id, job.n), names)
+
+
+def half_added(folder: RunFolder, job: Job, names: Collection[str]) -> dict[str, Path]:
+    """What has its final name of *names* (stems) and is not told of: a killed try added it, or was to add it."""
+    parts, place = folder.parts(job.row_id, job.n), folder.row(job.row_id)
+    return _named(folder, parts, names) | _named(folder, place, names)
+
+
+def _named(folder: RunFolder, place: Path, names: Collection[str]) -> dict[str, Path]:
+    found = {Path(name).stem: place / name for name in folder.names(place) if not name.endswith((".part", ".etag"))}
+    return {stem: found[stem] for stem in names if stem in found and folder.is_file(found[stem])}
+
+
+def add_files(
+    folder: RunFolder, job: Job, earlier: Sequence[Job], saved: Sequence[SavedFile], missing: str | None
+) -> None:
+    """Move what is whole of *saved* in `parts/` into the row folder that is there, then tell of it in row.json.
+
+    A kill leaves a file beside an older row.json, or in `parts/`; the next try finds it in either place.
+    """
+    parts, place = open_parts(folder, job), folder.row(job.row_id)
+    for file in saved:
+        if not folder.is_file(place / file.name):
+            folder.replace(parts / file.name, place / file.name)
+    folder.sync(place)
+    _replace_sidecar(folder, job, earlier, saved, missing)
 
 
 def saved_file(name: str, verified: Verified) -> SavedFile:
@@ -78,22 +104,29 @@ def saved_file(name: str, verified: Verified) -> SavedFile:
     return SavedFile(name, *known)
 
 
-def published(folder: RunFolder, job: Job) -> tuple[SavedFile, ...] | None:
-    """The files of *job* if its row folder already stands whole; None if they have to be fetched."""
+def published(folder: RunFolder, job: Job) -> tuple[tuple[SavedFile, ...], str | None] | None:
+    """The files of *job* and what is missing, if its row folder already stands; None if they have to be fetched."""
     try:
         told = json.loads(folder.read_bytes(folder.row(job.row_id) / SIDECAR))
         saved = tuple(SavedFile(**file) for file in told["files"])
-        if told["request_id"] != job.request_id or len(saved) != len(job.outputs):
+        missing = told.get("missing")
+        if told["request_id"] != job.request_id or (missing is None and len(saved) != len(job.outputs)):
             return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return saved if lost_file(folder, job._replace(saved=saved)) is None else None
+    return (saved, missing) if lost_file(folder, job._replace(saved=saved)) is None else None
 
 
 def rewrite_sidecar(folder: RunFolder, job: Job, earlier: Sequence[Job]) -> None:
     """Bring row.json up to date after a late cost. Written in `parts/`: a kill leaves nothing beside the outputs."""
+    _replace_sidecar(folder, job, earlier, job.saved, job.reason)
+
+
+def _replace_sidecar(
+    folder: RunFolder, job: Job, earlier: Sequence[Job], saved: Sequence[SavedFile], missing: str | None
+) -> None:
     parts, place = open_parts(folder, job), folder.row(job.row_id)
-    folder.write_whole(parts / SIDECAR, sidecar_bytes(job, earlier, job.saved))
+    folder.write_whole(parts / SIDECAR, sidecar_bytes(job, earlier, saved, missing))
     folder.replace(parts / SIDECAR, place / SIDECAR)
     folder.sync(place)
     remove_parts(folder, job)
@@ -182,14 +215,15 @@ def _attempt_of(folder: RunFolder, place: Path, job: Job) -> int:
         return job.n
 
 
-def sidecar_bytes(job: Job, earlier: Sequence[Job], saved: Sequence[SavedFile]) -> bytes:
+def sidecar_bytes(job: Job, earlier: Sequence[Job], saved: Sequence[SavedFile], missing: str | None) -> bytes:
     """The content of row.json, a line for each field: an indented one takes Python's own encoder, ten times as long."""
-    fields = (f' "{name}": {_in_json(value)}' for name, value in sidecar(job, earlier, saved).items())
+    fields = (f' "{name}": {_in_json(value)}' for name, value in sidecar(job, earlier, saved, missing).items())
     return ("{\n" + ",\n".join(fields) + "\n}\n").encode()
 
 
-def sidecar(job: Job, earlier: Sequence[Job], saved: Sequence[SavedFile]) -> dict[str, Any]:
-    """What row.json says. Times are Unix seconds; `cost_usd` is measured, null until it is known.
+def sidecar(job: Job, earlier: Sequence[Job], saved: Sequence[SavedFile], missing: str | None) -> dict[str, Any]:
+    """What row.json says. Times are Unix seconds; `cost_usd` is measured, null until it is known; `missing` says which
+    outputs could not be fetched and why, null if all are here.
 
     `fingerprint` is that of the manifest's request. An attempt names the one it came from, and the seed it was sent.
     """
@@ -219,6 +253,7 @@ def sidecar(job: Job, earlier: Sequence[Job], saved: Sequence[SavedFile]) -> dic
         "cost_usd": usd(job.cost_micro),
         "outputs_asked": job.outputs_asked,
         "files": [file._asdict() for file in saved],
+        "missing": missing,
     }
 
 

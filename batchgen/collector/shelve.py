@@ -30,13 +30,15 @@ from batchgen.verify import Undecodable, Verified, verify
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """What came of one row, by stem: the bytes of a file, what its `.part` was verified to be, or a file that an
-    earlier try left whole. The row folder is made if *publish* is set and every file is one without doubt.
+    earlier try left whole. The row folder is made if *publish* is set and every file is one without doubt; *missing*
+    says which outputs it has to do without, and why.
     """
 
     job: Job
     earlier: Sequence[Job]
     files: Mapping[str, bytes | Verified | SavedFile]
     publish: bool
+    missing: str | None = None
 
 
 Shelved: TypeAlias = dict[str, SavedFile | Verified | Undecodable]
@@ -94,7 +96,8 @@ class _Row:
             self.files[stem] = self._file(part_of(self._parts, stem), file)
         if self._publishes:
             # Under its own name at once: nobody takes it for whole before the folder has moved.
-            self._write(self._parts / SIDECAR, sidecar_bytes(self._arrival.job, self._arrival.earlier, self._saved))
+            came = self._arrival
+            self._write(self._parts / SIDECAR, sidecar_bytes(came.job, came.earlier, self._saved, came.missing))
 
     def sync(self) -> None:
         for handle in self._handles:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,6 +46,11 @@ _NOT_READY_YET = "not ready"
 _WRONG_PATH = "the path of the API base (--api-base or RUNCOMFY_MODEL_API_BASE) may be wrong"
 KNOWN_WORDS = _QUEUED | _RUNNING | {_NOT_READY_YET}
 _MAX_REASON = 300
+_LINK = re.compile(
+    r"\s*(?:https?:[/\\]|data:(?:[\w.+-]+/[\w.+-]+)?(?:;[^,]*)?,|//[^\s/]+/\S|/[^/\s].*\.\w{2,5}(?:[?#].*)?$)",
+    re.IGNORECASE,
+)
+"""What a file link begins with; one that leaves out its host ends like a file's name, as few other texts do."""
 
 
 def read_submit(answer: Answer) -> SubmitAnswer:
@@ -107,15 +113,16 @@ def read_result(answer: Answer, request_id: str, model: str) -> ResultAnswer:
 
 
 def outputs_of(output: Any) -> tuple[Output, ...]:
-    """Every file URL of a result's `output`, in document order, each once.
+    """Every file link of a result's `output`, in document order, each once.
 
-    `output` is an object (`image`, `images`, `video`, `videos`, audio, ...), or a bare URL, or a bare list.
+    `output` is an object (`image`, `images`, `video`, `videos`, audio, ...), or a bare link, or a bare list. A link may
+    be no address at all: it stands where a file was to be, and that file is not left out in silence.
     """
     found: dict[str, Output] = {}
 
     def walk(value: Any, key: str) -> None:
         match value:
-            case str() if value.startswith(("https://", "http://")):
+            case str() if _LINK.match(value):
                 found.setdefault(value, Output(key, value))
             case list():
                 for item in value:

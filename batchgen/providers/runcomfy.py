@@ -8,8 +8,9 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from yarl import URL
 
@@ -29,6 +30,7 @@ from batchgen.providers.contract import (
     ResultAnswer,
     StatusAnswer,
     SubmitAnswer,
+    Success,
     Unknown,
     Waiting,
 )
@@ -113,7 +115,7 @@ class RunComfy:
             answer = await self._result(request_id)
         except AnswerLost as error:
             return _told("result", NoNews(str(error), contact=False))
-        return _told("result", read_result(answer, request_id, model))
+        return _told("result", _with_whole_links(read_result(answer, request_id, model), self.base))
 
     async def echoed_input(self, request_id: str) -> Mapping[str, Any] | None:
         try:
@@ -195,3 +197,17 @@ def _told(exchange: str, answer: _AnswerT) -> _AnswerT:
     elif isinstance(answer, Waiting) and answer.word not in KNOWN_WORDS:
         logs.warn(exchange, answer="no news", reason=f"the unknown word {answer.word!r}")
     return answer
+
+
+def _with_whole_links(result: ResultAnswer, base: str) -> ResultAnswer:
+    """*result* with the links that leave out the scheme or the host as seen from *base*."""
+    if not isinstance(result, Success):
+        return result
+    return replace(result, outputs=tuple(one._replace(url=_whole_link(one.url, base)) for one in result.outputs))
+
+
+def _whole_link(link: str, base: str) -> str:
+    try:
+        return urljoin(f"{base}/", link.strip()) if link.lstrip().startswith("/") else link.strip()
+    except ValueError:  # no address; whoever downloads it says so
+        return link.strip()

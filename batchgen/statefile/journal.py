@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.inside import Inside
-from batchgen.job import Event, Job, State
+from batchgen.job import Event, Job, Output, State
 
 _REQUEST = ("model", "input", "files", "fingerprint", "meta", "outputs_asked", "units")
 _TAIL_BYTES = 65_536
@@ -59,7 +59,9 @@ def _request(job: Job) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """Files are told by the names of their fields."""
-    return [file._asdict() for file in value] if isinstance(value, tuple) else value
+    if not isinstance(value, tuple):
+        return value
+    return [(file.as_kept if isinstance(file, Output) else file)._asdict() for file in value]
 
 
 class Journal:

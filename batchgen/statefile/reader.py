@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class Reader:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
 
-    def _ask(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+    def _ask(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """Every line of the answer. Raises StateUnusable for what a run may meet while it is on."""
         try:
             return self.connection.execute(sql, parameters).fetchall()
@@ -124,6 +124,14 @@ class Reader:
             "WHERE jobs.latest AND jobs.state = 'collected' ORDER BY rows.position, rows.key"
         )
         return map(job_from_record, found)
+
+    def incomplete(self, only: Collection[str] | None = None) -> list[Job]:
+        """Collected rows that lack an output, of the rows *only* if given; their `reason` says which, and why."""
+        sql = f"{_JOBS} WHERE jobs.state = 'collected' AND jobs.reason IS NOT NULL AND jobs.latest"
+        if only is not None:
+            sql += " AND rows.row_id IN (SELECT value FROM json_each(:only))"
+        found = self._ask(f"{sql} ORDER BY rows.position, rows.key", {"only": json.dumps([*(only or ())])})
+        return [job_from_record(record) for record in found]
 
     def collected_names(self) -> tuple[list[str], list[str]]:
         """Every field of the requests, and every column beside them, that `collected` rows have."""

@@ -272,7 +272,7 @@ def move_of(before: Job, after: Job, seq: int) -> tuple[Any, ...]:
         after.submitted_at,
         after.ended_at,
         after.collected_at,
-        json.dumps(after.outputs) if after.outputs else None,
+        json.dumps([output.as_kept for output in after.outputs]) if after.outputs else None,
         json.dumps([file._asdict() for file in after.saved]) if after.saved else None,
         seq,
         before.key,

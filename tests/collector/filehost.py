@@ -40,16 +40,22 @@ def sends(content: bytes, status: int = 200, length: int | None = None, **header
     return way
 
 
-def breaks_off(content: bytes, after: int, etag: str = '"v1"') -> Way:
-    """The first *after* bytes of *content*, and then the connection is reset."""
-
-    async def way(asked: Asked, writer: asyncio.StreamWriter) -> None:
-        writer.write(head(200, {"Content-Length": str(len(content)), "ETag": etag}) + content[:after])
-        await writer.drain()
+async def cut(writer: asyncio.StreamWriter, head: bytes, content: bytes, after: int) -> None:
+    """The first *after* bytes of *content*, and then the connection is reset, unless that was all."""
+    writer.write(head + content[:after])
+    await writer.drain()
+    if after < len(content):
         await asyncio.sleep(0.05)
         linger = struct.pack("ii", 1, 0)
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         writer.transport.abort()
+
+
+def breaks_off(content: bytes, after: int, etag: str = '"v1"') -> Way:
+    """The first *after* bytes of *content*, and then the connection is reset."""
+
+    async def way(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        await cut(writer, head(200, {"Content-Length": str(len(content)), "ETag": etag}), content, after)
 
     return way
 

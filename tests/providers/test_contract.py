@@ -515,7 +515,14 @@ B, C = "https://files.example/b.png", "http://files.example/c.mp4"
         ({"images": [{"url": A, "width": 7}, {"url": B}]}, [("images", A), ("images", B)]),
         ({"images": [A, A]}, [("images", A)]),
         ({"image": "not a link", "seed": 7, "ok": True, "none": None}, []),
-        ({"image": "data:image/png;base64,AAAA"}, []),
+        ({"image": "data:image/png;base64,AAAA"}, [("image", "data:image/png;base64,AAAA")]),
+        ({"image": "HTTPS://FILES.example/a.png"}, [("image", "HTTPS://FILES.example/a.png")]),
+        ({"image": "http://[::1/a.png"}, [("image", "http://[::1/a.png")]),
+        ({"images": ["http:\\\\files\\a.png"]}, [("images", "http:\\\\files\\a.png")]),
+        ({"image": "/files/a b.png?x=1", "page": "/gallery/today"}, [("image", "/files/a b.png?x=1")]),
+        ({"image": "//files.example/a.png"}, [("image", "//files.example/a.png")]),
+        ({"image": "a.png", "kind": "image/png", "note": "data: 3, 4", "see": "// a note"}, []),
+        ({"info": "see https://docs.example.com for details", "name": "http"}, []),
         ("succeeded", []),
         (None, []),
         ({}, []),
@@ -531,6 +538,19 @@ def test_every_link_of_the_output_is_found_under_its_key_once_and_in_order(
 def test_links_are_kept_byte_for_byte() -> None:
     url = "https://files.example/YWJj%3D/ZGVm%3D%2B/output/x%20y_output.png?sig=a%2Fb"
     assert outputs_of({"image": url})[0].url == url
+
+
+async def test_links_without_scheme_or_host_lead_on_from_the_api_base() -> None:
+    links = {"images": ["/f/a.png", "//files.example/b.png", " https://files.example/c.png", "//[::1/d.png"]}
+    async with answering(reply(200, {"status": "succeeded", "output": links})) as (provider, server):
+        result = await provider.result("id-1", MODEL)
+    assert isinstance(result, Success)
+    assert [output.url for output in result.outputs] == [
+        f"{server.base}/f/a.png",
+        "http://files.example/b.png",
+        "https://files.example/c.png",
+        "//[::1/d.png",
+    ]
 
 
 async def test_an_echoed_input_is_not_an_output() -> None:
