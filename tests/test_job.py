@@ -83,7 +83,12 @@ LEGAL: dict[State, dict[type, State]] = {
         CostKnown: State.READY,
         PriceKnown: State.READY,
     },
-    State.COLLECTED: {FilesLost: State.SUBMITTED, CostKnown: State.COLLECTED, PriceKnown: State.COLLECTED},
+    State.COLLECTED: {
+        Collected: State.COLLECTED,
+        FilesLost: State.SUBMITTED,
+        CostKnown: State.COLLECTED,
+        PriceKnown: State.COLLECTED,
+    },
     State.FAILED: {CostKnown: State.FAILED, PriceKnown: State.FAILED},
     State.CANCELLED: {CostKnown: State.CANCELLED, PriceKnown: State.CANCELLED},
 }
@@ -173,6 +178,13 @@ def test_lost_files_are_forgotten_and_the_id_is_kept() -> None:
     collected = advance(advance(job(State.SUBMITTED), EVENTS[Succeeded]), EVENTS[Collected])
     again = advance(collected, EVENTS[FilesLost])
     assert (again.saved, again.outputs, again.collected_at, again.request_id) == ((), (), None, "id-1")
+
+
+def test_a_collected_row_says_what_it_lacks_until_that_has_come() -> None:
+    lacks = advance(job(State.READY), Collected(22.0, (SAVED,), "images-01: HTTP 404"))
+    assert (lacks.state, lacks.reason) == (State.COLLECTED, "images-01: HTTP 404")
+    came = advance(lacks, Collected(30.0, (SAVED, SAVED)))
+    assert (came.state, came.reason, len(came.saved)) == (State.COLLECTED, None, 2)
 
 
 def test_everything_that_may_be_charged_is_reserved_until_it_ends() -> None:
