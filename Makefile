@@ -17,17 +17,22 @@ $(READY): pyproject.toml .ci/constraints.txt
 	@touch $@
 
 $(DEV): $(READY)
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint .ci/constraints.txt \
-	  datasets hypothesis looptime mypy pandas-stubs playwright pyarrow pytest pytest-asyncio pytest-timeout ruff \
-	  types-aiofiles types-jsonschema types-PyYAML webdataset
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint .ci/constraints.txt pip
+	$(BIN)/python -m pip install --quiet --no-compile --constraint .ci/constraints.txt --group dev
 	@touch $@
 
 # The main job on the embedded server: nothing is paid, nothing leaves this machine.
 demo: $(READY)
 	$(BIN)/batchgen rehearse manifests/postcards.csv --out out/postcards
 
+# Everything that guards money and data, in a few minutes.
 test: $(DEV)
-	$(BIN)/python -m pytest --quiet
+	$(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal -m "not slow"
+
+# And what takes long: memory of large manifests, whole nights, the tests of the tests.
+.PHONY: test-all
+test-all: test
+	$(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal -m slow
 
 lint: $(DEV)
 	$(BIN)/ruff format --check .

@@ -21,6 +21,7 @@ async def clock_strikes(here: Night, hour: float) -> None:
     await asyncio.sleep(max(hour * HOUR_S - here.now_s, 0.0))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # a dozen seconds, and more on a machine that has much else to do
 @in_virtual_time
 async def test_an_eight_hour_night_ends_as_it_should(tmp_path: Path) -> None:

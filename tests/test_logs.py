@@ -261,6 +261,7 @@ def _holders(folder: Path, secret: str, printed: str) -> set[str]:
     )
 
 
+@pytest.mark.slow
 def test_verbose_and_log_are_there_for_every_command_that_carries_rows(tmp_path: Path) -> None:
     with serving(latency="fixed:20ms") as server:
         batchgen = Batchgen(tmp_path, server.url)

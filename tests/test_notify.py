@@ -150,6 +150,7 @@ def test_neither_the_token_nor_the_url_reaches_the_command_or_a_file_or_the_scre
         assert "Authorization" not in headers
 
 
+@pytest.mark.slow
 def test_every_end_is_told_with_its_code(batchgen: Batchgen, listener: Listener, tmp_path: Path) -> None:
     manifest = write_csv(tmp_path / "dunes.csv", 2)
     hooked = Batchgen(tmp_path, batchgen.base, environ={"BATCHGEN_NOTIFY_URL": listener.url})

@@ -229,6 +229,7 @@ def server() -> Iterator[Server]:
         yield started
 
 
+@pytest.mark.slow
 def test_ten_thousand_rows_with_forty_faults_of_twenty_kinds_are_told_of_exactly_these_and_nothing_is_sent(
     tmp_path: Path, server: Server
 ) -> None:

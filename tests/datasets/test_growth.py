@@ -220,6 +220,7 @@ def few_and_many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return few, many
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", FORMATS)
 def test_memory_does_not_grow_with_the_outputs(few_and_many: tuple[Path, Path], tmp_path: Path, to: str) -> None:
     export(few_and_many[0], tmp_path / "warm", Settings(to))

@@ -27,6 +27,7 @@ def peak_of(path: Path) -> tuple[int, int]:
     return count, peak
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="peak memory is asked of the resource module")
 def test_memory_is_flat_for_a_table_thirty_times_longer(tmp_path: Path) -> None:
     def table(rows: int) -> Path:
@@ -44,6 +45,7 @@ def test_memory_is_flat_for_a_table_thirty_times_longer(tmp_path: Path) -> None:
     assert large < 1.25 * small
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="peak memory is asked of the resource module")
 def test_memory_is_flat_for_a_matrix_a_hundred_times_larger(tmp_path: Path) -> None:
     def crossed(rows: int) -> Path:

@@ -50,7 +50,7 @@ async def the_id_is_on_disk_twice_at_its_first_use(folder: Path) -> None:
 async def an_answer_on_its_way_is_waited_for_and_saved_although_the_run_is_cancelled(folder: Path) -> None:
     async with answering(ACCEPTED, takes_s=0.5) as server:
         running = asyncio.create_task(ran(folder, server.base))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not server.open_posts:  # noqa: ASYNC110 - the server counts, it does not call
                 await asyncio.sleep(0.01)
         running.cancel()

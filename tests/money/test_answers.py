@@ -201,8 +201,9 @@ async def test_after_three_doubts_rows_go_one_at_a_time_until_the_breaker_gives_
         assert server.open_after[3:] == [0, 0, 0], "more than one trial row was on the wire"
 
 
-@pytest.mark.parametrize("base", [f"http://127.0.0.1:{closed_port()}", "http://no-such-host.invalid"])
-async def test_a_provider_that_cannot_be_reached_leaves_every_row_pending(tmp_path: Path, base: str) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
+async def test_a_provider_that_cannot_be_reached_leaves_every_row_pending(tmp_path: Path, host: str) -> None:
+    base = f"http://{host}:{closed_port()}"
     ending = await hurried(tmp_path, base, rows=3, in_flight=2)
     assert ending.cause is Cause.PROVIDER
     for row_id in ("row-0000", "row-0001", "row-0002"):

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 import batchgen
 from tests.money import checks
 
@@ -74,6 +76,7 @@ MUTANTS = [
 ]
 
 
+@pytest.mark.slow
 def test_every_mutant_is_noticed_and_the_package_itself_is_not(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         itself = pool.submit(_run, _copy(tmp_path / "itself"), "every")

@@ -99,6 +99,7 @@ def simulate(policy: LearnedPolling, draw: Draw, jobs: int, seed: int, warm_up: 
     return polls / (jobs - warm_up), lag_s / (jobs - warm_up)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("draw", "most"), [(lognormal, 1.10), (bimodal, 1.50)])
 @pytest.mark.parametrize("cost", [0.005, 0.01])
 def test_at_equal_polls_the_lag_is_near_that_of_a_policy_that_knows_the_job_times(
@@ -196,6 +197,7 @@ def test_a_memory_that_cannot_be_read_is_left_out(told: Mapping[str, object]) ->
     assert policy.learned() == {}
 
 
+@pytest.mark.slow
 def test_a_provider_that_became_slower_is_followed() -> None:
     policy = LearnedPolling(1e9)
     simulate(policy, lognormal, jobs=3000, seed=7)

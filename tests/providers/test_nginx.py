@@ -33,6 +33,7 @@ class Night:
     lines: list[dict[str, Any]]
 
 
+@pytest.mark.slow
 @proxied
 @pytest.mark.timeout(1200)
 def test_behind_a_proxy_with_five_percent_of_every_fault_all_rows_end_and_none_is_paid_twice(tmp_path: Path) -> None:

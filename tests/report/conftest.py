@@ -84,7 +84,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         page.on("request", lambda request: seen.requests.append(request.url))
         page.on("console", lambda said: seen.complaints.append(f"{said.type}: {said.text}"))
         page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         page.goto(address)
         return page
 

@@ -128,6 +128,7 @@ def test_outputs_are_marked_by_keyboard_and_the_marks_last(folder: Path, watch: 
     assert still.locator("#gallery .card").count() == 1
 
 
+@pytest.mark.slow
 def test_the_page_of_a_large_folder_is_there_before_its_rows_and_figures_are(
     tmp_path: Path, open_page: OpenPage
 ) -> None:

@@ -168,6 +168,7 @@ def test_everything_that_can_be_pressed_has_a_name(mixed: Path, open_page: OpenP
         assert page.locator(landmark).count() >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)  # making the page of so many rows takes its time on a machine with other work
 def test_fifty_thousand_rows_are_searched_sorted_and_paged_with_one_page_of_cards(
     large: Path, open_page: OpenPage
