@@ -32,7 +32,7 @@ MEANING: Mapping[Exit, str] = {
     Exit.BALANCE: "no balance",
     Exit.PROVIDER: "provider, network or model out of reach",
     Exit.BUDGET: "the budget is reached, or the canary cost more than estimated",
-    Exit.IN_DOUBT: "rows in doubt remain",
+    Exit.IN_DOUBT: "rows in doubt remain, and nothing else is live",
     Exit.FOLDER_IN_USE: "another run holds the folder",
     Exit.STATE: "the state or the disk is not usable, or batchgen is at fault itself; the same command goes on",
     Exit.STILL_LIVE: "stopped while paid jobs are live: `collect` or `run` again is safe",

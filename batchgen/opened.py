@@ -29,7 +29,7 @@ from batchgen.options import Options
 from batchgen.outcome import Report, exit_code
 from batchgen.pacing import LearnedPolling
 from batchgen.pricing import look_up, price_what_was_sent, prices
-from batchgen.providers.contract import Success
+from batchgen.providers.contract import AccountBlocked, NoNews, Success
 from batchgen.providers.runcomfy import RunComfy, is_loopback
 from batchgen.runfolder import RunFolder
 from batchgen.scheduler import POLLING_LEARNED, Ending, Scheduler
@@ -63,6 +63,8 @@ class Opened:
     provider: RunComfy
     collector: Collector
     catalogue: Catalogue
+    told_to_stop: bool = False
+    """Whether a person ended what was last carried."""
 
     async def carry(self, only: frozenset[str] | None, watch: Watch | None, submitting: bool = True) -> Report:
         """Run the scheduler to its end and say what it came to."""
@@ -89,6 +91,7 @@ class Opened:
         try:
             with kept_awake(), _quick_on_its_feet():
                 ending = await scheduler.run()
+            self.told_to_stop = ending.by_user
         finally:
             for task in beside:
                 task.cancel()
@@ -154,7 +157,11 @@ class Opened:
         return found
 
     async def ask_for_missing(self, only: frozenset[str] | None) -> None:
-        """Ask once more for the outputs that collected rows lack; what is there of them stays where it is."""
+        """Ask once more for the outputs that collected rows lack; what is there of them stays where it is. Whoever wants
+        to go is not kept.
+        """
+        if self.told_to_stop:
+            return
         at_once = asyncio.Semaphore(self.options.downloads)
 
         async def ask(job: Job) -> None:
@@ -169,10 +176,14 @@ class Opened:
                 tasks.create_task(ask(job))
 
     async def ask_late_costs(self, only: frozenset[str] | None) -> None:
-        """Read again what ended jobs cost, where no cost came with their result."""
+        """Read again what ended jobs cost, where no cost came with their result. Whoever wants to go is not kept."""
+        if self.told_to_stop:
+            return
         ended = self.state.reader.jobs([State.COLLECTED, State.FAILED, State.CANCELLED], only)
         for job in [job for job in ended if job.request_id is not None and job.cost_micro is None]:
             result = await self.provider.result(str(job.request_id), job.model)
+            if isinstance(result, AccountBlocked) or (isinstance(result, NoNews) and not result.contact):
+                return  # the others would wait for the same, a minute each
             cost_micro = getattr(result, "cost_micro", None)
             if cost_micro is None:
                 continue

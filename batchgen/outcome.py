@@ -36,10 +36,10 @@ def exit_code(
         return Exit.PROVIDER
     if cause is not None:
         return _BY_CAUSE[cause]
-    if counts[State.IN_DOUBT]:
-        return Exit.IN_DOUBT
     if counts[State.SUBMITTING] or counts[State.SUBMITTED] or counts[State.READY]:
         return Exit.STILL_LIVE
+    if counts[State.IN_DOUBT]:
+        return Exit.IN_DOUBT
     if by_user:
         return Exit.STOPPED
     if unsent or incomplete or counts[State.FAILED] or counts[State.CANCELLED]:

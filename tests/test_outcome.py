@@ -13,7 +13,7 @@ from batchgen.job import State
 from batchgen.outcome import Report, exit_code
 from batchgen.providers.contract import Cause
 
-IN_ORDER = [9, 3, 4, 5, 6, 7, 75, 130, 1, 0]
+IN_ORDER = [9, 3, 4, 5, 6, 75, 7, 130, 1, 0]
 CAUSES = {9: Cause.DISK, 3: Cause.TOKEN, 4: Cause.BALANCE, 5: Cause.PROVIDER, 6: Cause.BUDGET}
 
 
@@ -34,7 +34,9 @@ def test_what_stopped_a_run_goes_before_how_its_rows_stand(expected: int, cause:
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        ({"in_doubt": 1, "submitted": 1, "failed": 1}, 7),
+        ({"in_doubt": 1, "submitted": 1, "failed": 1}, 75),
+        ({"in_doubt": 1, "ready": 1}, 75),
+        ({"in_doubt": 1, "failed": 1, "pending": 1, "unsent": 1}, 7),
         ({"submitting": 1, "failed": 1}, 75),
         ({"submitted": 1, "failed": 1}, 75),
         ({"ready": 1, "cancelled": 1}, 75),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from batchgen.budget import Money, dollars, usd
 from batchgen.exits import Exit
-from batchgen.job import State
+from batchgen.job import LIVE, State
 from batchgen.outcome import Report
 from batchgen.wording import counted, duration, size
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from batchgen.billing import Plan
 
 _MOST_ENTRIES = 50
+_MOST_DOUBTFUL = 32
+"""As many as can be on the wire at once: those that a run left behind are named in full."""
 
 
 def table(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
@@ -200,7 +202,7 @@ def report(told: Report) -> list[str]:
     lines += [f"note: {note}" for note in told.notes]
     if told.in_doubt:
         lines.append(
-            f"in doubt: {_named(told.in_doubt)} may have been paid for, and nobody knows; "
+            f"in doubt: {_named(told.in_doubt, _MOST_DOUBTFUL)} may have been paid for, and nobody knows; "
             f"`batchgen reconcile {told.out}` settles them"
         )
     if told.incomplete:
@@ -225,11 +227,13 @@ def _finish(told: Report, total: int) -> str:
     if told.exit is Exit.SOME_FAILED:
         return f"finished: {home} collected, the others did not work out"
     if told.exit is Exit.STILL_LIVE:
-        return "stopped while paid jobs are live: the same command, or collect, goes on without paying again"
+        live = counted(sum(told.rows[state] for state in LIVE), "paid job")
+        return f"stopped while {live} may still run: the same command, or collect, goes on without paying again"
     if told.exit is Exit.STOPPED:
         return "stopped as asked; the same command goes on where it was"
     if told.exit is Exit.IN_DOUBT:
-        return "everything else is done; rows in doubt remain"
+        rest = f"{counted(unsent, 'row')} not sent yet" if unsent else "everything else is done"
+        return f"{rest}; {counted(told.rows[State.IN_DOUBT], 'row')} in doubt"
     return f"stopped: {told.reason}\n{_WHAT_NEXT.get(told.exit, '')}".rstrip()
 
 

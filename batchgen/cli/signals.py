@@ -1,4 +1,4 @@
-"""Ctrl-C once: finish what is in flight. Twice: save and go. Three times: go now."""
+"""Ctrl-C once: finish what is in flight. Twice, or SIGTERM: save and go. Once more: go now."""
 
 from __future__ import annotations
 
@@ -8,34 +8,58 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from batchgen.cli.ends import say
-from batchgen.scheduler import Scheduler
+from batchgen.scheduler import ANSWERS_AWAITED_S, Scheduler
 from batchgen.wording import counted
 
 
 class Ladder:
-    """Counts SIGINT and SIGTERM, and takes the scheduler one step further down each time."""
+    """Takes the scheduler one step further down with each signal. SIGTERM skips the first: a kill follows it soon."""
 
     def __init__(self, scheduler: Scheduler, resume: str) -> None:
         self._scheduler = scheduler
         self._resume = resume
-        self._presses = 0
-        self._abandoning: asyncio.Task[list[str]] | None = None
+        self._steps = 0
+        self._abandoning: asyncio.Task[None] | None = None
 
-    def press(self) -> None:
-        self._presses += 1
-        if self._presses == 1:
-            self._scheduler.stop()
+    def interrupted(self) -> None:
+        """Ctrl-C."""
+        self._steps += 1
+        if self._steps == 1:
+            self._stop()
+        elif self._steps == 2:
+            self._leave()
+        else:
+            self._leave_now()
+
+    def terminated(self) -> None:
+        """SIGTERM."""
+        self._steps = max(self._steps, 1)
+        self.interrupted()
+
+    def _stop(self) -> None:
+        self._scheduler.stop()
+        say(
+            f"stopping: nothing more is sent, {counted(self._scheduler.in_flight, 'job')} in flight waited for and "
+            "collected. Again: save and leave now, they can be collected later"
+        )
+
+    def _leave(self) -> None:
+        self._scheduler.leave()
+        if posts := self._scheduler.posts_on_the_wire:
             say(
-                f"stopping: nothing more is sent, {counted(self._scheduler.in_flight, 'job')} in flight waited for and "
-                "collected. Again: save and leave now, they can be collected later"
+                f"leaving once {counted(posts, 'POST')} on the wire got an answer; rows without one in "
+                f"{ANSWERS_AWAITED_S:.0f} s are in doubt"
             )
-        elif self._presses == 2:
-            self._scheduler.leave()
-            say(f"leaving once {counted(self._scheduler.posts_on_the_wire, 'POST')} on the wire got an answer")
-            say(f"to go on: {self._resume}")
-        elif self._abandoning is None:
-            say("leaving now: rows whose answers are not waited for are in doubt, and named below")
-            self._abandoning = asyncio.create_task(self._scheduler.abandon())
+        say(f"to go on: {self._resume}")
+
+    def _leave_now(self) -> None:
+        if self._abandoning is None:
+            say("leaving now: rows whose answers are not waited for are in doubt")
+            self._abandoning = asyncio.create_task(self._abandon())
+
+    async def _abandon(self) -> None:
+        if row_ids := await self._scheduler.abandon():
+            say(f"not waited for: {', '.join(row_ids)}")
 
 
 @contextmanager
@@ -46,8 +70,11 @@ def ladder(scheduler: Scheduler, resume: str) -> Iterator[None]:
     """
     loop = asyncio.get_running_loop()
     steps = Ladder(scheduler, resume)
-    handled = [signal.SIGINT, signal.SIGTERM]
-    before = {number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(steps.press)) for number in handled}
+    handled = {signal.SIGINT: steps.interrupted, signal.SIGTERM: steps.terminated}
+    before = {
+        number: signal.signal(number, lambda *_, step=step: loop.call_soon_threadsafe(step))
+        for number, step in handled.items()
+    }
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: None)
     try:

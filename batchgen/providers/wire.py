@@ -23,6 +23,7 @@ from batchgen.redaction import redacted, sentence
 
 MAX_POSTS_ON_THE_WIRE = 32
 _READ_S = 150.0
+_BODY_S = 150.0
 _SOCKET_CONNECT_S = 30.0
 _CONNECT_S = 60.0
 """Proxies and TLS included: a proxy may take the connection and say nothing."""
@@ -74,7 +75,8 @@ class Wire:
                     allow_redirects=False,
                     proxy=self._proxy,
                 ) as response:
-                    return await read(response, SMALL_BYTES + len(content))
+                    async with asyncio.timeout(_BODY_S):  # one that drips would hold its row for ever
+                        return await read(response, SMALL_BYTES + len(content))
             except (aiohttp.ClientError, OSError) as error:  # a time-out is an OSError too
                 if gate.refused is not None:
                     raise gate.refused from None

@@ -94,22 +94,27 @@ class Course:
     def leave_at_once(self) -> None:
         """A person wants to go: what can be taken up again later is not waited for."""
         self.leave()
+        if self._told_to_leave:
+            return
         self._told_to_leave = True
         for working in self._leavable:
             working.cancel()
 
     async def unless_told_to_leave(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """What *work* returns; None if a person wanted to go first, and *work* was cancelled."""
+        """What *work* returns; None if a person wanted to go first, and *work* was cancelled.
+
+        The caller's own task is interrupted: a task for each question about a job would cost polls a turn of the loop.
+        """
         if self._told_to_leave:
             work.close()
             return None
-        working = asyncio.create_task(work)
+        working = asyncio.current_task()
+        assert working is not None
         self._leavable.add(working)
         try:
-            return await working
+            return await work
         except asyncio.CancelledError:
-            carrying = asyncio.current_task()
-            if carrying is not None and carrying.cancelling():  # not the work alone is given up
+            if not self._told_to_leave or working.uncancel():  # not the work alone is given up
                 raise
             return None
         finally:

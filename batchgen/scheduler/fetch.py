@@ -93,7 +93,8 @@ class Fetching:
         self.waiting.discard(job.key)
         if job.cost_micro is not None or job.request_id is None:
             return job
-        result = await self._provider.result(job.request_id, job.model)
+        asking = self._provider.result(job.request_id, job.model)
+        result = await self._course.unless_told_to_leave(asking)
         if not isinstance(result, Success) or result.cost_micro is None:
             return job
         self._purse.seen(job, result.cost_micro)

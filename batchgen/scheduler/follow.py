@@ -89,7 +89,7 @@ class Following:
         while True:
             if not await self._course.nap(nap_s):
                 return job
-            event = await self._ask(job, asked)
+            event = await self._course.unless_told_to_leave(self._ask(job, asked))
             if event is not None:
                 if fresh and asked.ended_s is not None:
                     self._polling.ended(job.model, asked.ended_s, asked.alive_s)

@@ -38,6 +38,9 @@ from batchgen.statefile import HEARTBEAT_S, StateFile, StateUnusable
 SLEPT_S = 30.0
 """A gap of this much between wall and monotonic clock is a machine that slept."""
 
+ANSWERS_AWAITED_S = 6.0
+"""How long a run that leaves waits for answers to POSTs. Whoever sends SIGTERM kills soon after: docker in 10 s."""
+
 IN_FLIGHT_LEARNED, POLLING_LEARNED = "in_flight_learned", "polling_learned"
 """What the folder keeps of the pace of its runs."""
 
@@ -89,6 +92,7 @@ class Scheduler:
             state, provider, collector, self._course, self._purse, limits.downloads, limits.job_timeout_s
         )
         self._carried: dict[int, Job] = {}
+        self._leaving: asyncio.Task[None] | None = None
         self._feeding = Feeding(
             state,
             self._course,
@@ -126,6 +130,8 @@ class Scheduler:
             raise
         finally:
             ticking.cancel()
+            if self._leaving is not None:
+                self._leaving.cancel()
         return self.ending
 
     def stop(self, by_user: bool = True) -> None:
@@ -134,11 +140,19 @@ class Scheduler:
         self._course.stop()
 
     def leave(self) -> None:
-        """Go as soon as the POSTs on the wire are answered and saved."""
+        """Go as soon as the POSTs on the wire are answered and saved; those that are not in a few seconds become
+        doubtful rows.
+        """
         self.stop()
         self._submitting.drop_unsent()
         self._course.leave_at_once()
         self.state.stop_waiting()
+        if self._leaving is None:
+            self._leaving = asyncio.create_task(self._abandon_late_answers())
+
+    async def _abandon_late_answers(self) -> None:
+        await asyncio.sleep(ANSWERS_AWAITED_S)
+        await self._submitting.abandon()
 
     async def abandon(self) -> list[str]:
         """Go now: POSTs on the wire become doubtful rows. Answers with their ids."""
