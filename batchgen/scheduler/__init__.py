@@ -10,4 +10,13 @@ from batchgen.scheduler.loop import (
     Scheduler,
 )
 
-__all__ = ["ANSWERS_AWAITED_S", "IN_FLIGHT_LEARNED", "POLLING_LEARNED", "SLEPT_S", "Ending", "Limits", "OnBreaker", "Scheduler"]
+__all__ = [
+    "ANSWERS_AWAITED_S",
+    "IN_FLIGHT_LEARNED",
+    "POLLING_LEARNED",
+    "SLEPT_S",
+    "Ending",
+    "Limits",
+    "OnBreaker",
+    "Scheduler",
+]
