@@ -31,6 +31,8 @@ from batchgen.statefile import (
 )
 from batchgen.wording import counted
 
+_MOST_NAMED = 20
+
 
 @dataclass(frozen=True, slots=True)
 class ModelBill:
@@ -73,6 +75,8 @@ class Plan:
     expected_usd: tuple[float, float] | None
     expiring: tuple[str, ...]
     local_files: int
+    expired: tuple[str, ...] = ()
+    more_warnings: tuple[str, ...] = ()
     unpriced: tuple[Unpriced, ...] = ()
     asks: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
@@ -129,12 +133,16 @@ class Plan:
             told.append(
                 f"about {self.expected_bytes / 1e9:.1f} GB are expected, {self.free_bytes / 1e9:.1f} GB are free"
             )
-        if self.expiring:
-            named = ", ".join(self.expiring[:5]) + (", ..." if len(self.expiring) > 5 else "")
+        if self.expired:
             told.append(
-                f"{counted(len(self.expiring), 'row')} with signed input URLs that expire before their turn: {named}"
+                f"{counted(len(self.expired), 'row')} with signed input URLs past their end: {_named(self.expired)}; "
+                "nobody can read these files any more, and the attempt may be billed: sign them again in the manifest"
             )
-        return told
+        if later := [row_id for row_id in self.expiring if row_id not in {*self.expired}]:
+            told.append(
+                f"{counted(len(later), 'row')} with signed input URLs that expire before their turn: {_named(later)}"
+            )
+        return [*told, *self.more_warnings]
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -171,6 +179,7 @@ class Plan:
             "free_bytes": self.free_bytes,
             "expected_s": list(self.expected_s) if self.expected_s else None,
             "expiring": list(self.expiring),
+            "expired": list(self.expired),
             "warnings": self.warnings,
             "rows_within_budget": self.rows_within_budget,
             "would_run": self.would_run,
@@ -179,6 +188,10 @@ class Plan:
             "models": [asdict(line) for line in self.bill],
             "out": str(self.out),
         }
+
+
+def _named(row_ids: Sequence[str]) -> str:
+    return ", ".join(row_ids[:_MOST_NAMED]) + (", ..." if len(row_ids) > _MOST_NAMED else "")
 
 
 class Refused(Refusal):
@@ -224,8 +237,15 @@ def make_plan(
     slow_s = made.expected_s[1] if made.expected_s is not None else 0.0
     each_s = slow_s / max(made.to_send, 1)
     expiring = expiring_inputs(reader.connection, scratch, scope, around.now, each_s)
+    expired = expiring_inputs(reader.connection, scratch, scope, around.now, 0.0)
     local_files = local_files_to_send(reader.connection, scratch, scope)
-    return replace(made, problems=problems, local_files=local_files, expiring=tuple(expiring))
+    return replace(
+        made,
+        problems=problems,
+        local_files=local_files,
+        expiring=tuple(expiring),
+        expired=tuple(expired),
+    )
 
 
 def plan_of(

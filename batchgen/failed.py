@@ -38,11 +38,15 @@ def write_failed_csv(folder: RunFolder) -> int:
 
 
 def _as_asked(job: Job, reader: Reader) -> Job:
-    """*job* with the manifest's own input: that of the first attempt at the same request."""
+    """*job* with the manifest's own input as it is worded now, seed included: a retry may have given another."""
+    request = reader.next_request(job.key)
+    if request is not None and request["fingerprint"] == job.fingerprint:
+        return job._replace(input=json.loads(request["input"]), files=tuple(json.loads(request["files"])))
     if job.n == 1:
         return job
     first = next(attempt for attempt in reader.attempts(job.row_id) if attempt.fingerprint == job.fingerprint)
-    return job._replace(input=first.input, files=first.files)
+    seed = {"seed": first.input["seed"]} if "seed" in first.input else {}
+    return job._replace(input={name: value for name, value in job.input.items() if name != "seed"} | seed)
 
 
 def _with_whole_paths(job: Job) -> dict[str, Any]:

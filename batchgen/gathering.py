@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -48,7 +49,7 @@ async def gather(
         rows_known.end_reading()
         scratch.unchanged = True
         scratch.done()
-        _note_basis(scratch, catalogue, known, rows_known)
+        _note_basis(path, scratch, catalogue, known, rows_known)
         return scratch, problems
     whole = manifest.Whole(path, DEFAULT_MODEL)
     found = manifest.read(
@@ -77,7 +78,7 @@ async def gather(
             rows_known.end_reading()
     if rows_known is not None:
         problems.add(await asyncio.to_thread(rows_known.part_names, scratch))
-    _note_basis(scratch, catalogue, known, rows_known)
+    _note_basis(path, scratch, catalogue, known, rows_known)
     if not problems and not partial:
         scratch.manifest = await asyncio.to_thread(whole.kept)
     return scratch, problems
@@ -100,8 +101,11 @@ async def _recalled(catalogue: Catalogue, known: Reader) -> KnownRows | None:
     return await asyncio.to_thread(KnownRows, known) if schemas else None
 
 
-def _note_basis(scratch: Scratch, catalogue: Catalogue, known: Reader, rows_known: KnownRows | None) -> None:
-    """By what the rows were checked, those that were only seen included."""
+def _note_basis(
+    path: Path, scratch: Scratch, catalogue: Catalogue, known: Reader, rows_known: KnownRows | None
+) -> None:
+    """Where the rows are from, and by what they were checked, those that were only seen included."""
+    scratch.source = os.path.abspath(path)
     scratch.recalled = rows_known
     scratch.schemas = {} if rows_known is None else dict(kept_schemas(known))
     for model in scratch.models():

@@ -36,6 +36,7 @@ from batchgen.pricing import look_up
 from batchgen.problems import Problems, in_short
 from batchgen.providers.runcomfy import RunComfy, is_loopback
 from batchgen.providers.wire import AnswerLost
+from batchgen.renewal import take_newest_wording
 from batchgen.request import Problem
 from batchgen.runfolder import RunFolder
 from batchgen.schema import UnitPrice, did_you_mean
@@ -126,7 +127,8 @@ async def run(manifest: Path, options: Options, consent: Consent, watch: Watch |
         reader = opened.state.reader
         if reader.meta("enrolment") != read.scratch.enrolment:
             raise Refused(f"another run changed {folder.path} while the manifest was read; run the same command again")
-        _refuse(read.plan(reader), options, consent)
+        warnings = await take_newest_wording(opened) if read.scope.partial else []
+        _refuse(replace(read.plan(reader), more_warnings=tuple(warnings)), options, consent)
         await opened.keep_budget()
         await opened.state.enrol(
             read.scratch,
@@ -233,6 +235,7 @@ async def retry(
     """
     async with open_existing(out, options) as opened:
         opened.state.refuse_copy()
+        warnings = await take_newest_wording(opened)
         jobs = opened.to_retry(rerun, rejected)
         if not jobs:
             why = "no row in scope has a rejected output" if rejected else "no row in scope failed or was cancelled"
@@ -243,7 +246,13 @@ async def retry(
         seeds = await asyncio.to_thread(new_seeds, attempts, opened.catalogue.schema) if new_seed else {}
         around = await _circumstances(options, opened.provider)
         bill = plan_of(_retried(jobs), out, out, opened.state.reader, opened.catalogue, around)
-        _refuse(replace(bill, local_files=sum(len(job.files) for job in jobs)), options, consent)
+        bill = replace(
+            bill,
+            local_files=sum(len(job.files) for job in jobs),
+            expired=tuple(opened.state.reader.expired_inputs([job.row_id for job in jobs], around.now)),
+            more_warnings=tuple(warnings),
+        )
+        _refuse(bill, options, consent)
         await opened.keep_budget()
         await opened.state.start_attempts(ended, seeds)
         return await opened.carry(frozenset(job.row_id for job in jobs), watch)

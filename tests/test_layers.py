@@ -82,8 +82,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "options": "billing budget canary exits providers runfolder scheduler schema statefile",
         "opened": "awake budget canary catalogue collector exits failed history job logs marks options outcome pacing "
         "pricing providers providers.contract runfolder scheduler standing statefile",
+        "renewal": "gathering opened",
         "runner": "billing budget catalogue collector exits gathering history job manifest opened options outcome "
-        "pricing problems providers request runfolder schema seeds statefile token wording",
+        "pricing problems providers renewal request runfolder schema seeds statefile token wording",
         "api": "billing datasets exits options outcome providers rehearsal.rehearse report runner standing token",
         "cli": "api audit billing budget canary children cancelling datasets exits job logs lookup manifest notify "
         "opened options outcome pacing problems providers providers.contract reconcile redaction rehearsal "

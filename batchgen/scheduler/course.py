@@ -73,6 +73,7 @@ class Course:
         self.leaving = False
         self._told_to_leave = False
         self._leavable: set[asyncio.Task[Any]] = set()
+        self._interrupted: set[asyncio.Task[Any]] = set()
         self._random = random.Random(seed)  # noqa: S311 - spreads delays, guards nothing
         self._changes = Alarm()
 
@@ -97,7 +98,8 @@ class Course:
         if self._told_to_leave:
             return
         self._told_to_leave = True
-        for working in self._leavable:
+        self._interrupted = {*self._leavable}
+        for working in self._interrupted:
             working.cancel()
 
     async def unless_told_to_leave(self, work: Coroutine[Any, Any, T]) -> T | None:
@@ -114,7 +116,7 @@ class Course:
         try:
             return await work
         except asyncio.CancelledError:
-            if not self._told_to_leave or working.uncancel():  # not the work alone is given up
+            if working not in self._interrupted or working.uncancel():  # not the work alone is given up
                 raise
             return None
         finally:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from batchgen.request import json_encoder
+from batchgen.statefile.renewal import REQUEST_COLUMNS, REQUEST_JSON, renew, with_seed_of
 from batchgen.statefile.scratch import Scratch
 
 _in_json = json_encoder()
@@ -20,8 +21,11 @@ def enrol(
 
     Never-accepted rows are updated in place. With *rerun_changed*, a changed row that was accepted gets a new
     attempt, once its live one has ended; a doubtful one never. With *keep_changed* it stays as it was paid for.
-    The rows of a *partial* manifest that failed keep their edits for the attempt that follows.
+    The rows of a *partial* manifest that failed keep their edits for the attempt that follows. What asks for the same
+    as before is worded as it now stands in the manifest, whatever becomes of changed rows.
     """
+    if not partial and scratch.source is not None:
+        _keep_meta(state, manifest_path=scratch.source)
     if scratch.unchanged:
         _unplace_who_left(state)
         start_queued(state)
@@ -31,6 +35,7 @@ def enrol(
         _note_who_left(state)
         _move_seen(state)
     _update_known(state)
+    renew(state, scratch, partial=partial)
     if not keep_changed:
         _update_unsent(state)
         _queue(state, "jobs.state IN ('failed', 'cancelled')" if partial else "jobs.billed = 'no'")
@@ -100,9 +105,11 @@ def _keep_digests(state: sqlite3.Connection, partial: bool) -> None:
     A *partial* manifest is not what rows are read from the next time: its rows keep their digests, or lose them.
     """
     digest = "rows.digest" if partial else "s.digest"
+    of_same = "rows.inputs_expire_at" if partial else "s.inputs_expire_at"  # `renew` chose between two wordings
+    expiry = f"CASE WHEN jobs.fingerprint = s.fingerprint THEN {of_same} ELSE s.inputs_expire_at END"
     state.execute(
         f"UPDATE rows SET digest = CASE WHEN jobs.fingerprint = s.fingerprint THEN {digest} END, "
-        "local_files = s.local_files, inputs_expire_at = s.inputs_expire_at FROM scratch.scratch AS s, jobs "
+        f"local_files = s.local_files, inputs_expire_at = {expiry} FROM scratch.scratch AS s, jobs "
         "WHERE rows.row_id = s.row_id AND jobs.key = rows.key AND jobs.latest"
     )
 
@@ -117,7 +124,8 @@ def _update_known(state: sqlite3.Connection) -> None:
     )
     state.execute(  # a change that was taken back is no change
         "UPDATE rows SET next_request = NULL FROM scratch.scratch AS s, jobs WHERE rows.next_request IS NOT NULL "
-        "AND rows.row_id = s.row_id AND jobs.key = rows.key AND jobs.latest AND jobs.fingerprint = s.fingerprint"
+        "AND rows.row_id = s.row_id AND jobs.key = rows.key AND jobs.latest AND jobs.fingerprint = s.fingerprint "
+        f"AND {_ASKS_FOR_ANOTHER}"
     )
     state.execute(
         "UPDATE jobs SET position = rows.position, priority = rows.priority FROM rows "
@@ -126,35 +134,30 @@ def _update_known(state: sqlite3.Connection) -> None:
     )
 
 
-_REQUEST_COLUMNS = "model, input, files, fingerprint, outputs_asked, units"
-_REQUEST_JSON = (
-    "json_object('model', s.model, 'input', s.input, 'files', s.files, 'fingerprint', s.fingerprint, "
-    "'outputs_asked', s.outputs_asked, 'units', s.units)"
-)
+_ASKS_FOR_ANOTHER = "json_extract(rows.next_request, '$.fingerprint') <> jobs.fingerprint"
 
 
 def _update_unsent(state: sqlite3.Connection) -> None:
-    """What was never accepted becomes what the manifest asks for, also where that is one request by its fingerprint:
-    signed again, or typed by a newer schema. A later attempt may have a seed of its own, and keeps it.
-    """
+    """What was never accepted becomes what the manifest asks for."""
     state.execute(
-        f"UPDATE jobs SET ({_REQUEST_COLUMNS}) = (s.model, s.input, s.files, s.fingerprint, s.outputs_asked, s.units) "
+        f"UPDATE jobs SET ({REQUEST_COLUMNS}) = (s.model, s.input, s.files, s.fingerprint, s.outputs_asked, s.units) "
         "FROM scratch.scratch AS s JOIN rows USING (row_id) "
-        "WHERE jobs.key = rows.key AND jobs.latest AND jobs.state = 'pending' AND (jobs.fingerprint <> s.fingerprint "
-        "OR jobs.n = 1 AND (jobs.input, jobs.files, jobs.outputs_asked, jobs.units) "
-        "IS NOT (s.input, s.files, s.outputs_asked, s.units))"
+        "WHERE jobs.key = rows.key AND jobs.latest AND jobs.state = 'pending' AND jobs.fingerprint <> s.fingerprint"
     )
 
 
 def _queue_changed(state: sqlite3.Connection) -> None:
     _queue(state, "jobs.state NOT IN ('pending', 'in_doubt', 'submitting')")
-    state.execute("UPDATE rows SET next_request = json_set(next_request, '$.start', 1) WHERE next_request IS NOT NULL")
+    state.execute(
+        "UPDATE rows SET next_request = json_set(next_request, '$.start', 1) FROM jobs "
+        f"WHERE rows.next_request IS NOT NULL AND jobs.key = rows.key AND jobs.latest AND {_ASKS_FOR_ANOTHER}"
+    )
 
 
 def _queue(state: sqlite3.Connection, where: str) -> None:
     """Keep the changed request of rows whose latest attempt is *where*, for their next attempt."""
     state.execute(
-        f"UPDATE rows SET next_request = {_REQUEST_JSON} FROM scratch.scratch AS s, jobs "
+        f"UPDATE rows SET next_request = {REQUEST_JSON} FROM scratch.scratch AS s, jobs "
         f"WHERE rows.row_id = s.row_id AND jobs.key = rows.key AND jobs.latest "
         f"AND jobs.fingerprint <> s.fingerprint AND {where}"
     )
@@ -167,13 +170,14 @@ def _insert_new(state: sqlite3.Connection) -> None:
         "WHERE NOT EXISTS (SELECT 1 FROM rows WHERE rows.row_id = s.row_id) ORDER BY position"
     )
     state.execute(
-        f"INSERT INTO jobs (key, n, state, position, priority, {_REQUEST_COLUMNS}) "
+        f"INSERT INTO jobs (key, n, state, position, priority, {REQUEST_COLUMNS}) "
         "SELECT rows.key, 1, 'pending', s.position, s.priority, s.model, s.input, s.files, s.fingerprint, "
         "s.outputs_asked, s.units FROM scratch.scratch AS s JOIN rows USING (row_id) "
         "WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.key = rows.key) ORDER BY s.position"
     )
 
 
+_INPUT, _FINGERPRINT = (REQUEST_COLUMNS.split(", ").index(name) for name in ("input", "fingerprint"))
 _ENDED = "('collected', 'failed', 'cancelled')"
 
 
@@ -193,26 +197,26 @@ def start_queued(state: sqlite3.Connection, key: int | None = None) -> int:
 
 
 def start_attempts(state: sqlite3.Connection, keys: Iterable[int], seeds: Mapping[int, Any] | None = None) -> int:
-    """A new `pending` attempt for each of *keys*, with the changed request where one was kept.
+    """A new `pending` attempt for each of *keys*, with the changed or newly worded request where one was kept.
 
-    Without one it repeats the latest attempt, with the seed that *seeds* has for the key. The fingerprint stays that
-    of the manifest's request, so that another seed is no change of the row.
+    Otherwise it repeats the latest attempt. What is no other request gets the seed that *seeds* has for the key. The
+    fingerprint stays that of the manifest's request, so that another seed is no change of the row.
     """
     started = 0
     for key in keys:
         request = state.execute("SELECT next_request FROM rows WHERE key = ?", (key,)).fetchone()[0]
-        old = state.execute(f"SELECT n, {_REQUEST_COLUMNS} FROM jobs WHERE key = ? AND latest", (key,)).fetchone()
-        values = (
-            tuple(json.loads(request)[name.strip()] for name in _REQUEST_COLUMNS.split(",")) if request else old[1:]
-        )
-        if seeds is not None and key in seeds and not request:
-            model, old_input, *rest = values
-            values = (model, _in_json(json.loads(old_input) | {"seed": seeds[key]}), *rest)
+        old = state.execute(f"SELECT n, {REQUEST_COLUMNS} FROM jobs WHERE key = ? AND latest", (key,)).fetchone()
+        n, *repeated = old
+        values = [json.loads(request)[name] for name in REQUEST_COLUMNS.split(", ")] if request else repeated
+        if values[_FINGERPRINT] == repeated[_FINGERPRINT]:
+            values[_INPUT] = with_seed_of(values[_INPUT], repeated[_INPUT], n)
+            if seeds is not None and key in seeds:
+                values[_INPUT] = _in_json(json.loads(values[_INPUT]) | {"seed": seeds[key]})
         state.execute("UPDATE jobs SET latest = 0 WHERE key = ? AND latest", (key,))
         state.execute(
-            f"INSERT INTO jobs (key, n, state, position, priority, {_REQUEST_COLUMNS}) "
+            f"INSERT INTO jobs (key, n, state, position, priority, {REQUEST_COLUMNS}) "
             "SELECT key, ?, 'pending', COALESCE(position, 1), priority, ?, ?, ?, ?, ?, ? FROM rows WHERE key = ?",
-            (old[0] + 1, *values, key),
+            (n + 1, *values, key),
         )
         state.execute("UPDATE rows SET next_request = NULL WHERE key = ?", (key,))
         started += 1

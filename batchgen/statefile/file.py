@@ -17,6 +17,7 @@ from batchgen.statefile import enrolment, generation
 from batchgen.statefile.journal import Journal, line_of_budget
 from batchgen.statefile.lock import Lock
 from batchgen.statefile.reader import Reader
+from batchgen.statefile.renewal import renew
 from batchgen.statefile.scratch import Scratch
 from batchgen.statefile.tables import StateUnusable
 from batchgen.statefile.writer import Record, Writer
@@ -104,6 +105,10 @@ class StateFile:
 
         await self._attached(scratch.path, work)
         self._recount()
+
+    async def renew(self, scratch: Scratch) -> None:
+        """Word what asks for the same as before as *scratch* has it; nothing else of the manifest is taken in."""
+        await self._attached(scratch.path, lambda connection: renew(connection, scratch))
 
     async def start_attempts(self, jobs: Iterable[Job], seeds: Mapping[int, Any] | None = None) -> int:
         """A new `pending` attempt for each of *jobs*, which have ended or were given up; *seeds* are by job key.

@@ -224,13 +224,22 @@ def _to_send(state: sqlite3.Connection, scope: Scope, scratch: Scratch) -> tuple
     return tuple(found.fetchall())
 
 
+# A table of the folder itself may be older than the manifest; `renewal` has what lasts longer sent.
+_LONGEST = (
+    "CASE WHEN jobs.fingerprint = scratch.fingerprint "
+    "AND COALESCE(rows.inputs_expire_at, 9e999) > scratch.inputs_expire_at "
+    "THEN rows.inputs_expire_at ELSE scratch.inputs_expire_at END AS inputs_expire_at"
+)
+
+
 def _rows_to_send(scope: Scope, scratch: Scratch) -> str:
     """The rows that the run may send within its limits, the ids of *scope* being the parameter `:only`."""
     columns = ("position", "priority", "row_id", "model", "outputs_asked", "units", "inputs_expire_at", "local_files")
     asked = ", ".join(f"scratch.{column}" for column in columns)
+    both = asked.replace("scratch.inputs_expire_at", _LONGEST) if scope.partial else asked
     rows = (
         f"SELECT {asked} FROM {_NEW} UNION ALL "
-        f"SELECT {asked} FROM {_BOTH} WHERE jobs.state = 'pending' OR {_again(scope)}"
+        f"SELECT {both} FROM {_BOTH} WHERE jobs.state = 'pending' OR {_again(scope)}"
     )
     if scratch.unchanged:
         rows += (

@@ -188,6 +188,20 @@ class Reader:
             job_from_record(record) for record in self._ask(f"{_JOBS} WHERE rows.row_id = ? ORDER BY jobs.n", [row_id])
         ]
 
+    def next_request(self, key: int) -> dict[str, Any] | None:
+        """What the next attempt at the row of *key* will ask for, where that is not what the latest one did."""
+        found = self._ask("SELECT next_request FROM rows WHERE key = ?", [key])
+        return json.loads(found[0][0]) if found and found[0][0] else None
+
+    def expired_inputs(self, row_ids: Collection[str], now: float) -> list[str]:
+        """Which of these rows have signed input URLs that stopped working before *now*, in manifest order."""
+        found = self._ask(
+            "SELECT row_id FROM rows WHERE inputs_expire_at <= ? AND row_id IN (SELECT value FROM json_each(?)) "
+            "ORDER BY position, key",
+            [now, json.dumps([*row_ids])],
+        )
+        return [row_id for (row_id,) in found]
+
     def job_of(self, request_id: str) -> Job | None:
         """The attempt that holds *request_id*, of any row."""
         found = self._ask(f"{_JOBS} WHERE jobs.request_id = ? LIMIT 1", [request_id])

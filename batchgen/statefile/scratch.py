@@ -53,9 +53,9 @@ class Scratch:
 
     Those that the folder has exactly as the manifest gives them are only *seen*, if what they were checked by holds
     and they could be *recalled*; they are as the folder's *enrolment* of that number left them. *schemas* are the
-    digests of the schemas that all rows were checked by. *manifest* is what the manifest is known by as a whole, None
-    if it may not be. One that is *unchanged* since the folder's enrolment was not read: all rows that the folder has
-    of it are seen.
+    digests of the schemas that all rows were checked by. *source* is the path of the manifest, *manifest* what it is
+    known by as a whole, None if it may not be. One that is *unchanged* since the folder's enrolment was not read: all
+    rows that the folder has of it are seen.
     """
 
     def __init__(self) -> None:
@@ -68,6 +68,7 @@ class Scratch:
         self.enrolment: str | None = None
         self.recalled: KnownRows | None = None
         self.manifest: str | None = None
+        self.source: str | None = None
         self.unchanged = False
         self._twins: dict[str, int] = {}
         self._any_faulty = False

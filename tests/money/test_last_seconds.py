@@ -7,12 +7,13 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.money.harness import counted, until
-from tests.processes import Batchgen, Ended, serving, write_csv
+from tests.processes import Batchgen, Ended, Server, serving, write_csv
 from tests.providers.rawserver import RawServer, Reply, Seen, listening, reply
 
 _INTERRUPT, _TERMINATE = signal.SIGINT, signal.SIGTERM
@@ -31,7 +32,7 @@ def test_sigterm_waits_for_no_question_and_no_file(tmp_path: Path, fault: str) -
         for command in (("run", manifest, "--yes"), ("collect", "out/ads")):
             before = counted(server, met)
             process = batchgen.start(*command, "--json", "--quiet")
-            until(lambda before=before: counted(server, met) >= before + 4)
+            until(partial(_has_met, server, met, before + 4))
             ended = _told(process, _TERMINATE)
             assert ended.exit == 75, ended.stderr
             assert "stopped while 4 paid jobs may still run" in ended.stderr
@@ -106,6 +107,10 @@ async def test_an_answer_that_drips_is_not_waited_for_to_its_end(
     assert ended.json["in_doubt"] == doubtful
     assert f"in doubt: {', '.join(doubtful)} may have been paid for" in ended.stderr
     assert "28 rows not sent yet; 12 rows in doubt" in ended.stderr
+
+
+def _has_met(server: Server, fault: str, times: int) -> bool:
+    return counted(server, fault) >= times
 
 
 def _told(process: subprocess.Popen[str], *signals: signal.Signals) -> Ended:

@@ -1,0 +1,31 @@
+"""Before an attempt is begun without its manifest: what the manifest says of the row now."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from batchgen.gathering import gather
+from batchgen.opened import Opened
+
+
+async def take_newest_wording(opened: Opened) -> list[str]:
+    """Word the rows of *opened* as their manifest does now: links signed again, files touched. What it changed
+    otherwise stays to `run`. Answers with what kept it from that, in sentences.
+    """
+    source = opened.state.reader.meta("manifest_path")
+    if source is None:  # taken in by an earlier version
+        return []
+    if not await asyncio.to_thread(Path(source).exists):
+        return [f"{source} is not there any more: rows are sent as they were taken in from it"]
+    scratch, problems = await gather(Path(source), opened.catalogue, opened.state.reader)
+    try:
+        faults = [problem for problem in problems if problem.severity == "error"]
+        if faults:
+            return [
+                f"{source} has problems now, so rows are sent as they were taken in from it; the first: {faults[0]}"
+            ]
+        await opened.state.renew(scratch)
+    finally:
+        scratch.close()
+    return []
