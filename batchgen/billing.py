@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ from batchgen.budget import Money, Price, cost_report, dollars, micro, usd
 from batchgen.catalogue import Catalogue
 from batchgen.exits import Refusal
 from batchgen.history import Measured
+from batchgen.marks import accepted_outputs
 from batchgen.pacing import CEILING, START, Measure, cost_left_micro, time_left_s
 from batchgen.pricing import Unpriced, account
 from batchgen.problems import Problems
 from batchgen.request import Problem
+from batchgen.runfolder import RunFolder
 from batchgen.schema import ModelSchema, shown
 from batchgen.schema.price import UNITS
 from batchgen.statefile import (
@@ -28,6 +30,7 @@ from batchgen.statefile import (
     judge,
     local_files_to_send,
     rows_within,
+    to_send_among,
 )
 from batchgen.wording import counted
 
@@ -77,6 +80,9 @@ class Plan:
     local_files: int
     expired: tuple[str, ...] = ()
     more_warnings: tuple[str, ...] = ()
+    accepted: Mapping[str, int] = field(default_factory=dict)
+    """How many accepted outputs rows to send have already."""
+
     unpriced: tuple[Unpriced, ...] = ()
     asks: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
@@ -142,6 +148,12 @@ class Plan:
             told.append(
                 f"{counted(len(later), 'row')} with signed input URLs that expire before their turn: {_named(later)}"
             )
+        if self.accepted:
+            outputs = counted(sum(self.accepted.values()), "accepted output")
+            told.append(
+                f"{outputs} of {counted(len(self.accepted), 'row')} to send: {_named([*self.accepted])}. "
+                "What was accepted stays so, and is exported beside what comes"
+            )
         return [*told, *self.more_warnings]
 
     @property
@@ -180,6 +192,7 @@ class Plan:
             "expected_s": list(self.expected_s) if self.expected_s else None,
             "expiring": list(self.expiring),
             "expired": list(self.expired),
+            "accepted": len(self.accepted),
             "warnings": self.warnings,
             "rows_within_budget": self.rows_within_budget,
             "would_run": self.would_run,
@@ -239,8 +252,12 @@ def make_plan(
     expiring = expiring_inputs(reader.connection, scratch, scope, around.now, each_s)
     expired = expiring_inputs(reader.connection, scratch, scope, around.now, 0.0)
     local_files = local_files_to_send(reader.connection, scratch, scope)
+    accepted = accepted_outputs(
+        RunFolder.at(out), reader, lambda row_ids: to_send_among(reader.connection, scratch, scope, row_ids)
+    )
     return replace(
         made,
+        accepted=accepted,
         problems=problems,
         local_files=local_files,
         expiring=tuple(expiring),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
@@ -13,7 +13,7 @@ from batchgen.job import State
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import Reader, read_only
 
-Mark: TypeAlias = Literal["accepted", "rejected", "none"]
+Mark: TypeAlias = Literal["accepted", "rejected", "unsure", "none"]
 """`none` takes an earlier mark back."""
 
 MARKS: tuple[str, ...] = get_args(Mark)
@@ -86,3 +86,22 @@ def rejected_rows(folder: RunFolder) -> set[str]:
         came_from = [job for row_id in begun for job in reader.attempts(row_id)[-2:-1]]
         looked_at = [*reader.jobs([State.COLLECTED], row_ids), *came_from]
     return {job.row_id for job in looked_at for file in job.saved if (job.row_id, file.name, file.sha256) in rejected}
+
+
+def accepted_outputs(
+    folder: RunFolder, reader: Reader, among: Callable[[Collection[str]], Collection[str]]
+) -> dict[str, int]:
+    """How many accepted outputs rows have, all their attempts together; *among* chooses from the rows that are marked.
+
+    A mark holds for the bytes that were looked at: one of a file that no attempt has is none.
+    """
+    accepted = {output for output, mark in read_marks(folder).items() if mark == "accepted"}
+    if not accepted:
+        return {}
+    counts = {
+        row_id: sum(
+            (row_id, file.name, file.sha256) in accepted for job in reader.attempts(row_id) for file in job.saved
+        )
+        for row_id in among({row_id for row_id, _, _ in accepted})
+    }
+    return {row_id: count for row_id, count in counts.items() if count}

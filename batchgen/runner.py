@@ -29,6 +29,7 @@ from batchgen.history import History
 from batchgen.job import Job, State
 from batchgen.manifest import ManifestError
 from batchgen.manifest import prices as manifest_prices
+from batchgen.marks import accepted_outputs
 from batchgen.opened import Watch, open_existing, open_run
 from batchgen.options import Options
 from batchgen.outcome import Report
@@ -246,16 +247,18 @@ async def retry(
         seeds = await asyncio.to_thread(new_seeds, attempts, opened.catalogue.schema) if new_seed else {}
         around = await _circumstances(options, opened.provider)
         bill = plan_of(_retried(jobs), out, out, opened.state.reader, opened.catalogue, around)
+        row_ids = frozenset(job.row_id for job in jobs)
         bill = replace(
             bill,
+            accepted=accepted_outputs(opened.folder, opened.state.reader, row_ids.intersection),
             local_files=sum(len(job.files) for job in jobs),
-            expired=tuple(opened.state.reader.expired_inputs([job.row_id for job in jobs], around.now)),
+            expired=tuple(opened.state.reader.expired_inputs(row_ids, around.now)),
             more_warnings=tuple(warnings),
         )
         _refuse(bill, options, consent)
         await opened.keep_budget()
         await opened.state.start_attempts(ended, seeds)
-        return await opened.carry(frozenset(job.row_id for job in jobs), watch)
+        return await opened.carry(row_ids, watch)
 
 
 async def ask_late_costs(out: Path, base: str | None, token: str) -> str | None:

@@ -74,7 +74,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "standing": "budget job runfolder scheduler statefile wording",
         "problems": "request wording",
         "gathering": "catalogue links manifest problems request schema statefile",
-        "billing": "budget catalogue exits history pacing pricing problems request schema statefile wording",
+        "billing": "budget catalogue exits history marks pacing pricing problems request runfolder schema statefile "
+        "wording",
         "scheduler": "alarm budget collector inputs job logs pacing providers.contract statefile",
         "reconcile": "exits job providers providers.contract request statefile",
         "cancelling": "job providers providers.contract statefile",
@@ -83,8 +84,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "opened": "awake budget canary catalogue collector exits failed history job logs marks options outcome pacing "
         "pricing providers providers.contract runfolder scheduler standing statefile",
         "renewal": "gathering opened",
-        "runner": "billing budget catalogue collector exits gathering history job manifest opened options outcome "
-        "pricing problems providers renewal request runfolder schema seeds statefile token wording",
+        "runner": "billing budget catalogue collector exits gathering history job manifest marks opened options "
+        "outcome pricing problems providers renewal request runfolder schema seeds statefile token wording",
         "api": "billing datasets exits options outcome providers rehearsal.rehearse report runner standing token",
         "cli": "api audit billing budget canary children cancelling datasets exits job logs lookup manifest notify "
         "opened options outcome pacing problems providers providers.contract reconcile redaction rehearsal "

@@ -77,16 +77,16 @@ def blank(columns: Iterable[str]) -> Record:
     return {name: "" if column(name).kind == "text" else None for name in columns}
 
 
-def record_of(job: Job, index: int, file: SavedFile, source: Source | None, review: str) -> Record:
-    """The line of one output, in no split yet and captioned by its prompt; open columns that its row does not have
-    are left out.
+def record_of(job: Job, index: int, file: SavedFile, source: Source | None, review: str, place: str) -> Record:
+    """The line of one output, which lies at *place* in the run folder. It is in no split yet and captioned by its
+    prompt; open columns that its row does not have are left out.
     """
     prompt = next((job.input[name] for name in _PROMPT_FIELDS if isinstance(job.input.get(name), str)), "")
     record: Record = {
         "row_id": job.row_id,
         "attempt": job.n,
         "output": index,
-        "file": f"rows/{job.row_id}/{file.name}",
+        "file": place,
         "split": "",
         "caption": prompt,
         "prompt": prompt,

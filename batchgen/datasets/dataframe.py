@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchgen.datasets.columns import blank, column, in_order, record_of
+from batchgen.datasets.outputs import outputs
 from batchgen.datasets.sources import source_of
 from batchgen.datasets.survey import open_columns
 from batchgen.marks import read_marks
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def records(out: str | Path) -> pd.DataFrame:
-    """One line per collected output of the run folder *out*, also while a run is on: the columns of `export`.
+    """One line per output that `export` would find in the run folder *out*, also while a run is on: its columns.
 
     `caption` is the prompt and `split` is empty. Raises StateUnusable if *out* is not a run folder.
     """
@@ -32,10 +33,8 @@ def records(out: str | Path) -> pd.DataFrame:
         reader.connection.execute("BEGIN")  # one view of a run that may go on meanwhile
         empty = blank(in_order(open_columns(reader)))
         lines = [
-            empty | record_of(job, index, file, source_of(job, file.media_type), mark)
-            for job in reader.collected()
-            for index, file in enumerate(job.saved)
-            for mark in [marks.get((job.row_id, file.name, file.sha256), "")]
+            empty | record_of(made.job, made.number, made.file, source_of(made.job, made.file.media_type), *made[-2:])
+            for made in outputs(folder, reader, lambda *output: marks.get(output, ""))
         ]
     dtypes = {"text": "str", "whole": "Int64", "decimal": "float64"}
     return pd.DataFrame({

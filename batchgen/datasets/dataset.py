@@ -9,6 +9,7 @@ from pathlib import Path
 
 from batchgen.datasets.columns import Record, as_json, blank, in_order
 from batchgen.datasets.ledger import Item, Ledger
+from batchgen.datasets.outputs import place_of
 from batchgen.datasets.sources import source_bytes
 from batchgen.datasets.whole import Original
 from batchgen.runfolder import RunFolder
@@ -66,7 +67,7 @@ class DataSet:
 
     def original(self, item: Item) -> Original:
         """The bytes of the output, not opened yet, and checked while they are read."""
-        place = place_of(self.folder, item.record)
+        place = path_of(self.folder, item.record)
         return Original(place, item.record["sha256"], item.record["bytes"], self.folder)
 
     def original_source(self, item: Item) -> Original:
@@ -77,8 +78,7 @@ class DataSet:
         return Original(source_bytes(job, item.source.pointer), item.source.sha256, item.source.bytes)
 
 
-def place_of(folder: RunFolder, record: Record) -> str:
-    """Where an output lies: in its row's folder, or with the earlier attempts once a newer one took that place."""
-    _, row_id, name = record["file"].split("/")
-    aside = f"{folder.path}/attempts/{row_id}/{record['attempt']}/{name}"
-    return aside if folder.is_file(aside) else f"{folder.path}/{record['file']}"
+def path_of(folder: RunFolder, record: Record) -> str:
+    """Where an output lies now, wherever it lay when it came in."""
+    name = record["file"].rpartition("/")[2]
+    return f"{folder.path}/{place_of(folder, record['row_id'], record['attempt'], name)}"

@@ -27,7 +27,6 @@ from batchgen.datasets.splits import read_split
 from batchgen.datasets.survey import Survey, survey
 from batchgen.datasets.where import Condition
 from batchgen.exits import Refusal
-from batchgen.job import State
 from batchgen.runfolder import RunFolder
 from batchgen.schema import did_you_mean
 from batchgen.statefile import Reader, StateUnusable, read_only
@@ -68,7 +67,7 @@ def export(out: str | Path, dest: str | Path, settings: Settings) -> Told:
 def _export(folder: RunFolder, reader: Reader, dest: Path, settings: Settings, made: Format) -> Told:
     reader.connection.execute("BEGIN")  # one view of a run that may go on meanwhile
     found = survey(reader)
-    if State.COLLECTED not in found.rows:
+    if not reader.has_collected:
         raise NothingToExport(f"{folder.path} has nothing collected yet")
     plan = _plan(settings, made, found)
     lock = claim(dest)

@@ -13,9 +13,10 @@ from typing import BinaryIO
 from batchgen.datasets.captions import Caption
 from batchgen.datasets.choice import Choice, LeftOut
 from batchgen.datasets.columns import OPEN, Record, as_json, record_of
-from batchgen.datasets.dataset import place_of
+from batchgen.datasets.dataset import path_of
 from batchgen.datasets.facts import Facts
 from batchgen.datasets.ledger import Item, Ledger
+from batchgen.datasets.outputs import outputs
 from batchgen.datasets.seen import Reviews, Seen
 from batchgen.datasets.sources import Source, lost_source, source_of
 from batchgen.datasets.splits import split_of
@@ -62,7 +63,7 @@ def plan_round(folder: RunFolder, reader: Reader, ledger: Ledger, plan: Plan) ->
         for item in ledger.all_items():
             seen.remember(item.record, item.number)
             planned.facts.add(item)
-        for job, record, source in _collected(reader, reviews, plan):
+        for job, record, source in _outputs(folder, reader, reviews, plan):
             if seen.has(record):
                 continue
             why = _why_not(folder, job, record, source, seen, plan) or _no_place(ledger, source)
@@ -86,13 +87,14 @@ def plan_round(folder: RunFolder, reader: Reader, ledger: Ledger, plan: Plan) ->
     return planned
 
 
-def _collected(reader: Reader, reviews: Reviews, plan: Plan) -> Iterator[tuple[Job, Record, Source | None]]:
+def _outputs(
+    folder: RunFolder, reader: Reader, reviews: Reviews, plan: Plan
+) -> Iterator[tuple[Job, Record, Source | None]]:
     """Every output with its line, and its source where that comes in too."""
-    for job in reader.collected():
-        for index, file in enumerate(job.saved):
-            source = source_of(job, file.media_type)
-            record = record_of(job, index, file, source, reviews.of(job.row_id, file.name, file.sha256))
-            yield job, plan.blank | record, source if plan.copies else None
+    for made in outputs(folder, reader, reviews.of):
+        source = source_of(made.job, made.file.media_type)
+        record = record_of(made.job, made.number, made.file, source, made.review, made.place)
+        yield made.job, plan.blank | record, source if plan.copies else None
 
 
 def _why_not(
@@ -105,7 +107,7 @@ def _why_not(
     twin = seen.twin(record)
     if twin is not None:
         return LeftOut("duplicate", f"the same bytes as item {twin:08d}")
-    if not stands(place_of(folder, record), record["bytes"], folder):
+    if not stands(path_of(folder, record), record["bytes"], folder):
         return LeftOut("lost", f"{record['file']} is missing or damaged; `batchgen collect --verify` brings it back")
     lost = lost_source(job, source) if source is not None else None
     return None if lost is None else LeftOut("source", lost)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from heapq import heappush, heappushpop
 from typing import TYPE_CHECKING
 
-from batchgen.datasets.dataset import DataSet, place_of
+from batchgen.datasets.dataset import DataSet, path_of
 from batchgen.datasets.ledger import Item
 from batchgen.pictures import CutOff, Damaged, TooLarge, as_shown
 from batchgen.runfolder import RunFolder
@@ -41,7 +41,7 @@ def contact_sheet(data: DataSet, items: Sequence[Item]) -> bytes | None:
     """The pictures of *items* side by side, as they are shown, as a JPEG; None if there is none."""
     from PIL import Image, ImageOps
 
-    places = [place_of(data.folder, item.record) for item in items if item.kind == "image"]
+    places = [path_of(data.folder, item.record) for item in items if item.kind == "image"]
     smalls = [small for place in places if (small := _small(data.folder, place)) is not None]
     if not smalls:
         return None

@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 
 from batchgen.datasets.columns import Record
-from batchgen.marks import each_mark
+from batchgen.marks import MARKS, each_mark
 from batchgen.runfolder import RunFolder
 from batchgen.statefile import Memo
 
-_MARKS = ("none", "accepted", "rejected")
+_MARKS = ("none", *(mark for mark in MARKS if mark != "none"))
 
 
 class Seen:
@@ -52,7 +52,7 @@ class Reviews:
             self._marks.put(_key(*output), _MARKS.index(mark))
 
     def of(self, row_id: str, file: str, sha256: str) -> str:
-        """accepted, rejected, or empty."""
+        """accepted, rejected, unsure, or empty."""
         number = self._marks.get(_key(row_id, file, sha256))
         return _MARKS[number] if number else ""
 

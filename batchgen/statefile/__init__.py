@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         judge,
         local_files_to_send,
         rows_within,
+        to_send_among,
     )
     from batchgen.statefile.known import KnownRows, kept_schemas
     from batchgen.statefile.lock import HEARTBEAT_S, FolderInUse
@@ -56,6 +57,7 @@ _HOMES = {
     "open_state": "opening",
     "rows_within": "judgement",
     "read_only": "reader",
+    "to_send_among": "judgement",
 }
 
 __all__ = [
@@ -85,6 +87,7 @@ __all__ = [
     "open_state",
     "read_only",
     "rows_within",
+    "to_send_among",
 ]
 
 

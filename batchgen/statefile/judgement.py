@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import astuple, dataclass
 
 from batchgen.statefile.scratch import Scratch, attached
@@ -109,6 +109,16 @@ def local_files_to_send(state: sqlite3.Connection, scratch: Scratch, scope: Scop
             {"only": json.dumps([*(scope.only or ())])},
         )
         return int(found.fetchone()[0] or 0)
+
+
+def to_send_among(state: sqlite3.Connection, scratch: Scratch, scope: Scope, row_ids: Collection[str]) -> list[str]:
+    """Which of *row_ids* are rows to send."""
+    with attached(state, scratch):
+        found = state.execute(
+            f"SELECT row_id FROM ({_rows_to_send(scope, scratch)}) WHERE row_id IN (SELECT value FROM json_each(:ids))",
+            {"only": json.dumps([*(scope.only or ())]), "ids": json.dumps([*row_ids])},
+        )
+        return [row_id for (row_id,) in found]
 
 
 def expiring_inputs(state: sqlite3.Connection, scratch: Scratch, scope: Scope, now: float, each_s: float) -> list[str]:

@@ -117,13 +117,22 @@ class Reader:
         for record in self.connection.execute(f"{sql} ORDER BY rows.position, rows.key", parameters):
             yield job_from_record(record)
 
-    def collected(self) -> Iterator[Job]:
-        """The rows whose files are here, in manifest order, without the links these came from."""
+    def collected(self) -> Iterator[tuple[Job, bool]]:
+        """Every attempt that brought files, each with whether it is its row's latest, in manifest order and then that
+        of the attempts, without the links these came from.
+        """
         found = self.connection.execute(
-            f"SELECT {_WITHOUT_LINKS} FROM jobs JOIN rows USING (key) "
-            "WHERE jobs.latest AND jobs.state = 'collected' ORDER BY rows.position, rows.key"
+            f"SELECT {_WITHOUT_LINKS}, jobs.latest FROM jobs JOIN rows USING (key) "
+            "WHERE jobs.state = 'collected' ORDER BY rows.position, rows.key, jobs.n"
         )
-        return map(job_from_record, found)
+        for *record, latest in found:
+            yield job_from_record(tuple(record)), bool(latest)
+
+    @property
+    def has_collected(self) -> bool:
+        """Whether any attempt brought files."""
+        found = self._ask("SELECT 1 FROM tally WHERE state = 'collected' AND jobs > 0 LIMIT 1")
+        return bool(found)
 
     def incomplete(self, only: Collection[str] | None = None) -> list[Job]:
         """Collected rows that lack an output, of the rows *only* if given; their `reason` says which, and why."""
@@ -134,10 +143,10 @@ class Reader:
         return [job_from_record(record) for record in found]
 
     def collected_names(self) -> tuple[list[str], list[str]]:
-        """Every field of the requests, and every column beside them, that `collected` rows have."""
+        """Every field of the requests, and every column beside them, that `collected` attempts have."""
         sql = (
             "SELECT DISTINCT named.key FROM jobs JOIN rows USING (key), json_each({}) AS named "
-            "WHERE jobs.latest AND jobs.state = 'collected' ORDER BY named.key"
+            "WHERE jobs.state = 'collected' ORDER BY named.key"
         )
         fields, meta = ([name for (name,) in self._ask(sql.format(text))] for text in ("jobs.input", "rows.meta"))
         return fields, meta

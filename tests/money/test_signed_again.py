@@ -54,7 +54,7 @@ class Folder:
     async def run(self, manifest: Path | None = None, **options: Any) -> None:
         await ran(self.path, self.server.url, manifest=manifest or self.manifest, **options)
 
-    async def retry(self, agreed: bool = True, **how: bool) -> None:
+    async def retry(self, agreed: bool = True, **how: Any) -> None:
         def consent(bill: Plan) -> bool:
             self.bills.append(bill)
             return agreed
