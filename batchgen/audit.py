@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from os import sep
 from stat import S_ISREG
 
 from batchgen.budget import money, usd
-from batchgen.job import Billed, Job, SavedFile, State
+from batchgen.job import Billed, Job, State
 from batchgen.runfolder import RunFolder
-from batchgen.spreadsheet import shown_as_text
 from batchgen.statefile import Reader
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One attempt in the books. Money in USD; *usable* counts files that are on disk as they were verified."""
+    """One attempt in the books. Money in USD, times in Unix seconds; *sent_at* is when it was accepted, or else sent;
+    *usable* counts files that are on disk as they were verified.
+    """
 
+    sent_at: float | None
+    ended_at: float | None
     row: str
     attempt: int
     model: str
@@ -34,6 +35,7 @@ class Entry:
     expected: int
     received: int
     usable: int
+    billed: str | None
     reason: str | None
 
     @property
@@ -49,6 +51,37 @@ class Entry:
     def failed_and_billed(self) -> bool:
         return self.state in (State.FAILED, State.CANCELLED) and self.charged_usd > 0
 
+    @property
+    def in_doubt(self) -> bool:
+        return self.state in (State.IN_DOUBT, State.SUBMITTING)
+
+    @property
+    def given_up(self) -> bool:
+        """Closed or sent again by a person while nobody knew whether it was accepted."""
+        return self.state == State.FAILED and self.billed == Billed.POSSIBLY
+
+    @property
+    def unpriced(self) -> bool:
+        return self.estimate_usd is None and self.cost_usd is None and self.billed != Billed.NO
+
+    @property
+    def fewer(self) -> bool:
+        return self.state == State.COLLECTED and self.received < self.expected
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What a bookkeeper should look at, the gravest first."""
+        found = {
+            "in doubt: nobody knows whether it was charged": self.in_doubt,
+            "possibly charged: given up while in doubt": self.given_up,
+            "accepted without all of its files": self.without_files,
+            "cost more than estimated": self.above_estimate,
+            "failed and charged": self.failed_and_billed,
+            "price unknown": self.unpriced,
+            "fewer outputs than asked for": self.fewer,
+        }
+        return tuple(finding for finding, is_so in found.items() if is_so)
+
 
 def entries(folder: RunFolder, reader: Reader) -> Iterator[Entry]:
     """Every attempt that was sent, in manifest order."""
@@ -62,6 +95,8 @@ def _entry(job: Job, places: tuple[str, str]) -> Entry:
     """*places*: where its files may lie. Paths are plain text: a large folder has many."""
     account = money(job)
     return Entry(
+        sent_at=job.submitted_at or job.intent_at,
+        ended_at=job.ended_at,
         row=job.row_id,
         attempt=job.n,
         model=job.model,
@@ -77,12 +112,9 @@ def _entry(job: Job, places: tuple[str, str]) -> Entry:
         usable=sum(
             any(_size_bytes(f"{place}{sep}{file.name}") == file.bytes for place in places) for file in job.saved
         ),
+        billed=job.billed,
         reason=job.reason,
     )
-
-
-def _is_in(places: tuple[str, str], file: SavedFile) -> bool:
-    return any(_size_bytes(f"{place}{sep}{file.name}") == file.bytes for place in places)
 
 
 def _size_bytes(path: str) -> int | None:
@@ -119,8 +151,8 @@ class Books:
         self.expected += entry.expected
         self.received += entry.received
         self.usable += entry.usable
-        self.unpriced += entry.estimate_usd is None and entry.cost_usd is None
-        if entry.state == State.IN_DOUBT:
+        self.unpriced += entry.unpriced
+        if entry.in_doubt:
             self.in_doubt += 1
             self.in_doubt_usd = round(self.in_doubt_usd + entry.reserved_usd, 6)
         if entry.failed_and_billed:
@@ -134,23 +166,36 @@ class Audit:
 
     books: Books
     in_doubt: tuple[Entry, ...]
+    given_up: tuple[Entry, ...]
     failed_and_billed: tuple[Entry, ...]
     without_files: tuple[Entry, ...]
     above_estimate: tuple[Entry, ...]
     fewer: tuple[Entry, ...]
 
     @property
+    def faulty(self) -> bool:
+        """Whether something was paid for and is not here, or cost more than it was said to."""
+        return bool(self.without_files or self.above_estimate)
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is known of every attempt if it was charged, and how much."""
+        return not (self.in_doubt or self.given_up or self.books.unpriced)
+
+    @property
     def clean(self) -> bool:
-        return not (self.without_files or self.above_estimate)
+        return self.settled and not self.faulty
 
     def as_json(self) -> dict[str, object]:
         return {
             "totals": asdict(self.books),
             "in_doubt": [asdict(entry) for entry in self.in_doubt],
+            "possibly_charged": [asdict(entry) for entry in self.given_up],
             "failed_and_billed": [asdict(entry) for entry in self.failed_and_billed],
             "without_files": [asdict(entry) for entry in self.without_files],
             "above_estimate": [asdict(entry) for entry in self.above_estimate],
             "fewer_than_asked": [asdict(entry) for entry in self.fewer],
+            "settled": self.settled,
             "clean": self.clean,
         }
 
@@ -158,31 +203,17 @@ class Audit:
 def audit(folder: RunFolder, reader: Reader) -> Audit:
     """Go through the books of *folder*. Fewer outputs than the cap is listed, and no fault."""
     books = Books()
-    in_doubt: list[Entry] = []
-    failed: list[Entry] = []
-    without_files: list[Entry] = []
-    above: list[Entry] = []
-    fewer: list[Entry] = []
+    found: list[Entry] = []
     for entry in entries(folder, reader):
         books.add(entry)
-        if entry.state == State.IN_DOUBT:
-            in_doubt.append(entry)
-        if entry.failed_and_billed:
-            failed.append(entry)
-        if entry.without_files:
-            without_files.append(entry)
-        if entry.above_estimate:
-            above.append(entry)
-        if entry.state == State.COLLECTED and entry.received < entry.expected:
-            fewer.append(entry)
-    return Audit(books, tuple(in_doubt), tuple(failed), tuple(without_files), tuple(above), tuple(fewer))
-
-
-def as_csv(folder: RunFolder, reader: Reader) -> str:
-    """The books as a table: one line an attempt."""
-    table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, [field.name for field in fields(Entry)])
-    writer.writeheader()
-    for entry in entries(folder, reader):
-        writer.writerow({name: shown_as_text(cell) for name, cell in asdict(entry).items()})
-    return table.getvalue()
+        if entry.findings:
+            found.append(entry)
+    return Audit(
+        books,
+        in_doubt=tuple(entry for entry in found if entry.in_doubt),
+        given_up=tuple(entry for entry in found if entry.given_up),
+        failed_and_billed=tuple(entry for entry in found if entry.failed_and_billed),
+        without_files=tuple(entry for entry in found if entry.without_files),
+        above_estimate=tuple(entry for entry in found if entry.above_estimate),
+        fewer=tuple(entry for entry in found if entry.fewer),
+    )

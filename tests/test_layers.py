@@ -69,7 +69,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         # what is made of them
         "failed": "job runfolder statefile",
         "marks": "job runfolder statefile",
-        "audit": "budget job runfolder spreadsheet statefile",
+        "audit": "budget job runfolder statefile",
+        "books": "audit runfolder spreadsheet statefile",
         "story": "exits job runfolder statefile",
         "standing": "budget job runfolder scheduler statefile wording",
         "problems": "request wording",
@@ -87,8 +88,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "runner": "billing budget catalogue collector exits gathering history job manifest marks opened options "
         "outcome pricing problems providers renewal request runfolder schema seeds statefile token wording",
         "api": "billing datasets exits options outcome providers rehearsal.rehearse report runner standing token",
-        "cli": "api audit billing budget canary children cancelling datasets exits job logs lookup manifest notify "
-        "opened options outcome pacing problems providers providers.contract reconcile redaction rehearsal "
+        "cli": "api audit billing books budget canary children cancelling datasets exits job logs lookup manifest "
+        "notify opened options outcome pacing problems providers providers.contract reconcile redaction rehearsal "
         "rehearsal.rehearse "
         "report request runfolder runner scheduler schema standing statefile story token wording",
         "__init__": "api billing exits options outcome request runner standing",

@@ -152,10 +152,11 @@ def audit(
 ) -> None:
     """The account of a folder: expected, received, paid. Exits 1 if something was paid for and is not here."""
     with refusals():
-        from batchgen.audit import as_csv, audit, entries
+        from batchgen.audit import audit, entries
+        from batchgen.books import write_books
         from batchgen.cli.running import base_of, token_if_any
         from batchgen.cli.show import account
-        from batchgen.runfolder import RunFolder, write_whole
+        from batchgen.runfolder import RunFolder
         from batchgen.runner import ask_late_costs
         from batchgen.statefile import Reader, read_only
 
@@ -170,12 +171,12 @@ def audit(
         with closing(Reader(read_only(folder.state))) as reader:
             told = audit(folder, reader)
             if books is not None:
-                write_whole(books, as_csv(folder, reader).encode())
+                write_books(books, folder, reader)
             if as_json:
                 emit(told.as_json() | {"attempts": [asdict(entry) for entry in entries(folder, reader)]})
             else:
                 tell(*account(told, entries(folder, reader)))
-    end(Exit.DONE if told.clean else Exit.SOME_FAILED)
+    end(Exit.SOME_FAILED if told.faulty else Exit.DONE)
 
 
 def _show_model(model_id: str, as_json: bool, base: str | None) -> None:

@@ -118,15 +118,25 @@ def money(account: Money, budget_micro: int | None) -> str:
 
 
 def account(told: Audit, attempts: Iterable[Entry]) -> list[str]:
-    """An audit as a table of its *attempts*, the sums, and the entries to look at."""
+    """An audit: what to look into first, then its other *attempts*, the sums, and what they come to."""
     books = told.books
-    lines = [*_attempts(attempts, books.attempts), ""] if books.attempts else []
+    lines: list[str] = []
+    for name, entries in (
+        ("in doubt, and what they may have cost", told.in_doubt),
+        ("possibly charged, given up while in doubt", told.given_up),
+        ("accepted without all of their files", told.without_files),
+        ("cost more than estimated", told.above_estimate),
+        ("brought fewer outputs than asked for", told.fewer),
+    ):
+        if entries:
+            lines += [f"{len(entries):,} {name}:", *_entries(entries), ""]
+    lines += _in_order(attempts)
     lines += table(
         [
             ("", "attempts", "USD"),
             ("charged", f"{books.attempts:,}", dollars(books.charged_usd)),
             ("reserved", "", dollars(books.reserved_usd)),
-            ("possibly charged", "", dollars(books.possibly_usd)),
+            ("possibly charged", f"{len(told.given_up):,}", dollars(books.possibly_usd)),
             ("in doubt", f"{books.in_doubt:,}", dollars(books.in_doubt_usd)),
             ("failed and billed", f"{books.failed_and_billed:,}", dollars(books.failed_and_billed_usd)),
         ],
@@ -135,21 +145,27 @@ def account(told: Audit, attempts: Iterable[Entry]) -> list[str]:
     lines += ["", f"outputs: {books.expected:,} expected at most, {books.received:,} received, {books.usable:,} usable"]
     if books.unpriced:
         lines.append(f"not in these sums: {counted(books.unpriced, 'attempt')} of unknown price")
-    for name, entries in (
-        ("in doubt, and what they may have cost", told.in_doubt),
-        ("accepted without all of their files", told.without_files),
-        ("cost more than estimated", told.above_estimate),
-        ("brought fewer outputs than asked for", told.fewer),
-    ):
-        if entries:
-            lines += ["", f"{len(entries):,} {name}:", *_entries(entries)]
-    lines += ["", "the books are clean" if told.clean else "the books are not clean: see the rows above"]
-    return lines
+    return [*lines, "", _verdict(told)]
 
 
-def _attempts(attempts: Iterable[Entry], count: int) -> list[str]:
-    """The first attempts, one a line: money, and outputs expected, received and usable."""
+def _verdict(told: Audit) -> str:
+    """What the books come to; clean is only what leaves nothing open."""
+    if told.faulty:
+        return "the books are not clean: see the rows above"
+    if told.settled:
+        return "the books are clean"
+    open_usd = round(told.books.possibly_usd + told.books.in_doubt_usd, 6)
+    lost = len(told.in_doubt) + len(told.given_up)
+    left = [f"{dollars(open_usd)} may have been charged for {counted(lost, 'attempt')} whose answers were lost"]
+    unknown = [f"{counted(told.books.unpriced, 'attempt')} cost nobody knows what"]
+    what = "; ".join((left if lost else []) + (unknown if told.books.unpriced else []))
+    return f"the books are open: {what}. The provider's own bill says it"
+
+
+def _in_order(attempts: Iterable[Entry]) -> list[str]:
+    """The first attempts of which nothing is to be said, one a line: money, and outputs."""
     head = ("row", "attempt", "state", "reserved", "charged", "possibly", "expected", "received", "usable")
+    plain = (entry for entry in attempts if not entry.findings)
     body = [
         (
             entry.row,
@@ -158,21 +174,23 @@ def _attempts(attempts: Iterable[Entry], count: int) -> list[str]:
             *map(dollars, (entry.reserved_usd, entry.charged_usd, entry.possibly_usd)),
             *map(str, (entry.expected, entry.received, entry.usable)),
         )
-        for entry in islice(attempts, _MOST_ENTRIES)
+        for entry in islice(plain, _MOST_ENTRIES)
     ]
-    more = [f"... and {count - len(body):,} more; --csv FILE or --json lists them"] if count > len(body) else []
-    return table([head, *body], frozenset({1, *range(3, 9)})) + more
+    if not body:
+        return []
+    more = ["... and more; --csv FILE or --json lists them"] if next(plain, None) is not None else []
+    return ["in order:", *table([head, *body], frozenset({1, *range(3, 9)})), *more, ""]
 
 
 def _entries(entries: Sequence[Entry]) -> list[str]:
-    """Entries to look at: their cost, or what is reserved for them, and the reason that is known."""
+    """Entries to look at: what they cost or may have cost, and the reason that is known."""
     head = ("row", "attempt", "state", "cost", "outputs", "reason")
     body = [
         (
             entry.row,
             str(entry.attempt),
             entry.state,
-            dollars(entry.charged_usd + entry.reserved_usd),
+            "unknown" if entry.unpriced else dollars(entry.charged_usd + entry.reserved_usd + entry.possibly_usd),
             f"{entry.usable}/{entry.expected}",
             (entry.reason or "")[:60],
         )
