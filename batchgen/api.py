@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from batchgen import runner, standing
-from batchgen.billing import Plan
+from batchgen.billing import Plan, refuse_beyond_yes
 from batchgen.options import Options
 from batchgen.outcome import Report
 from batchgen.providers.runcomfy import base_of_environment
@@ -53,7 +53,7 @@ async def run_async(
     *yes* agrees to the bill; or *consent* is shown it and decides. With neither, nothing that costs money is sent and
     Refused is raised. Raises InvalidManifest with the plan that holds every problem.
     """
-    return await runner.run(Path(manifest), _from_environment(options), consent or (lambda bill: yes))
+    return await runner.run(Path(manifest), _from_environment(options), consent or _agreed(yes, options))
 
 
 async def rehearse_async(
@@ -82,8 +82,19 @@ async def retry_async(
 
     With *rejected* just those of which a person rejected an output; with *new_seed* each with a seed of its own.
     """
-    agreed = consent or (lambda bill: yes)
+    agreed = consent or _agreed(yes, options)
     return await runner.retry(Path(out), _from_environment(options), agreed, rerun, rejected, new_seed)
+
+
+def _agreed(yes: bool, options: Options) -> Callable[[Plan], bool]:
+    """What *yes* says of a bill before it is there. Raises Refused for what it cannot have meant."""
+
+    def agreed(bill: Plan) -> bool:
+        if yes:
+            refuse_beyond_yes(bill, options.consents)
+        return yes
+
+    return agreed
 
 
 def status(out: str | Path) -> Standing:

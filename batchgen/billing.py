@@ -82,6 +82,8 @@ class Plan:
     more_warnings: tuple[str, ...] = ()
     accepted: Mapping[str, int] = field(default_factory=dict)
     """How many accepted outputs rows to send have already."""
+    paid_elsewhere: Mapping[Path, int] = field(default_factory=dict)
+    """How many rows to send are paid for in each of the run folders beside this one."""
 
     unpriced: tuple[Unpriced, ...] = ()
     asks: tuple[str, ...] = ()
@@ -148,6 +150,8 @@ class Plan:
             told.append(
                 f"{counted(len(later), 'row')} with signed input URLs that expire before their turn: {_named(later)}"
             )
+        if self.paid_elsewhere:
+            told.append(f"paid for already, in another folder: {self.in_words_elsewhere}. They would be paid for again")
         if self.accepted:
             outputs = counted(sum(self.accepted.values()), "accepted output")
             told.append(
@@ -155,6 +159,11 @@ class Plan:
                 "What was accepted stays so, and is exported beside what comes"
             )
         return [*told, *self.more_warnings]
+
+    @property
+    def in_words_elsewhere(self) -> str:
+        folders = [f"{counted(rows, 'row')} in {folder}" for folder, rows in self.paid_elsewhere.items()]
+        return _named(folders)
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -193,6 +202,7 @@ class Plan:
             "expiring": list(self.expiring),
             "expired": list(self.expired),
             "accepted": len(self.accepted),
+            "paid_elsewhere": {str(folder): rows for folder, rows in self.paid_elsewhere.items()},
             "warnings": self.warnings,
             "rows_within_budget": self.rows_within_budget,
             "would_run": self.would_run,
@@ -391,6 +401,7 @@ class Consents:
     keep_changed: bool
     new_rows: bool
     inline_files: bool
+    folder_named: bool
 
 
 def asked_by_run(plan: Plan, refusals: Sequence[str]) -> list[str]:
@@ -445,6 +456,27 @@ def objections(plan: Plan, consents: Consents) -> list[str]:
             "own nodes, not documented)"
         )
     return reasons
+
+
+def beyond_yes(plan: Plan, consents: Consents) -> list[str]:
+    """What a `yes` that was said before the bill cannot have meant; a person who sees the bill is asked as always.
+
+    A folder that was chosen by name says that its rows are to be there as well; one that only followed from the name
+    of the sheet says nothing.
+    """
+    if not plan.paid_elsewhere or consents.new_rows or consents.folder_named:
+        return []
+    folder = next(iter(plan.paid_elsewhere))
+    return [
+        f"paid for already, in another folder: {plan.in_words_elsewhere}. Nothing was sent. Is it the same sheet under "
+        f"another name? Then go on there, with --out {folder}; --new-rows says that its rows are to be paid for again"
+    ]
+
+
+def refuse_beyond_yes(plan: Plan, consents: Consents) -> None:
+    """Raise Refused for what `yes` alone does not agree to."""
+    for reason in beyond_yes(plan, consents):
+        raise Refused(reason)
 
 
 def paid_and_live(plan: Plan) -> str:

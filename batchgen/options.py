@@ -83,7 +83,7 @@ class Options:
     @property
     def consents(self) -> Consents:
         inline_files = self.inline_files or is_loopback(self.base)
-        return Consents(self.rerun_changed, self.keep_changed, self.new_rows, inline_files)
+        return Consents(self.rerun_changed, self.keep_changed, self.new_rows, inline_files, self.out is not None)
 
     @property
     def base(self) -> str:

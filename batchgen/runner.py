@@ -16,6 +16,7 @@ from batchgen.billing import (
     Plan,
     Refused,
     asked_by_run,
+    beyond_yes,
     make_plan,
     objections,
     paid_and_live,
@@ -30,6 +31,7 @@ from batchgen.job import Job, State
 from batchgen.manifest import ManifestError
 from batchgen.manifest import prices as manifest_prices
 from batchgen.marks import accepted_outputs
+from batchgen.neighbours import neighbours
 from batchgen.opened import Watch, open_existing, open_run
 from batchgen.options import Options
 from batchgen.outcome import Report
@@ -50,6 +52,7 @@ from batchgen.statefile import (
     Scope,
     Scratch,
     empty,
+    paid_elsewhere,
     read_only,
 )
 from batchgen.token import why_none
@@ -79,9 +82,10 @@ class _Read:
     problems: Problems
     catalogue: Catalogue
     around: Circumstances
+    paid_elsewhere: dict[Path, int]
 
     def plan(self, reader: Reader) -> Plan:
-        return make_plan(
+        made = make_plan(
             self.manifest,
             self.folder.path,
             self.scratch,
@@ -91,6 +95,7 @@ class _Read:
             self.scope,
             self.around,
         )
+        return replace(made, paid_elsewhere=self.paid_elsewhere)
 
 
 async def plan(manifest: Path, options: Options) -> Plan:
@@ -104,7 +109,7 @@ async def _plan(manifest: Path, options: Options, provider: RunComfy | None, sta
     folder = options.folder(manifest)
     reader = stack.enter_context(closing(Reader(read_only(folder.state) if folder.state.exists() else empty())))
     made = (await _read(manifest, options, provider, reader, stack)).plan(reader)
-    refusals = tuple(objections(made, options.consents))
+    refusals = (*objections(made, options.consents), *beyond_yes(made, options.consents))
     return replace(made, refusals=refusals, asks=tuple(asked_by_run(made, refusals)))
 
 
@@ -170,7 +175,10 @@ async def _read(
     await look_up(catalogue, known)
     problems.add(_unknown_rows(manifest, scratch, known, options.only))
     around = await _circumstances(options, asked)
-    return _Read(manifest, folder, scope, scratch, problems, catalogue, around)
+    beside = await asyncio.to_thread(neighbours, folder, manifest)
+    paid = await asyncio.to_thread(paid_elsewhere, known.connection, scratch, scope, beside, options.base)
+    there = {state.parent: rows for state, rows in paid.items()}
+    return _Read(manifest, folder, scope, scratch, problems, catalogue, around, there)
 
 
 def _unknown_rows(manifest: Path, scratch: Scratch, known: Reader, only: frozenset[str] | None) -> list[Problem]:

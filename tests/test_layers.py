@@ -85,8 +85,10 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "opened": "awake budget canary catalogue collector exits failed history job logs marks options outcome pacing "
         "pricing providers providers.contract runfolder scheduler standing statefile",
         "renewal": "gathering opened",
-        "runner": "billing budget catalogue collector exits gathering history job manifest marks opened options "
-        "outcome pricing problems providers renewal request runfolder schema seeds statefile token wording",
+        "neighbours": "runfolder",
+        "runner": "billing budget catalogue collector exits gathering history job manifest marks neighbours "
+        "opened options outcome pricing problems providers renewal request runfolder schema seeds statefile token "
+        "wording",
         "api": "billing datasets exits options outcome providers rehearsal.rehearse report runner standing token",
         "cli": "api audit billing books budget canary children cancelling datasets exits job logs lookup manifest "
         "notify opened options outcome pacing problems providers providers.contract reconcile redaction rehearsal "

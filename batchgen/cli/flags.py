@@ -231,7 +231,12 @@ KeepChanged = Annotated[
     bool,
     typer.Option("--keep-changed", envvar="BATCHGEN_KEEP_CHANGED", help="Keep changed rows as they were paid for."),
 ]
-NewRows = Annotated[bool, typer.Option("--new-rows", help="New rows are new, although paid ones without an id left.")]
+NewRows = Annotated[
+    bool,
+    typer.Option(
+        "--new-rows", help="New rows are new, although paid ones without an id left, or lie in another folder."
+    ),
+]
 Downloads = Annotated[
     int, typer.Option(metavar="N", min=1, max=200, envvar="BATCHGEN_DOWNLOADS", help="Rows downloaded at once.")
 ]

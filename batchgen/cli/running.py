@@ -20,7 +20,7 @@ from batchgen.runfolder import RunFolder
 from batchgen.wording import counted
 
 if TYPE_CHECKING:
-    from batchgen.billing import Plan
+    from batchgen.billing import Consents, Plan
     from batchgen.canary import CanaryResult
     from batchgen.outcome import Report
     from batchgen.schema import UnitPrice
@@ -100,7 +100,7 @@ def run(
             on_breaker=progress.breaker,
         )
         with _invalid_manifests(as_json):
-            report = carried(lambda: run(manifest, options, _consent(yes), progress.watch))
+            report = carried(lambda: run(manifest, options, _consent(yes, options.consents), progress.watch))
     _finish(report, as_json, at_end)
 
 
@@ -325,7 +325,9 @@ def retry(
             on_move=progress.moved,
             on_breaker=progress.breaker,
         )
-        report = carried(lambda: retry(out, options, _consent(yes), rerun, rejected, new_seed, progress.watch))
+        report = carried(
+            lambda: retry(out, options, _consent(yes, options.consents), rerun, rejected, new_seed, progress.watch)
+        )
     _finish(report, as_json, at_end)
 
 
@@ -349,14 +351,16 @@ def _counted(plan: Plan) -> str:
     return f"batchgen: {counted(plan.problems.errors, 'problem')} in {plan.manifest}; nothing was sent"
 
 
-def _consent(yes: bool) -> Callable[[Plan], bool]:
+def _consent(yes: bool, consents: Consents) -> Callable[[Plan], bool]:
     """Show the bill and ask; a machine has to have said --yes."""
+    from batchgen.billing import refuse_beyond_yes
     from batchgen.cli.show import bill
     from batchgen.problems import in_short
 
     def agreed(plan: Plan) -> bool:
         say(*in_short(plan.problems), *bill(plan, width_of(sys.stderr)))
         if yes:
+            refuse_beyond_yes(plan, consents)
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             say("not a terminal, so nobody can be asked: --yes agrees to this bill")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from batchgen.statefile.known import KnownRows, kept_schemas
     from batchgen.statefile.lock import HEARTBEAT_S, FolderInUse
     from batchgen.statefile.memo import Memo
+    from batchgen.statefile.neighbours import paid_elsewhere
     from batchgen.statefile.opening import open_state
     from batchgen.statefile.reader import Reader, empty, read_only
     from batchgen.statefile.scratch import Asked, Scratch
@@ -55,6 +56,7 @@ _HOMES = {
     "kept_schemas": "known",
     "local_files_to_send": "judgement",
     "open_state": "opening",
+    "paid_elsewhere": "neighbours",
     "rows_within": "judgement",
     "read_only": "reader",
     "to_send_among": "judgement",
@@ -85,6 +87,7 @@ __all__ = [
     "kept_schemas",
     "local_files_to_send",
     "open_state",
+    "paid_elsewhere",
     "read_only",
     "rows_within",
     "to_send_among",

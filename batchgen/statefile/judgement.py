@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass
 from batchgen.statefile.scratch import Scratch, attached
 
 # A row was accepted, or may have been, if its latest attempt is one of these.
-_PAID = """(jobs.state IN ('submitting', 'in_doubt', 'submitted', 'ready', 'collected')
+PAID = """(jobs.state IN ('submitting', 'in_doubt', 'submitted', 'ready', 'collected')
   OR (jobs.state IN ('failed', 'cancelled') AND jobs.billed <> 'no'))"""
 _BOTH = "scratch JOIN main.rows USING (row_id) JOIN main.jobs ON jobs.key = rows.key AND jobs.latest"
 _NAMED = 20
@@ -153,7 +153,7 @@ def _judge(state: sqlite3.Connection, scope: Scope, scratch: Scratch) -> Judgeme
     return Judgement(
         models=_by_model(state, scope, scratch),
         changed_paid_ids=tuple(row_id for (row_id,) in changed_ids.fetchall()),
-        left_unnamed_paid=count(f"{_LEFT} WHERE NOT rows.explicit_id AND {_PAID}") if whole else 0,
+        left_unnamed_paid=count(f"{_LEFT} WHERE NOT rows.explicit_id AND {PAID}") if whole else 0,
         renamed=_renamed(state) if whole else 0,
         live=count(f"main.jobs WHERE {_LIVE} AND state IN ('submitted', 'ready')"),
     )
@@ -165,7 +165,7 @@ def _by_model(state: sqlite3.Connection, scope: Scope, scratch: Scratch) -> dict
         "new": ("scratch.model", _NEW),
         "waiting": ("scratch.model", f"{_BOTH} WHERE jobs.state = 'pending'"),
         "again": ("scratch.model", f"{_BOTH} WHERE {_again(scope)}"),
-        "paid": ("scratch.model", f"{_BOTH} WHERE {_PAID} AND NOT {doubtful}"),
+        "paid": ("scratch.model", f"{_BOTH} WHERE {PAID} AND NOT {doubtful}"),
         "changed": ("scratch.model", _CHANGED),
         "changed_paid": ("scratch.model", _changed_paid(scope)),
         "in_doubt": ("jobs.model", f"main.jobs WHERE {_LIVE} AND jobs.latest AND {doubtful}"),
@@ -187,7 +187,7 @@ def _by_model(state: sqlite3.Connection, scope: Scope, scratch: Scratch) -> dict
 
 
 _SEEN = (
-    f"SELECT jobs.model, SUM(jobs.state = 'pending'), SUM({_PAID} AND jobs.state NOT IN ('in_doubt', 'submitting')) "
+    f"SELECT jobs.model, SUM(jobs.state = 'pending'), SUM({PAID} AND jobs.state NOT IN ('in_doubt', 'submitting')) "
     "FROM seen CROSS JOIN main.jobs ON jobs.key = seen.key AND jobs.latest GROUP BY jobs.model"
 )
 
@@ -208,7 +208,7 @@ SELECT model, SUM(jobs * (state = 'pending')), SUM(jobs * {_IS_PAID}) FROM (
 def _changed_paid(scope: Scope) -> str:
     """Changed rows that were paid for; those of a failed.csv were edited to be sent again."""
     edited = "AND jobs.state NOT IN ('failed', 'cancelled')" if scope.partial else ""
-    return f"{_CHANGED} AND {_PAID} {edited}"
+    return f"{_CHANGED} AND {PAID} {edited}"
 
 
 def _again(scope: Scope) -> str:
@@ -273,6 +273,6 @@ def _rows_to_send(scope: Scope, scratch: Scratch) -> str:
 def _renamed(state: sqlite3.Connection) -> int:
     """Rows that were paid for under an id that left, and ask for the same under a new one."""
     found = state.execute(
-        f"SELECT COUNT(*) FROM {_NEW} AND fingerprint IN (SELECT jobs.fingerprint FROM {_LEFT} WHERE {_PAID})"
+        f"SELECT COUNT(*) FROM {_NEW} AND fingerprint IN (SELECT jobs.fingerprint FROM {_LEFT} WHERE {PAID})"
     )
     return int(found.fetchone()[0])

@@ -53,7 +53,7 @@ def read_only(path: Path) -> sqlite3.Connection:
 
 def empty() -> sqlite3.Connection:
     """The state of a run folder that does not exist yet."""
-    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    connection = sqlite3.connect("file::memory:", uri=True, check_same_thread=False)
     create(connection)
     return connection
 
