@@ -50,6 +50,7 @@ async def test_a_copy_of_the_sheet_is_not_paid_for_by_a_yes_that_did_not_know_of
         assert f"paid for already, in another folder: 3 rows in {tmp_path / 'out/ads'}" in told.warnings[0]
         assert told.as_json()["paid_elsewhere"] == {str(tmp_path / "out/ads"): 3}
         assert any(f"--out {tmp_path / 'out/ads'}" in ask for ask in told.asks)
+        assert told.as_json()["would_run"] is False
         with pytest.raises(Refused, match=r"another name\? Then go on there, with --out .*; --new-rows"):
             await paid(copy, server)
         assert server.posts == 3
