@@ -157,8 +157,9 @@ class Opened:
         return found
 
     async def ask_for_missing(self, only: frozenset[str] | None) -> None:
-        """Ask once more for the outputs that collected rows lack; what is there of them stays where it is. Whoever wants
-        to go is not kept.
+        """Ask once more for the outputs that collected rows lack; what is there of them stays where it is.
+
+        Whoever wants to go is not kept.
         """
         if self.told_to_stop:
             return
