@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 
 _hidden: set[str] = set()
+_SHORTEST_SECRET = 6
+"""What is shorter keeps no secret, and stands in many a word."""
 
 _DATA = re.compile(r"(data:[\w.+-]+/[\w.+-]+)[;,][^\s\"'<>]*", re.IGNORECASE)
 _QUERY = re.compile(r"(https?://[^\s\"'<>?]*)\?[^\s\"'<>]*", re.IGNORECASE)
@@ -31,7 +33,7 @@ _BEARER = re.compile(r"(bearer\s+)[^\s\"',;}\]]+", re.IGNORECASE)
 
 def hide(secret: str) -> None:
     """From here on *secret* is taken out of everything that is `redacted`."""
-    if secret:
+    if len(secret) >= _SHORTEST_SECRET:
         _hidden.add(secret)
 
 

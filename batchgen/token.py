@@ -67,10 +67,10 @@ def _from_official_cli(environ: Mapping[str, str]) -> str | None:
     if folder := environ.get("RUNCOMFY_CONFIG_DIR", "").strip():
         file = Path(folder) / "token.json"
     else:
-        config = environ.get("XDG_CONFIG_HOME", "").strip() or str(Path(environ.get("HOME") or Path.home()) / ".config")
+        config = environ.get("XDG_CONFIG_HOME", "").strip() or f"{environ.get('HOME') or '~'}/.config"
         file = Path(config) / "runcomfy" / "token.json"
     try:
-        token = json.loads(file.read_text("utf-8"))["access_token"]
-    except (OSError, ValueError, KeyError, TypeError):
+        token = json.loads(file.expanduser().read_text("utf-8"))["access_token"]
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError):  # RuntimeError: the user has no home
         return None
     return token if isinstance(token, str) else None

@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "exits": "",
         "inside": "",
         "children": "",
+        "descriptors": "",
         "job": "redaction",
         "request": "",
         "hosts": "",
@@ -64,7 +65,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "pricing": "budget catalogue job schema statefile",
         "rehearsal": "",
         "rehearsal.rehearse": "billing children exits opened options outcome rehearsal runfolder runner statefile",
-        "report": "audit budget exits job marks pictures request runfolder statefile wording",
+        "report": "audit budget exits inside job marks pictures request runfolder statefile wording",
         "datasets": "budget exits expand job marks pictures redaction request runfolder schema statefile",
         # what is made of them
         "failed": "job runfolder statefile",
@@ -90,9 +91,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "opened options outcome pricing problems providers renewal request runfolder schema seeds statefile token "
         "wording",
         "api": "billing datasets exits options outcome providers rehearsal.rehearse report runner standing token",
-        "cli": "api audit billing books budget canary children cancelling datasets exits job logs lookup manifest "
-        "notify opened options outcome pacing problems providers providers.contract reconcile redaction rehearsal "
-        "rehearsal.rehearse "
+        "cli": "api audit billing books budget canary children cancelling datasets descriptors exits job logs lookup "
+        "manifest notify opened options outcome pacing problems providers providers.contract reconcile redaction "
+        "rehearsal rehearsal.rehearse "
         "report request runfolder runner scheduler schema standing statefile story token wording",
         "__init__": "api billing exits options outcome request runner standing",
         "__main__": "cli",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from batchgen.budget import usd
 from batchgen.cli.ends import emit, say
+from batchgen.descriptors import raise_limit
 from batchgen.job import ENDED, CostKnown, Event, Job
 from batchgen.standing import Last, Watched
 
@@ -35,6 +36,8 @@ class Progress:
         """Show the run until cancelled, with the Ctrl-C ladder in place."""
         from batchgen.cli.signals import ladder
 
+        if (too_few := raise_limit()) is not None:
+            say(f"note: {too_few}")
         with ladder(scheduler, _resume_command()):
             try:
                 if self._show is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,6 +25,16 @@ def report(
             "--single-file", envvar="BATCHGEN_SINGLE_FILE", help="One file to send on, its small pictures inside."
         ),
     ] = False,
+    destination: Annotated[
+        Path | None,
+        typer.Option(
+            *("--out", "-o"),
+            metavar="PLACE",
+            envvar="BATCHGEN_REPORT_OUT",
+            help="Write the page to another folder, or to a file.html.",
+            show_default="OUT/report.html",
+        ),
+    ] = None,
     open_page: Open = False,
     as_json: flags.Json = False,
 ) -> None:
@@ -31,7 +42,7 @@ def report(
     with refusals():
         from batchgen.report.write import write_report
 
-        written = write_report(out, single_file, _patience())
+        written = write_report(out, single_file, _patience(), destination)
     if as_json:
         emit({"path": str(written.path), "rows": written.rows, "pictures": written.pictures, "thumbs": written.thumbs})
     else:

@@ -88,8 +88,11 @@ def serve(
     URL/__ledger lists what it charged for, and POSTing {"faults": ...} or {"wallet_usd": ...} to URL/__control changes
     it while it serves. Ctrl-C ends it.
     """
+    from batchgen.descriptors import raise_limit
     from batchgen.rehearsal.options import ServeOptions
     from batchgen.rehearsal.server import serve
+
+    raise_limit()
 
     if faults == "help":
         _tell_faults()

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from batchgen.inside import Inside
 from batchgen.pictures import as_shown
 from batchgen.report.rows import Source
 from batchgen.runfolder import RunFolder
@@ -24,19 +25,19 @@ _LONGEST_HEAD = 1 << 20
 _JPEG = b"\xff\xd8\xff"
 
 
-def thumbs_folder(folder: RunFolder) -> Path:
-    return folder.path / "thumbs"
+def thumbs_folder(home: Inside) -> Path:
+    return home.path / "thumbs"
 
 
-def thumb_path(folder: RunFolder, key: str) -> Path:
+def thumb_path(home: Inside, key: str) -> Path:
     """Spread over 256 folders: 50,000 names in one are slow to list everywhere."""
-    return thumbs_folder(folder) / key[:2] / f"{key}.webp"
+    return thumbs_folder(home) / key[:2] / f"{key}.webp"
 
 
 def make_missing(
-    folder: RunFolder, sources: Iterator[Source], count: int, told: Callable[[int, int], None]
+    folder: RunFolder, home: Inside, sources: Iterator[Source], count: int, told: Callable[[int, int], None]
 ) -> set[str]:
-    """Make the thumbnails of *sources* that are not there yet; the keys of all that are there in the end.
+    """Make the thumbnails of *sources* that are not in *home* yet; the keys of all that are there in the end.
 
     *told* hears how many of about *count* were looked at.
     """
@@ -44,7 +45,7 @@ def make_missing(
     looked_at = 0
     with ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="thumbs") as pool:  # Pillow decodes outside the GIL
         while some := list(islice(sources, _AT_ONCE)):
-            for source, there in zip(some, pool.map(partial(make, folder), some), strict=True):
+            for source, there in zip(some, pool.map(partial(make, folder, home), some), strict=True):
                 looked_at += 1
                 if there:
                     keys.add(source.key)
@@ -52,19 +53,19 @@ def make_missing(
     return keys
 
 
-def make(folder: RunFolder, source: Source) -> bool:
-    """Make one thumbnail if it is missing. False for a file that is lost or is no picture."""
-    path = thumb_path(folder, source.key)
-    if folder.is_file(path):
+def make(folder: RunFolder, home: Inside, source: Source) -> bool:
+    """Make one thumbnail in *home* if it is missing. False for a file that is lost or is no picture."""
+    path = thumb_path(home, source.key)
+    if home.is_file(path):
         return True
     content = thumbnail(folder, source)
     if content is None:
         return False
-    folder.make(path.parent)
+    home.make(path.parent)
     part = path.with_name(f"{path.name}.{os.getpid()}.{id(content)}.part")
-    with folder.writing(part) as stream:  # no fsync: it can be made again at any time
+    with home.writing(part) as stream:  # no fsync: it can be made again at any time
         stream.write(content)
-    folder.replace(part, path)
+    home.replace(part, path)
     return True
 
 

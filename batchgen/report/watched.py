@@ -57,7 +57,7 @@ class Look:
     def _has_thumb(self, source: Source) -> bool:
         """Pictures have one, made when it is asked for; of films only those that give one."""
         self.sources[source.key] = source
-        return source.kind == "image" or make(self.folder, source)
+        return source.kind == "image" or _made(self.folder, source)
 
     def marks(self) -> dict[str, str]:
         """Marks that hold for the files there are now, by row and file."""
@@ -81,6 +81,7 @@ class Look:
         """The page with its newest rows in it and nothing that takes long: what is missing follows at once."""
         summary = summarise(self.folder, self.reader, self.out, with_files=False)
         settings = {"live": True, "single": False, "total": summary.total, "marks": self.marks(), "chunks": []}
+        settings["originals"] = "rows"
         return page(summary, settings, self.rows(newest(self.reader, _ROWS_AT_ONCE)))
 
     def heading(self) -> str:
@@ -110,4 +111,12 @@ def original(folder: RunFolder, row_id: str, name: str) -> Path | None:
 def thumb(folder: RunFolder, sources: Sources, key: str) -> Path | None:
     """The thumbnail of *key*, made now if it is missing; None if nothing that was told of has it."""
     source = sources.get(key)
-    return thumb_path(folder, key) if source is not None and make(folder, source) else None
+    return thumb_path(folder, key) if source is not None and _made(folder, source) else None
+
+
+def _made(folder: RunFolder, source: Source) -> bool:
+    """Whether there is a thumbnail now: none can be made in a folder of another user."""
+    try:
+        return make(folder, folder, source)
+    except PermissionError:
+        return False

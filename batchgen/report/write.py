@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from urllib.parse import quote
 
 from batchgen.audit import audit
+from batchgen.exits import Exit, Refusal
+from batchgen.inside import Inside
 from batchgen.marks import read_marks
 from batchgen.report.render import page
 from batchgen.report.rows import Shown, Source, as_script, input_sources, latest, output_sources, shown
 from batchgen.report.summary import find, summarise
 from batchgen.report.thumbs import make_missing, thumb_path, thumbs_folder
-from batchgen.runfolder import RunFolder, write_whole
+from batchgen.runfolder import RunFolder, absolute
 from batchgen.statefile import Reader, StateUnusable, read_only
 
 INLINE_ROWS = 500
@@ -36,31 +40,67 @@ class Written:
     pictures: int
 
 
-def write_report(out: Path, single_file: bool, told: Callable[[int, int], None]) -> Written:
-    """Write the page of the run folder *out*, also while a run is on.
+class NotWritable(Refusal):
+    """The page cannot stand where it was to stand."""
+
+    exit = Exit.STATE
+
+
+def write_report(
+    out: Path, single_file: bool, told: Callable[[int, int], None], destination: Path | None = None
+) -> Written:
+    """Write the page of the run folder *out*, also while a run is on: in it, or at *destination*.
+
+    That is a folder, or a file whose name ends with .html; what the page needs is written beside it.
 
     Thumbnails that are missing are made; *told* hears how many of how many are there. With *single_file* the page
-    needs no other file, up to a number of pictures. Raises StateUnusable if *out* is no run folder.
+    needs no other file, up to a number of pictures. Raises StateUnusable if *out* is no run folder, and NotWritable.
     """
     folder = RunFolder.at(out)
+    path = _place_of(folder, destination)
+    home = Inside(path.parent)
     with closing(open_reader(folder)) as reader:
         # The rows are asked for several times over: a hundred thousand of them held at once take half a gigabyte.
         most = _MOST_INLINED if single_file else None
         pictures = sum(1 for _ in _sources(folder, reader, most))
-        there = make_missing(folder, _sources(folder, reader, most), pictures, told)
-        home = folder.rows
-        rows = (shown(home, job, place, lambda source: source.key in there) for job, place in latest(reader))
+        there = make_missing(folder, home, _sources(folder, reader, most), pictures, told)
+        rows = (shown(folder.rows, job, place, lambda source: source.key in there) for job, place in latest(reader))
         first = list(rows if single_file else islice(rows, INLINE_ROWS))
-        chunks, more = _write_chunks(folder, rows)
+        chunks, more = _write_chunks(home, rows)
         settings = {"live": False, "total": len(first) + more, "marks": _marks(folder, reader), "chunks": chunks}
-        settings["single"] = single_file
+        settings |= {"single": single_file, "originals": _address_of(folder.rows, path.parent)}
         if single_file:
-            settings["inlined"] = _inlined(folder, there)
+            settings["inlined"] = _inlined(home, there)
         findings, books = find(reader, str(out)), audit(folder, reader)
         content = page(summarise(folder, reader, str(out)), settings, first, findings, books)
-    path = folder.path / "report.html"
-    write_whole(path, content.encode("utf-8", "replace"))
+    home.write_whole(path, content.encode("utf-8", "replace"))
     return Written(path, len(first) + more, len(there), pictures)
+
+
+def _place_of(folder: RunFolder, destination: Path | None) -> Path:
+    """Where the page goes; its folder is there afterwards."""
+    if destination is None:
+        if not os.access(folder.path, os.W_OK) and folder.path.is_dir():
+            raise NotWritable(
+                f"nothing can be written in {folder.path}: it is another user's, or on a read-only disk; write the "
+                f"page elsewhere: batchgen report {folder.path} --out FOLDER"
+            )
+        return folder.path / "report.html"
+    destination = absolute(destination)
+    path = destination if destination.suffix.lower() in (".html", ".htm") else destination / "report.html"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotWritable(f"the page cannot be written to {path}: {error.strerror}; name another --out") from None
+    return path
+
+
+def _address_of(rows: Path, home: Path) -> str:
+    """How a page in *home* reaches the row folders."""
+    try:
+        return quote(os.path.relpath(rows.resolve(), home.resolve()).replace(os.sep, "/"))
+    except ValueError:  # another drive of Windows
+        return rows.as_uri()
 
 
 def open_reader(folder: RunFolder) -> Reader:
@@ -96,25 +136,25 @@ def _marks(folder: RunFolder, reader: Reader) -> dict[str, str]:
     }
 
 
-def _inlined(folder: RunFolder, keys: Iterable[str]) -> dict[str, str]:
-    return {key: base64.b64encode(folder.read_bytes(thumb_path(folder, key))).decode() for key in sorted(keys)}
+def _inlined(home: Inside, keys: Iterable[str]) -> dict[str, str]:
+    return {key: base64.b64encode(home.read_bytes(thumb_path(home, key))).decode() for key in sorted(keys)}
 
 
-def _write_chunks(folder: RunFolder, rows: Iterator[Shown]) -> tuple[list[str], int]:
+def _write_chunks(home: Inside, rows: Iterator[Shown]) -> tuple[list[str], int]:
     """Rows as scripts, since a page opened from disk may load scripts and nothing else.
 
     Answers with their names relative to the page, and how many rows there were.
     """
-    place = thumbs_folder(folder)
-    folder.make(place)
-    for stale in folder.names(place):
-        if stale.startswith("rows-"):
-            folder.unlink(place / stale)
+    place = thumbs_folder(home)
+    home.make(place)
+    for stale in home.names(place):
+        if stale.startswith("rows-") and stale.endswith(".js"):
+            home.unlink(place / stale)
     names: list[str] = []
     written = 0
     while chunk := list(islice(rows, _ROWS_A_FILE)):
         name = f"rows-{len(names):03d}.js"
-        with folder.writing(place / name) as stream:
+        with home.writing(place / name) as stream:
             stream.write(f"batchgenRows({as_script(chunk)});\n".encode())
         names.append(f"thumbs/{name}")
         written += len(chunk)

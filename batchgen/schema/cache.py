@@ -17,14 +17,22 @@ from batchgen.schema.model import ModelSchema, from_catalogue_entry
 
 
 def cache_folder(platform: str = sys.platform, environ: Mapping[str, str] = os.environ) -> Path:
-    """Where this platform keeps what can be fetched again."""
-    home = Path.home()
+    """Where this platform keeps what can be fetched again. A user without a home keeps nothing."""
+    home = _home()
     if platform == "win32":
         return Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "batchgen" / "Cache"
     if platform == "darwin":
         return home / "Library" / "Caches" / "batchgen"
     given = environ.get("XDG_CACHE_HOME", "")
     return (Path(given) if Path(given).is_absolute() else home / ".cache") / "batchgen"
+
+
+def _home() -> Path:
+    """The user's folder, or a place where nothing can be read or written: no HOME is set, and the uid has no entry."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.devnull)
 
 
 class SchemaCache:

@@ -17,6 +17,7 @@ from batchgen.statefile.file import OnMove, OtherBase, StateFile, Tally
 from batchgen.statefile.journal import Journal, line_of_budget, line_of_head, line_of_whole
 from batchgen.statefile.lock import Lock
 from batchgen.statefile.reader import Reader, read_only
+from batchgen.statefile.readonly import refuse_unwritable
 from batchgen.statefile.tables import JOB_COLUMNS, StateUnusable, bring_forward, create, job_from_record, prepare_moves
 from batchgen.statefile.traces import in_attempts, in_parts, in_rows, in_set_aside, unknown
 from batchgen.statefile.writer import OnTrouble, Writer
@@ -38,6 +39,7 @@ def open_state(
     refuse_network_file_system(folder.path)
     folder.path.mkdir(parents=True, exist_ok=True)
     refuse_links(folder)
+    refuse_unwritable(folder)
     folder.make(folder.rows)
     lock = Lock(folder)
     try:

@@ -11,6 +11,7 @@ from typing import Any
 from batchgen.budget import Money
 from batchgen.job import RESERVED, Job, State
 from batchgen.runfolder import RunFolder, refuse_links
+from batchgen.statefile.readonly import opened_for_reading, why_unreadable
 from batchgen.statefile.tables import (
     BOOK_COLUMNS,
     HAS_BLANK,
@@ -40,14 +41,12 @@ def read_only(path: Path) -> sqlite3.Connection:
     """A connection to the state file at *path* that cannot write. Raises StateUnusable if it is unreadable."""
     refuse_links(RunFolder(path.parent))
     try:
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30, check_same_thread=False
-        )
+        connection = opened_for_reading(path)
         connection.execute("SELECT value FROM meta LIMIT 1").fetchone()
         if connection.execute("PRAGMA user_version").fetchone()[0] < TALLIED_VERSION:
             connection.executescript(AS_TALLIED)
     except sqlite3.Error as error:
-        raise StateUnusable(f"{path} cannot be read ({error}); `batchgen repair {path.parent}` restores it") from None
+        raise StateUnusable(why_unreadable(path, error)) from None
     return connection
 
 

@@ -23,6 +23,7 @@ from batchgen.statefile import generation, place, salvage
 from batchgen.statefile.journal import line_of_head
 from batchgen.statefile.lock import Lock
 from batchgen.statefile.reader import read_only
+from batchgen.statefile.readonly import refuse_unwritable
 from batchgen.statefile.salvage import Found
 from batchgen.statefile.tables import (
     JOB_COLUMNS,
@@ -58,6 +59,7 @@ def repair(folder: RunFolder, base: str) -> Repaired:
     Raises FolderInUse, and StateUnusable for a state that a newer version wrote.
     """
     refuse_links(folder)
+    refuse_unwritable(folder)
     lock = Lock(folder)
     try:
         return _repair(folder, base)

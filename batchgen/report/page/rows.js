@@ -146,4 +146,4 @@ function thumbOf(key) {
 
 /** Where a whole file is; null in a page that travels alone. */
 const originalOf = (row, file) =>
-  settings.single ? null : `rows/${encodeURIComponent(row.id)}/${encodeURIComponent(file.name)}`;
+  settings.single ? null : `${settings.originals}/${encodeURIComponent(row.id)}/${encodeURIComponent(file.name)}`;
