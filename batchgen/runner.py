@@ -272,7 +272,7 @@ async def retry(
 
 async def ask_late_costs(out: Path, base: str | None, token: str) -> str | None:
     """Read again what ended jobs of *out* cost. Answers why it could not, where another run holds the folder."""
-    if out.is_dir() and not os.access(out, os.W_OK):
+    if os.access(out, os.F_OK) and not os.access(out, os.W_OK):
         return f"missing costs were not asked for: this user may not write in {out}"
     try:
         async with open_existing(out, Options(api_base=base, token=token)) as opened:
