@@ -124,6 +124,7 @@ HOMES = {
         "providers/wire.py",
         "providers/httpanswer.py",
         "collector/download.py",
+        "collector/reach.py",
         "collector/collect.py",
         "rehearsal/",
         "schema/probe.py",

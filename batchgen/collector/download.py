@@ -6,22 +6,19 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver
 
 from batchgen import __version__
 from batchgen.collector.address import NoAddress, inlined, redirected, scheme_of, web_address
 from batchgen.collector.arriving import HELD_BYTES, Arriving, OtherFile
 from batchgen.collector.packed import PACKINGS, Cut, TooLong, unpack
 from batchgen.collector.partfile import Kept, length_of_range, version_of
-from batchgen.hosts import is_private
+from batchgen.collector.reach import PrivateAddress, PublicHosts
 from batchgen.job import INLINED
 from batchgen.proxies import proxy_for
 from batchgen.redaction import sentence
@@ -30,6 +27,8 @@ from batchgen.runfolder import RunFolder
 MAX_BYTES = 4 * 1024**3
 _DISK_IS_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _IDLE_S = 60.0
+_CONNECT_S = 120.0
+"""Proxies and TLS included, and the wait for one of the connections: a proxy may take it and say nothing."""
 TOTAL_S = 3600.0
 _MAX_REDIRECTS = 5
 
@@ -98,19 +97,17 @@ def is_disk_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _DISK_IS_FULL
 
 
-class PrivateAddress(OSError):
-    """A URL leads to an address inside a private network."""
-
-
-def downloads_session(allow_private: bool, limit: int, idle_s: float = _IDLE_S) -> aiohttp.ClientSession:
-    """The session for files. It never holds a key, keeps no cookies, and resolves public addresses only.
+def downloads_session(
+    allow_private: bool, limit: int, idle_s: float = _IDLE_S, names: AbstractResolver | None = None
+) -> aiohttp.ClientSession:
+    """The session for files. It never holds a key, keeps no cookies, and goes to public hosts only, unless
+    *allow_private*. Names are looked up by *names*, if not by the system.
 
     A host that sends nothing for *idle_s* is given up for this time.
     """
-    resolver = None if allow_private else _PublicResolver()
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=limit, resolver=resolver),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=30.0, sock_read=idle_s),
+        connector=aiohttp.TCPConnector(limit=limit) if allow_private else PublicHosts(limit, names),
+        timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_S, sock_connect=30.0, sock_read=idle_s),
         headers={"User-Agent": f"batchgen/{__version__}", "Accept-Encoding": "identity"},
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
@@ -146,6 +143,8 @@ async def download(
     except (aiohttp.ClientError, OSError) as error:
         if is_disk_full(error):
             raise DiskFull(f"no room for {part.name}: {error}") from None
+        if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, PrivateAddress):
+            return Refused(str(error.os_error))
         return Broken(_in_words(error))
 
 
@@ -196,10 +195,11 @@ async def _follow(
     except NoAddress as fault:
         return Nowhere(f"the link is no address: {fault}")
     for _ in range(_MAX_REDIRECTS + 1):
-        _check_address(str(address), allow_private)
-        async with session.get(
-            address, headers=kept.request_headers, allow_redirects=False, proxy=proxy_for(str(address))
-        ) as response:
+        proxy = proxy_for(str(address))
+        if not allow_private:
+            assert isinstance(session.connector, PublicHosts), "a session that goes anywhere"
+            await session.connector.check(address, proxied=proxy is not None)
+        async with session.get(address, headers=kept.request_headers, allow_redirects=False, proxy=proxy) as response:
             if response.status not in (301, 302, 303, 307, 308) or "Location" not in response.headers:
                 return await _save(response, kept, max_bytes)
             try:
@@ -279,34 +279,3 @@ class _Ending:
         """Raises ClientConnectionError if the connection was reset."""
         if self._closed is not None and self._closed.done() and (error := self._closed.exception()) is not None:
             raise error
-
-
-# ── where we go ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _check_address(url: str, allow_private: bool) -> None:
-    """Raises PrivateAddress for a URL that names a private address or no web address at all."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise PrivateAddress(f"the link leads to a {parts.scheme or 'relative'} address, not to a web address")
-    if not allow_private and is_private(parts.hostname):
-        raise PrivateAddress(f"the link leads to a private address ({parts.hostname})")
-
-
-class _PublicResolver(AbstractResolver):
-    """Resolves names to public addresses only; the user's own proxy is excepted."""
-
-    def __init__(self) -> None:
-        self._resolver = aiohttp.ThreadedResolver()
-        self._proxies = {urlsplit(proxy).hostname for proxy in getproxies().values()}
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        if host not in self._proxies and any(is_private(address["host"]) for address in found):
-            raise PrivateAddress(f"the link leads to a private address ({host})")
-        return found
-
-    async def close(self) -> None:
-        await self._resolver.close()
