@@ -228,6 +228,15 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenBack:
+    """A person took bytes that had been set aside into the row, as they are; *missing* says what it lacks still."""
+
+    at: float
+    saved: tuple[SavedFile, ...]
+    missing: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class FilesLost:
     """A collected file is missing or damaged on disk."""
 
@@ -264,6 +273,7 @@ Event: TypeAlias = (
     | JobCancelled
     | LinksExpired
     | Collected
+    | TakenBack
     | FilesLost
     | CostKnown
     | PriceKnown
@@ -285,6 +295,8 @@ TRANSITIONS: Mapping[tuple[State, type], State] = {
     (State.READY, LinksExpired): State.SUBMITTED,
     (State.READY, JobFailed): State.FAILED,
     (State.COLLECTED, FilesLost): State.SUBMITTED,
+    (State.COLLECTED, TakenBack): State.COLLECTED,
+    (State.FAILED, TakenBack): State.COLLECTED,
     (State.COLLECTED, Collected): State.COLLECTED,
     (State.SUBMITTED, CostKnown): State.SUBMITTED,
     (State.READY, CostKnown): State.READY,
@@ -318,7 +330,7 @@ def advance(job: Job, event: Event) -> Job:
 def _is_owed(job: Job, event: Event) -> bool:
     """Whether money may be told of *job*: a cost has an id it is asked by, and an estimate is made once."""
     match event:
-        case CostKnown():
+        case CostKnown() | TakenBack():
             return job.request_id is not None
         case PriceKnown():
             return job.estimate_micro is None and job.billed is not Billed.NO
@@ -348,6 +360,8 @@ def _learned(event: Event) -> dict[str, Any]:
             return {"ended_at": at, "reason": as_reason(reason), "billed": Billed.YES} | _measured(cost_micro)
         case LinksExpired():
             return {"outputs": ()}
+        case TakenBack(at, saved, missing):
+            return {"collected_at": at, "saved": saved, "reason": missing, "billed": None}
         case Collected(at, saved, missing):
             return {"collected_at": at, "saved": saved, "reason": missing}
         case FilesLost(_, reason):

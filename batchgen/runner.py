@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeAlias
 
+from batchgen import takeback
 from batchgen.billing import (
     Circumstances,
     Plan,
@@ -209,13 +210,21 @@ async def _circumstances(options: Options, provider: RunComfy | None) -> Circums
     return Circumstances(balance_micro, options.budget_micro, history, options.in_flight, time.time(), unreachable)
 
 
-async def collect(out: Path, options: Options, verify: bool = False, watch: Watch | None = None) -> Report:
+async def collect(
+    out: Path,
+    options: Options,
+    verify: bool = False,
+    watch: Watch | None = None,
+    take_back: Sequence[str] = (),
+) -> Report:
     """Poll and download what was paid for, and ask again for outputs that collected rows lack. Cannot spend: nothing
     is ever submitted.
 
-    *verify* hashes every collected file again and fetches what is lost or damaged.
+    *verify* hashes every collected file again and fetches what is lost or damaged. Of the rows *take_back*, what was
+    set aside is taken in as it is; raises NothingSetAside, with nothing changed, if there is nothing.
     """
     async with open_existing(out, options) as opened:
+        taken = await takeback.take_back(opened.state, opened.collector, take_back)
         lost: list[str] = []
         if verify:
             lost = await opened.find_lost_files()
@@ -224,6 +233,10 @@ async def collect(out: Path, options: Options, verify: bool = False, watch: Watc
         await opened.ask_late_costs(options.only)
         if lost:
             note = f"lost or damaged files of {counted(len(lost), 'row')} were asked for again: {'; '.join(lost[:10])}"
+            report = replace(report, notes=(*report.notes, note))
+        if taken:
+            rows = ", ".join(job.row_id for job in taken[:10])
+            note = f"what was set aside of {counted(len(taken), 'row')} was taken in as it is: {rows}"
             report = replace(report, notes=(*report.notes, note))
         return replace(report, money=opened.state.tally.money)
 

@@ -33,6 +33,7 @@ from batchgen.job import (
     SavedFile,
     State,
     Succeeded,
+    TakenBack,
     advance,
 )
 
@@ -53,6 +54,7 @@ EVENTS: dict[type, Event] = {
         JobCancelled(20.0, "cancelled", 0),
         LinksExpired(21.0),
         Collected(22.0, (SAVED,)),
+        TakenBack(22.5, (SAVED,), None),
         FilesLost(23.0, "images-00.png is missing"),
         CostKnown(24.0, 60_000),
         PriceKnown(24.0, 50_000),
@@ -85,11 +87,12 @@ LEGAL: dict[State, dict[type, State]] = {
     },
     State.COLLECTED: {
         Collected: State.COLLECTED,
+        TakenBack: State.COLLECTED,
         FilesLost: State.SUBMITTED,
         CostKnown: State.COLLECTED,
         PriceKnown: State.COLLECTED,
     },
-    State.FAILED: {CostKnown: State.FAILED, PriceKnown: State.FAILED},
+    State.FAILED: {TakenBack: State.COLLECTED, CostKnown: State.FAILED, PriceKnown: State.FAILED},
     State.CANCELLED: {CostKnown: State.CANCELLED, PriceKnown: State.CANCELLED},
 }
 
@@ -185,6 +188,19 @@ def test_a_collected_row_says_what_it_lacks_until_that_has_come() -> None:
     assert (lacks.state, lacks.reason) == (State.COLLECTED, "images-01: HTTP 404")
     came = advance(lacks, Collected(30.0, (SAVED, SAVED)))
     assert (came.state, came.reason, len(came.saved)) == (State.COLLECTED, None, 2)
+
+
+def test_a_row_whose_bytes_were_taken_back_is_collected_and_as_paid_for_as_before() -> None:
+    failed = advance(job(State.SUBMITTED), JobFailed(20.0, "an error page, twice", Billed.YES, 30_000))
+    taken = advance(failed, TakenBack(30.0, (SAVED,), "images-01: not there"))
+    assert (taken.state, taken.saved, taken.reason) == (State.COLLECTED, (SAVED,), "images-01: not there")
+    assert (taken.cost_micro, taken.billed, taken.request_id) == (30_000, None, "id-1")
+
+
+def test_a_row_that_was_never_accepted_has_nothing_to_take_back() -> None:
+    refused = advance(job(State.PENDING), Refused(20.0, "no such size"))
+    with pytest.raises(IllegalMove):
+        advance(refused, TakenBack(30.0, (SAVED,), None))
 
 
 def test_everything_that_may_be_charged_is_reserved_until_it_ends() -> None:

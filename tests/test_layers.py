@@ -80,6 +80,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "wording",
         "scheduler": "alarm budget collector inputs job logs pacing providers.contract statefile",
         "reconcile": "exits job providers providers.contract request statefile",
+        "takeback": "collector exits job statefile",
         "cancelling": "job providers providers.contract statefile",
         "lookup": "catalogue providers schema token",
         "options": "billing budget canary exits providers runfolder scheduler schema statefile",
@@ -88,8 +89,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "renewal": "gathering opened",
         "neighbours": "runfolder",
         "runner": "billing budget catalogue collector exits gathering history job manifest marks neighbours "
-        "opened options outcome pricing problems providers renewal request runfolder schema seeds statefile token "
-        "wording",
+        "opened options outcome pricing problems providers renewal request runfolder schema seeds statefile takeback "
+        "token wording",
         "api": "billing datasets exits options outcome providers rehearsal.rehearse report runner standing token",
         "cli": "api audit billing books budget canary children cancelling datasets descriptors exits job logs lookup "
         "manifest notify opened options outcome pacing problems providers providers.contract reconcile redaction "

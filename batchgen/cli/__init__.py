@@ -31,7 +31,7 @@ def version(
         raise typer.Exit
 
 
-_TAKES_MANY = frozenset({"--only", "--adopt", "--release", "--give-up"})
+_TAKES_MANY = frozenset({"--only", "--adopt", "--release", "--give-up", "--take-back"})
 
 
 def main() -> None:

@@ -224,6 +224,15 @@ def collect(
     verify: Annotated[
         bool, typer.Option("--verify", envvar="BATCHGEN_VERIFY", help="Hash every file again; fetch what is lost.")
     ] = False,
+    take_back: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROW...",
+            envvar="BATCHGEN_TAKE_BACK",
+            help="Take in what was set aside of these rows, as it is; free.",
+            show_default=False,
+        ),
+    ] = None,
     only: flags.Only = None,
     as_json: flags.Json = False,
     events: flags.Events = False,
@@ -259,7 +268,7 @@ def collect(
             on_move=progress.moved,
             on_breaker=progress.breaker,
         )
-        report = carried(lambda: collect(out, options, verify, progress.watch))
+        report = carried(lambda: collect(out, options, verify, progress.watch, take_back or []))
     _finish(report, as_json, at_end)
 
 

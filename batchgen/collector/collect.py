@@ -34,10 +34,10 @@ from batchgen.collector.shelf import Shelf
 from batchgen.collector.shelve import Arrival
 from batchgen.collector.shelver import ShelverDied
 from batchgen.collector.verifiers import Verifiers
-from batchgen.job import Billed, Collected, Job, JobFailed, Output, SavedFile
+from batchgen.job import Billed, Collected, Job, JobFailed, Output, SavedFile, TakenBack
 from batchgen.links import expires_at
 from batchgen.runfolder import RunFolder
-from batchgen.verify import DECODED, Undecodable, Verified
+from batchgen.verify import DECODED, Undecodable, Verified, as_it_is
 
 FRESH_LINKS_S = (30.0, 120.0, 600.0)
 """How far apart fresh links that lead nowhere are asked for; where they are refused, it goes on at the last."""
@@ -187,6 +187,41 @@ class Collector:
             missing = "; ".join(why_not.values()) or None
             await asyncio.to_thread(rowfolder.add_files, self.folder, fresh, earlier, list(whole.values()), missing)
         return Collected(self.now(), tuple(whole.values()), missing)
+
+    async def take_back(self, job: Job, earlier: Sequence[Job], aside: Mapping[str, Path]) -> TakenBack:
+        """Bring *aside*, the bytes of *job* that were set aside, into its row folder, as what they are.
+
+        They stay where they were as well: it can be tried again whatever happens. Raises DiskFull and ShelverDied.
+        """
+        with _room_for(job):
+            there = await asyncio.to_thread(rowfolder.standing, self.folder, job)
+            came: dict[str, bytes | Verified | SavedFile] = {}
+            for stem, path in aside.items():
+                if stem not in there:
+                    came[stem] = await self._as_it_is(path)
+                    part = rowfolder.part_of(self._parts(job), stem)
+                    await asyncio.to_thread(rowfolder.copy_to_part, self.folder, path, part)
+            stems = rowfolder.stems(job.outputs)
+            lacking = [stem for stem in stems if stem not in there and stem not in came]
+            missing = f"{', '.join(lacking)}: not there" if lacking else None
+            added, _ = await self._put(Arrival(job, earlier, came, not there, missing))
+            whole = there | added
+            saved = [whole[stem] for stem in dict.fromkeys([*stems, *sorted(whole)]) if stem in whole]
+            if there:
+                await asyncio.to_thread(rowfolder.add_files, self.folder, job, earlier, saved, missing)
+        self.not_decoded += sum(not file.is_decoded for file in added.values())
+        return TakenBack(self.now(), tuple(saved), missing)
+
+    async def _as_it_is(self, path: Path) -> Verified:
+        """What is at *path*: decoded if it can be after all, and kept by its first bytes if it cannot."""
+        try:
+            return await self._verifiers.verify(path)
+        except Undecodable:
+            return await asyncio.to_thread(self._undecoded, path)
+
+    def _undecoded(self, path: Path) -> Verified:
+        with self.folder.reading(path) as stream:
+            return as_it_is(stream, os.fstat(stream.fileno()).st_size)
 
     async def _arrived(self, job: Job, stems: Sequence[str], done: Mapping[str, SavedFile]) -> Arrived:
         arrived = Arrived({})

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from batchgen.verify import Verified
 SIDECAR = "row.json"
 _in_json = json.JSONEncoder(ensure_ascii=False).encode  # made once: making it takes longer than a row's fields
 _SAFE_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_SAFE_STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}")
 
 
 def stems(outputs: Sequence[Output]) -> list[str]:
@@ -169,6 +171,42 @@ def set_aside(folder: RunFolder, job: Job, part: Path) -> Path:
     folder.unlink(validator_of(part))
     folder.sync(folder.set_aside)
     return kept
+
+
+def set_aside_of(folder: RunFolder, job: Job) -> dict[str, Path]:
+    """The bytes of *job* that were set aside, by stem."""
+    beginning, end = f"{job.row_id}.{job.n}.", ".bytes"
+    stems = {
+        name[len(beginning) : -len(end)]: folder.set_aside / name
+        for name in sorted(folder.names(folder.set_aside))
+        if name.startswith(beginning) and name.endswith(end)
+    }
+    return {
+        stem: path
+        for stem, path in stems.items()
+        if _SAFE_STEM.fullmatch(stem) and folder.is_file(path) and os.path.getsize(path)
+    }
+
+
+def standing(folder: RunFolder, job: Job) -> dict[str, SavedFile]:
+    """The whole files of *job* in its row folder, by stem, whatever its state says."""
+    place = folder.row(job.row_id)
+    try:
+        told = json.loads(folder.read_bytes(place / SIDECAR))
+        saved = [SavedFile(**file) for file in told["files"]] if told["request_id"] == job.request_id else []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    whole = [
+        file for file in saved if folder.is_file(place / file.name) and _is_as_saved(folder, place / file.name, file)
+    ]
+    return {Path(file.name).stem: file for file in whole}
+
+
+def copy_to_part(folder: RunFolder, path: Path, part: Path) -> None:
+    """Bring the bytes at *path* to *part*; they stay where they are, too, until the row has them."""
+    folder.make(part.parent)
+    with folder.reading(path) as source, folder.writing(part) as target:
+        shutil.copyfileobj(source, target, 1024 * 1024)
 
 
 def remove_parts(folder: RunFolder, job: Job) -> None:

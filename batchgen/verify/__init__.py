@@ -12,11 +12,13 @@ from pathlib import Path
 
 from batchgen import pictures
 from batchgen.verify.containers import checked_container
-from batchgen.verify.kinds import CONTAINER, DECODED, NONE, SIGNATURE, Kind, kind_of
+from batchgen.verify.kinds import CONTAINER, DECODED, NONE, SIGNATURE, UNKNOWN, Kind, kind_of
 from batchgen.verify.played import played
 from batchgen.verify.texts import Undecodable
 
-__all__ = ["CONTAINER", "DECODED", "NONE", "SIGNATURE", "Undecodable", "Verified", "identify", "verify"]
+_HEAD_BYTES = 4096
+
+__all__ = ["CONTAINER", "DECODED", "NONE", "SIGNATURE", "Undecodable", "Verified", "as_it_is", "identify", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +58,34 @@ def identify(path: Path) -> Verified:
     return _verified(path, decodes=False)
 
 
+def as_it_is(stream: io.BufferedReader, size_bytes: int) -> Verified:
+    """What *stream* is by its first bytes, whatever speaks against it: for a person who wants it all the same."""
+    try:
+        kind = kind_of(stream.read(_HEAD_BYTES), size_bytes)
+    except Undecodable:
+        kind = UNKNOWN
+    return _told(stream, size_bytes, kind, "")
+
+
 def _verified(path: Path, decodes: bool) -> Verified:
     with path.open("rb") as stream:
         size_bytes = path.stat().st_size
         if size_bytes == 0:
             raise Undecodable("the file is empty")
         kind, doubt = _examined(stream, size_bytes, decodes)
-        stream.seek(0)
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Verified(
-        size_bytes,
-        sha256,
-        kind.media_type,
-        kind.extension,
-        kind.width,
-        kind.height,
-        kind.checked,
-        kind.blank,
-        doubt,
-    )
+        return _told(stream, size_bytes, kind, doubt)
+
+
+def _told(stream: io.BufferedReader, size_bytes: int, kind: Kind, doubt: str) -> Verified:
+    stream.seek(0)
+    sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    known = (kind.media_type, kind.extension, kind.width, kind.height, kind.checked, kind.blank)
+    return Verified(size_bytes, sha256, *known, doubt)
 
 
 def _examined(stream: io.BufferedReader, size_bytes: int, decodes: bool) -> tuple[Kind, str]:
     """What is in *stream*, and what speaks against it."""
-    kind = kind_of(stream.read(4096), size_bytes)
+    kind = kind_of(stream.read(_HEAD_BYTES), size_bytes)
     if kind.media_type in pictures.DECODABLE:
         return _picture(stream, kind, size_bytes, decodes)
     kind = checked_container(stream, kind, size_bytes)
