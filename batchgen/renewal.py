@@ -7,11 +7,13 @@ from pathlib import Path
 
 from batchgen.gathering import gather
 from batchgen.opened import Opened
+from batchgen.statefile import Scope, judge
+from batchgen.wording import counted
 
 
 async def take_newest_wording(opened: Opened) -> list[str]:
     """Word the rows of *opened* as their manifest does now: links signed again, files touched. What it changed
-    otherwise stays to `run`. Answers with what kept it from that, in sentences.
+    otherwise stays to `run`. Answers with what is sent otherwise than the manifest says, in sentences.
     """
     source = opened.state.reader.meta("manifest_path")
     if source is None:  # taken in by an earlier version
@@ -26,6 +28,12 @@ async def take_newest_wording(opened: Opened) -> list[str]:
                 f"{source} has problems now, so rows are sent as they were taken in from it; the first: {faults[0]}"
             ]
         await opened.state.renew(scratch)
+        changed = judge(opened.state.reader.connection, scratch, Scope()).all.changed
     finally:
         scratch.close()
-    return []
+    if not changed:
+        return []
+    return [
+        f"{counted(changed, 'row')} of {source} asked for something else when they were taken in, and are sent as they "
+        "were then; `batchgen run` takes the change in, and says what it costs"
+    ]

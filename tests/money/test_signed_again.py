@@ -204,3 +204,13 @@ async def test_links_past_their_end_are_named_before_anything_is_sent(tmp_path: 
         one.sign(OLD, name="others.csv")
         told = await plan(tmp_path / "others.csv", Options(api_base=server.url, token=TOKEN))
         assert told.as_json()["expired"] == ["row-0000"]
+
+
+async def test_a_row_that_asks_for_something_else_by_now_is_retried_as_it_was_and_told_of(tmp_path: Path) -> None:
+    async with serving_here("job.fail=100%") as server:
+        one = Folder(tmp_path, server)
+        await one.run(one.sign(OLD))
+        one.sign(NEW, text="a dune at dusk")
+        await one.retry()
+        assert f"1 row of {one.manifest} asked for something else when they were taken in" in one.bills[-1].warnings[-1]
+        assert await one.sent() == [OLD, OLD]
