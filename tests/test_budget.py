@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.budget import MICRO, NOTHING, Money, Price, cost_report, may_reserve, micro, money, usd
+from batchgen.budget import MICRO, NOTHING, Money, Price, cost_report, dollars, may_reserve, micro, money, usd
 from batchgen.job import Billed, Job, State
 
 
@@ -101,6 +101,25 @@ def test_nothing_is_reserved_while_something_was_sent_at_an_unknown_price() -> N
 def test_the_reserve_is_the_highest_price_for_the_units_asked() -> None:
     assert Price(20_000, 30_000).reserve_micro(3) == 90_000
     assert Price(None, None).reserve_micro(3) is None
+
+
+def test_a_request_of_which_nobody_knows_the_units_has_no_price_and_tells_none() -> None:
+    price = Price(20_000, 30_000)
+    assert price.reserve_micro(0) is None
+    assert price.having_seen(4_500_000, 0) is price
+
+
+def test_a_price_beyond_all_sense_is_unknown_and_breaks_no_sum() -> None:
+    assert Price(10**9, 10**9).reserve_micro(10**6) == 10**15
+    assert Price(10**9, 10**9).reserve_micro(10**6 + 1) is None
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [(0.3, "$0.30"), (0.00011, "$0.0002"), (0.0001, "$0.0001"), (1234.56789, "$1,234.5679"), (1e-06, "$0.0001")],
+)
+def test_an_amount_is_never_shown_as_less_than_it_is(amount: float, shown: str) -> None:
+    assert dollars(amount) == shown
 
 
 def test_a_cost_above_the_reserve_raises_it_at_once_and_a_lower_one_never_lowers_it() -> None:

@@ -52,9 +52,9 @@ async def test_what_is_no_schema_is_a_problem_or_a_warning_and_the_other_rows_ke
     manifest.write_text("id,model,prompt\n" + "".join(f"{model[-3:]},{model},a dune\n" for model in ENTRIES))
     bill = await plan(manifest, Options(api_base=base, token="t"))
     problems = {(problem.line, problem.severity): problem.message for problem in bill.problems}
-    assert {line for line, severity in problems if severity == "error"} == {1, 3, 4, 5}
+    assert {line for line, severity in problems if severity == "error"} == {3, 4, 5, 6}
     assert all("gives no input schema" in problems[line, "error"] for line in (3, 4, 5))
-    assert "odd/fields has no field 'prompt'" in problems[1, "error"]
+    assert "odd/fields has no field 'prompt'" in problems[6, "error"]
     assert {line for line, severity in problems if severity == "warning"} == {6, 7, 8}
     priced = {line.model: line.total_usd for line in bill.bill}
     assert [priced.get(model) for model in ("sound/one", "odd/rules", "odd/far", "odd/list")] == [0.02] * 3 + [None]

@@ -25,6 +25,19 @@ def test_a_price_counts_the_cap_that_was_asked_for() -> None:
     assert CATALOGUE.models["wan-ai/wan-3.0/image-to-video"].price_micro({}) == 5 * 80_000
 
 
+def test_film_and_sound_are_priced_by_the_second_and_pictures_by_the_output() -> None:
+    for model in CATALOGUE.models.values():
+        assert model.price_unit == ("output" if model.media in ("image", "edit") else "second")
+
+
+def test_a_length_may_be_text_and_where_the_server_chooses_it_charges_for_what_it_makes() -> None:
+    film = CATALOGUE.models["wan-ai/wan-3.0/image-to-video"]
+    assert film.price_micro({"duration": "7.5s"}) == 600_000
+    assert film.price_micro({"duration": "auto"}) == film.price_micro({})
+    sound = CATALOGUE.models["bytedance/seed-audio-1.0/text-to-audio"]
+    assert sound.price_micro({"prompt": "rain"}) == 4 * 2_000  # its WAV is four seconds long
+
+
 def test_problems_name_the_place() -> None:
     assert SEEDREAM.problems(GOOD) == []
     problems = SEEDREAM.problems({"images": [], "text": 7, "image_size": "huge"})
