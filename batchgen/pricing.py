@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
 from batchgen.budget import Money, Price, money
 from batchgen.catalogue import Catalogue
-from batchgen.job import Job, PriceKnown
+from batchgen.job import Job, PriceKnown, State
 from batchgen.schema import ModelUnknown
 from batchgen.statefile import Reader, StateFile
 
@@ -75,12 +75,22 @@ async def price_what_was_sent(state: StateFile, known: Mapping[str, Price], cata
         )
 
 
+def recounted(job: Job, catalogue: Catalogue) -> Job:
+    """*job* with the units that its price is one of now: with another price list they may be others."""
+    if catalogue.known(job.model) is None:
+        return job
+    return job._replace(units=catalogue.units(job.model, job.input))
+
+
+async def count_anew(state: StateFile, catalogue: Catalogue, row_ids: Collection[str]) -> None:
+    """Count the pending attempts at *row_ids* in the units of today's prices, on disk when this returns."""
+    pending = ((job, recounted(job, catalogue)) for job in state.reader.jobs([State.PENDING], row_ids))
+    await state.set_units({job.key: now.units for job, now in pending if now.units != job.units})
+
+
 def _estimate_micro(job: Job, known: Mapping[str, Price], catalogue: Catalogue) -> int | None:
-    """What *job* may cost. Its units may be too few: they are from before the price, and so its unit, was known."""
+    """What *job* may cost. It was counted before the price, and so its unit, was known."""
     price = known.get(job.model)
     if price is None:
         return None
-    if catalogue.known(job.model) is None:
-        return price.reserve_micro(job.units)
-    units = catalogue.units(job.model, job.input)
-    return price.reserve_micro(max(job.units, units) if units else 0)
+    return price.reserve_micro(recounted(job, catalogue).units)

@@ -37,7 +37,7 @@ from batchgen.neighbours import neighbours
 from batchgen.opened import Watch, open_existing, open_run
 from batchgen.options import Options
 from batchgen.outcome import Report
-from batchgen.pricing import look_up
+from batchgen.pricing import count_anew, look_up, recounted
 from batchgen.problems import Problems, in_short
 from batchgen.providers.runcomfy import RunComfy, is_loopback
 from batchgen.providers.wire import AnswerLost
@@ -148,6 +148,7 @@ async def run(manifest: Path, options: Options, consent: Consent, watch: Watch |
         if read.scope.partial:
             only = frozenset(read.scratch.row_ids())
             await opened.state.start_attempts(list(reader.jobs([State.FAILED, State.CANCELLED], only)))
+            await count_anew(opened.state, opened.catalogue, only)
         if options.canary and (stopped := await opened.carry_canary(options.canary, only, watch)) is not None:
             return stopped
         return await opened.carry(only, watch)
@@ -264,6 +265,7 @@ async def retry(
             why = "no row in scope has a rejected output" if rejected else "no row in scope failed or was cancelled"
             raise Refused(f"there is nothing to retry: {why}")
         await look_up(opened.catalogue, opened.state.reader)
+        jobs = [recounted(job, opened.catalogue) for job in jobs]
         ended = [job for job in jobs if job.state is not State.PENDING]
         attempts = (opened.state.reader.attempts(job.row_id) for job in ended)
         seeds = await asyncio.to_thread(new_seeds, attempts, opened.catalogue.schema) if new_seed else {}
@@ -280,6 +282,7 @@ async def retry(
         _refuse(bill, options, consent)
         await opened.keep_budget()
         await opened.state.start_attempts(ended, seeds)
+        await count_anew(opened.state, opened.catalogue, row_ids)
         return await opened.carry(row_ids, watch)
 
 

@@ -121,6 +121,13 @@ class StateFile:
         self._recount()
         return int(started)
 
+    async def set_units(self, units: Mapping[int, int]) -> None:
+        """What the prices of attempts that were not sent are multiplied by, by job key."""
+        if units:
+            sql = "UPDATE jobs SET units = ? WHERE key = ? AND latest AND state = 'pending'"
+            values = [(count, key) for key, count in units.items()]
+            await self._writer.change(lambda connection: connection.executemany(sql, values))
+
     async def set_meta(self, **values: str) -> None:
         await self._writer.change(
             lambda connection: connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())

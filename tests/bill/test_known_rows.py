@@ -247,7 +247,7 @@ async def test_every_kind_of_manifest_is_remembered(tmp_path: Path, text: str) -
 
 
 _TAKE_BACK = {
-    4: "DROP INDEX jobs_incomplete;",
+    4: "DROP INDEX jobs_incomplete; DROP INDEX jobs_blank;",
     3: "DROP TRIGGER jobs_tallied; DROP TRIGGER jobs_tallied_first; "
     "DROP TRIGGER jobs_saved; DROP TRIGGER jobs_saved_first; DROP TRIGGER jobs_unit_price; "
     "DROP TRIGGER jobs_unit_price_first; DROP TABLE tally; DROP TABLE saved_files; DROP TABLE unit_prices; "

@@ -67,3 +67,19 @@ def request_ids(out: Path) -> set[str]:
     journal = out / "journal.jsonl"
     whole = journal.read_text().split("\n")[:-1] if journal.exists() else []
     return {line["request_id"] for line in map(json.loads, whole) if line.get("request_id")}
+
+
+def test_a_retry_of_unbounded_rows_is_refused_under_a_budget_and_priced_by_what_a_person_says(
+    tmp_path: Path, at: Callable[[Server], Shell]
+) -> None:
+    sound = "bytedance/seed-audio-1.0/text-to-audio"
+    (tmp_path / "sound.csv").write_text(f"id,model,prompt\nrain,{sound},rain on a roof\n")
+    (tmp_path / "prices.yaml").write_text(f"{sound}: 0.02/output\n")
+    with serving(latency="fixed:20ms", faults="job.fail=#1") as server:
+        shell, out = at(server), tmp_path / "out" / "sound"
+        assert shell("run", "sound.csv", "--yes").exit == 1
+        refused = shell("retry", out, "--yes", "--budget", 3)
+        assert (refused.exit, posts(server)) == (2, 1)
+        assert f"nothing bounds how many seconds they ask for, 1 row of {sound}" in refused.stderr
+        assert shell("retry", out, "--yes", "--budget", 3, "--prices", "prices.yaml").exit == 0
+        assert posts(server) == 2
