@@ -33,17 +33,19 @@ async def gather(
     url_session: aiohttp.ClientSession | None = None,
     *,
     partial: bool = False,
+    is_local: bool = False,
 ) -> tuple[Scratch, Problems]:
     """Read and check the whole manifest; rows that *known* has as they are, are neither parsed nor checked again, and
     a manifest that is in all its files what was taken in last is not read at all.
 
-    With *url_session* hosted input files are looked at too, and every row is. A *partial* manifest is a table of the
+    With *url_session* hosted input files are looked at too, and every row is. A provider that *is_local* reaches this
+    machine's own network. A *partial* manifest is a table of the
     folder itself. A manifest that cannot be read as a whole is a problem as well.
     """
     scratch = Scratch()
     scratch.enrolment = known.meta("enrolment")  # before the first look at what it left
     problems = Problems()
-    media = MediaCheck(catalogue.schema, url_session)
+    media = MediaCheck(catalogue.schema, url_session, is_local=is_local)
     rows_known = None if url_session is not None or partial else await _recalled(catalogue, known)
     if rows_known is not None and await asyncio.to_thread(_is_unchanged, path, known, rows_known):
         rows_known.end_reading()

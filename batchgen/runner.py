@@ -173,7 +173,9 @@ async def _read(
     if options.check_urls:
         session = await stack.enter_async_context(downloads_session(is_loopback(options.base), options.downloads))
     scope = options.scope(manifest, folder)
-    scratch, problems = await gather(manifest, catalogue, known, session, partial=scope.partial)
+    scratch, problems = await gather(
+        manifest, catalogue, known, session, partial=scope.partial, is_local=is_loopback(options.base)
+    )
     stack.callback(scratch.close)
     await look_up(catalogue, known)
     problems.add(_unknown_rows(manifest, scratch, known, options.only))

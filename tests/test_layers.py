@@ -55,7 +55,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "inputs": "job",
         "notify": "budget children exits outcome proxies",
         # the edges, one effect each
-        "schema": "exits request",
+        "schema": "exits hosts request",
         "manifest": "exits expand hosts request schema",
         "statefile": "budget exits inside job request runfolder",
         "collector": "budget children hosts job links logs proxies redaction request runfolder verify",

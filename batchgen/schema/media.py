@@ -9,12 +9,16 @@ from typing import Literal, NamedTuple
 import aiohttp
 
 from batchgen.request import Problem, Row, without_signature
+from batchgen.schema.addresses import said_of
 from batchgen.schema.fault import shown
 from batchgen.schema.model import ModelSchema
 from batchgen.schema.probe import Measured, measure_file, measure_inlined, measure_url
+from batchgen.schema.sniff import Kind
 from batchgen.schema.validations import Rule, Unmeasured, rules_of
 
 _REMOTE = ("https://", "http://")
+_MEASURED_KEPT = 20_000
+"""How many files are remembered from chunk to chunk: memory stays flat whatever a manifest names."""
 
 
 class _Use(NamedTuple):
@@ -26,13 +30,14 @@ class _Use(NamedTuple):
     address: str
     key: str
     path: str | None
-    kind: Literal["image", "video", "audio"]
+    kind: Kind
 
 
 class MediaCheck:
     """Checks the media of rows, chunk by chunk; what was measured once is remembered for the next chunk.
 
-    Hosted files are looked at only with a *session*, of which the caller decides who may be asked.
+    Hosted files are looked at only with a *session*, of which the caller decides who may be asked; their addresses
+    always are. A provider that *is_local* reaches hosts of this machine's own network.
     """
 
     def __init__(
@@ -40,9 +45,12 @@ class MediaCheck:
         schemas: Callable[[str], ModelSchema],
         session: aiohttp.ClientSession | None = None,
         at_once: int = 16,
+        *,
+        is_local: bool = False,
     ) -> None:
         self._schemas = schemas
         self._session = session
+        self._is_local = is_local
         self._at_once = asyncio.Semaphore(at_once)
         self._measured: dict[str, Measured] = {}
         self._rules: dict[tuple[str, str], list[Rule]] = {}
@@ -51,11 +59,20 @@ class MediaCheck:
     async def problems(self, rows: Sequence[Row]) -> list[Problem]:
         """What the media of *rows* have against them, in the order of the rows; warnings included."""
         found = [problem for row in rows for problem in self._of_new_model(row)]
-        uses = [use for row in rows for use in self._uses(row)]
+        if len(self._measured) > _MEASURED_KEPT:
+            self._measured.clear()
+        uses: list[_Use] = []
+        for use in (use for row in rows for use in self._uses(row)):
+            is_remote = use.path is None and use.address.startswith(_REMOTE)
+            said = said_of(use.address, is_local=self._is_local) if is_remote else None
+            if said is not None:
+                found.append(_problem(use, said.message, is_certain=said.severity == "error"))
+            if not is_remote or (self._session is not None and (said is None or said.severity == "warning")):
+                uses.append(use)
         fresh = {use.key: use for use in uses if use.key not in self._measured}
         local = [use for use in fresh.values() if use.path is not None]
         if local:
-            measured = await asyncio.to_thread(lambda: [measure_file(use.path or "") for use in local])
+            measured = await asyncio.to_thread(lambda: [measure_file(use.path or "", use.kind) for use in local])
             self._measured.update(zip((use.key for use in local), measured, strict=True))
         hosted = [use for use in fresh.values() if use.path is None]
         for use, one in zip(hosted, await asyncio.gather(*map(self._measure, hosted)), strict=True):
@@ -64,7 +81,7 @@ class MediaCheck:
 
     async def _measure(self, use: _Use) -> Measured:
         if not use.address.startswith(_REMOTE):
-            return measure_inlined(use.address)
+            return measure_inlined(use.address, use.kind)
         assert self._session is not None
         async with self._at_once:
             return await measure_url(self._session, use.address, use.kind)
@@ -87,21 +104,17 @@ class MediaCheck:
         for name, field in fields.items():
             for index, address in _addresses(row.input.get(name)):
                 file = local.get(name if index is None else f"{name}.{index}")
-                if file is not None and self._rules[row.model, name]:
-                    yield _Use(row, name, index, address, file.sha256, file.path, field.kind)
-                elif file is None and self._is_looked_at(row.model, name, address):
-                    yield _Use(row, name, index, address, address, None, field.kind)
-
-    def _is_looked_at(self, model: str, name: str, address: str) -> bool:
-        if address.startswith(_REMOTE):
-            return self._session is not None
-        return bool(self._rules[model, name])
+                content = address if file is None else file.sha256
+                path = None if file is None else file.path
+                yield _Use(row, name, index, address, f"{field.kind} {content}", path, field.kind)
 
     def _judged(self, use: _Use) -> Iterator[Problem]:
         measured = self._measured[use.key]
         if measured.fault is not None:
             yield _problem(use, measured.fault, is_certain=measured.is_certain)
             return
+        if measured.doubt is not None:
+            yield _problem(use, measured.doubt, is_certain=False)
         for rule in self._rules[use.row.model, use.field]:
             try:
                 broken = rule.verdict(measured.facts)

@@ -7,11 +7,11 @@ import binascii
 import io
 import os
 from dataclasses import dataclass, field
-from typing import Literal
 
 import aiohttp
 import imagesize  # type: ignore[import-untyped]
 
+from batchgen.schema.sniff import HEAD_BYTES, WORDS, Kind, kinds_of, other_than
 from batchgen.schema.validations import MediaFacts
 
 _STEPS_BYTES = (64 << 10, 1 << 20, 32 << 20)
@@ -22,24 +22,27 @@ _TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=15, sock_read=20)
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The facts of a file, or *fault* where there is no such file; a fault that may pass is no *certain* one."""
+    """The facts of a file, or *fault* where there is no such file or it is no media; a fault that may pass is no
+    *certain* one. *doubt* is what speaks against the file and proves nothing.
+    """
 
     facts: MediaFacts = field(default_factory=MediaFacts)
     fault: str | None = None
     is_certain: bool = True
+    doubt: str | None = None
 
 
-def measure_file(path: str) -> Measured:
-    """The local file at *path*."""
+def measure_file(path: str, kind: Kind) -> Measured:
+    """The local file at *path*, which is to be of a *kind*."""
     try:
         size = os.path.getsize(path)
         with open(path, "rb") as file:
-            return Measured(_facts(file, size))
+            return _measured(file, size, kind)
     except OSError as error:
         return Measured(fault=f"the file cannot be read: {error.strerror}")
 
 
-def measure_inlined(address: str) -> Measured:
+def measure_inlined(address: str, kind: Kind) -> Measured:
     """A `data:` address."""
     head, comma, body = address.partition(",")
     if not comma or not head.endswith(";base64"):
@@ -48,12 +51,17 @@ def measure_inlined(address: str) -> Measured:
         content = base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError):
         return Measured(fault="the text after the comma is not base64")
-    return Measured(_facts(io.BytesIO(content), len(content)))
+    return _measured(io.BytesIO(content), len(content), kind)
 
 
-def _facts(file: io.BufferedReader | io.BytesIO, size_bytes: int | None) -> MediaFacts:
-    width, height = _picture_size(file)
-    return MediaFacts(size_bytes, width, height)
+def _measured(file: io.BufferedReader | io.BytesIO, size_bytes: int | None, kind: Kind) -> Measured:
+    head = file.read(HEAD_BYTES)
+    if (other := other_than(kind, head)) is not None:
+        return Measured(fault=f"{other}, not {WORDS[kind]}")
+    file.seek(0)
+    width, height = _picture_size(file) if kind == "image" else (None, None)
+    doubt = None if width or kind in kinds_of(head) else f"its beginning is that of {WORDS[kind]} of no known kind"
+    return Measured(MediaFacts(size_bytes, width, height), doubt=doubt)
 
 
 def _picture_size(file: io.BufferedReader | io.BytesIO) -> tuple[int | None, int | None]:
@@ -64,14 +72,14 @@ def _picture_size(file: io.BufferedReader | io.BytesIO) -> tuple[int | None, int
     return (int(width), int(height)) if width > 0 and height > 0 else (None, None)
 
 
-async def measure_url(session: aiohttp.ClientSession, url: str, kind: Literal["image", "video", "audio"]) -> Measured:
+async def measure_url(session: aiohttp.ClientSession, url: str, kind: Kind) -> Measured:
     """The file at *url*, asked for by range: its first 64 kB, then more only if a picture's size is not in it.
 
     A plain GET as the provider's own, since an address signed for GET refuses HEAD.
     """
     try:
         for most in _STEPS_BYTES:
-            measured = await _first_bytes(session, url, most)
+            measured = await _first_bytes(session, url, most, kind)
             if measured.fault or measured.facts.width or kind != "image" or _is_whole(measured, most):
                 break
         return measured
@@ -83,7 +91,7 @@ def _is_whole(measured: Measured, asked_bytes: int) -> bool:
     return measured.facts.size_bytes is not None and measured.facts.size_bytes <= asked_bytes
 
 
-async def _first_bytes(session: aiohttp.ClientSession, url: str, most: int) -> Measured:
+async def _first_bytes(session: aiohttp.ClientSession, url: str, most: int, kind: Kind) -> Measured:
     headers = {"Range": f"bytes=0-{most - 1}", "Accept-Encoding": "identity"}
     async with session.get(url, headers=headers, timeout=_TIMEOUT, max_redirects=5) as response:
         if fault := _refusal(response.status):
@@ -94,7 +102,7 @@ async def _first_bytes(session: aiohttp.ClientSession, url: str, most: int) -> M
         total = _total_bytes(response)
         if total is None and len(content) < most:
             total = len(content)
-        return Measured(_facts(io.BytesIO(content), total))
+        return _measured(io.BytesIO(content), total, kind)
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:

@@ -154,7 +154,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 async def test_hosted_files_are_left_alone_unless_asked_for(host: tuple[Host, str], tmp_path: Path) -> None:
     server, url = host
-    assert await MediaCheck(known).problems(rows_of(tmp_path, url + "404")) == []
+    assert await MediaCheck(known, is_local=True).problems(rows_of(tmp_path, url + "404")) == []
     assert server.asked == []
 
 
@@ -165,7 +165,7 @@ async def test_a_hosted_file_is_judged_by_its_first_bytes_and_its_total(
     server.files["heavy.png"] = picture(600, 400) + bytes(10_000_000)
     server.files["wide.png"] = picture(3000, 100)
     rows = rows_of(tmp_path, url + "heavy.png", url + "wide.png", url + "wide.png")
-    check = MediaCheck(known, session)
+    check = MediaCheck(known, session, is_local=True)
     problems = await check.problems(rows)
     assert [problem.line for problem in problems] == [2, 3, 4]
     assert "file size is 10.0" in problems[0].message
@@ -179,7 +179,7 @@ async def test_more_is_asked_for_only_when_the_size_is_not_in_the_first_bytes(
     server, url = host
     exif = b"Exif\0\0" + bytes(65_000)
     server.files["camera.jpg"] = picture(600, 400, "jpeg", exif=exif, icc_profile=bytes(200_000))
-    assert await MediaCheck(known, session).problems(rows_of(tmp_path, url + "camera.jpg")) == []
+    assert await MediaCheck(known, session, is_local=True).problems(rows_of(tmp_path, url + "camera.jpg")) == []
     assert [asked for _, asked in server.asked] == ["bytes=0-65535", "bytes=0-1048575"]
 
 
@@ -189,7 +189,7 @@ async def test_a_host_that_ignores_ranges_is_understood(
     server, url = host
     server.ignores_range = True
     server.files["heavy.png"] = picture(600, 400) + bytes(10_000_000)
-    (problem,) = await MediaCheck(known, session).problems(rows_of(tmp_path, url + "heavy.png"))
+    (problem,) = await MediaCheck(known, session, is_local=True).problems(rows_of(tmp_path, url + "heavy.png"))
     assert "file size is 10.0" in problem.message
 
 
@@ -207,7 +207,7 @@ async def test_a_host_that_ignores_ranges_is_understood(
 async def test_what_the_host_refuses_us_it_refuses_the_provider(
     host: tuple[Host, str], session: aiohttp.ClientSession, tmp_path: Path, name: str, severity: str, said: str
 ) -> None:
-    (problem,) = await MediaCheck(known, session).problems(rows_of(tmp_path, host[1] + name))
+    (problem,) = await MediaCheck(known, session, is_local=True).problems(rows_of(tmp_path, host[1] + name))
     assert (problem.severity, said in problem.message) == (severity, True), problem
 
 
@@ -215,7 +215,7 @@ async def test_a_host_nobody_reaches_is_a_warning_without_its_signature(
     session: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     address = "http://127.0.0.1:9/a.png?X-Amz-Signature=secret"
-    (problem,) = await MediaCheck(known, session).problems(rows_of(tmp_path, address))
+    (problem,) = await MediaCheck(known, session, is_local=True).problems(rows_of(tmp_path, address))
     assert problem.severity == "warning"
     assert "secret" not in str(problem)
 
@@ -249,3 +249,75 @@ async def test_a_hundred_thousand_rows_of_few_files_take_seconds(tmp_path: Path)
         problems += await check.problems(rows[start : start + 1_000])
     assert problems == []
     assert time.process_time() - started < 5
+
+
+WAN = "wan-ai/wan-3.0/image-to-video"
+"""A model that has no rules on the size and shape of its picture."""
+
+NO_PICTURES = {
+    "html.jpg": (b"<!DOCTYPE html><html>no</html>", "a web page"),
+    "sign-in.png": (b"\xef\xbb\xbf\n <html lang=en>", "a web page"),
+    "error.png": (b'<?xml version="1.0"?><Error><Code>AccessDenied', "an error document"),
+    "lfs.png": (b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\n", "run git lfs pull"),
+    "doc.pdf": (b"%PDF-1.4", "a PDF"),
+    "slides.jpg": (b"PK\x03\x04\x14\0", "an office document"),
+    "._mug.jpg": (b"\0\x05\x16\x07\0\x02\0\0", "which has the same name without ._"),
+    "notes.png": ("\u00dcber das Bild ".encode() * 60, "this is a text"),
+    "answer.jpg": (b'{"detail": "not found"}', "this is a text"),
+    "film.jpg": (b"\0\0\0\x18ftypmp42" + bytes(100), "a video"),
+    "song.png": (b"ID3\x04\0\0", "this is sound"),
+}
+
+
+def asked(folder: Path, model: str, **cells: str) -> list[Row]:
+    path = folder / "asked.csv"
+    path.write_text(f"{','.join(cells)}\n{','.join(cells.values())}\n")
+    return [row for row in read(path, known, default_model=model) if isinstance(row, Row)]
+
+
+@pytest.mark.parametrize("name", NO_PICTURES)
+async def test_a_local_file_that_is_no_picture_is_refused_also_by_a_model_without_rules(
+    tmp_path: Path, name: str
+) -> None:
+    content, said = NO_PICTURES[name]
+    (tmp_path / name).write_bytes(content)
+    (problem,) = await MediaCheck(known).problems(asked(tmp_path, WAN, prompt="hi", image_url=name))
+    assert (problem.severity, problem.path, problem.line) == ("error", "$.image_url", 2)
+    assert said in problem.message
+    assert problem.message.endswith(", not a picture")
+
+
+async def test_a_hosted_file_that_is_no_picture_is_refused_when_hosted_files_are_looked_at(
+    tmp_path: Path, session: aiohttp.ClientSession, host: tuple[Host, str]
+) -> None:
+    files, url = host
+    files.files["doc.png"] = NO_PICTURES["doc.pdf"][0] + bytes(1_000)
+    files.files["mug.png"] = picture(20, 20)
+    check = MediaCheck(known, session, is_local=True)
+    (problem,) = await check.problems(asked(tmp_path, WAN, prompt="hi", image_url=url + "doc.png"))
+    assert (problem.severity, "a PDF, not a picture" in problem.message) == ("error", True)
+    assert await check.problems(asked(tmp_path, WAN, prompt="hi", image_url=url + "mug.png")) == []
+
+
+PICTURES = {
+    "jpeg": b"\xff\xd8\xff\xe0\0\x10JFIF",
+    "heic": b"\0\0\0\x18ftypheic",
+    "avif": b"\0\0\0\x18ftypavif",
+    "jxl": b"\0\0\0\x0cJXL \r\n",
+    "tiff": b"II*\0\x08",
+    "psd": b"8BPS\0\x01",
+    "svg": b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg">',
+    "gif": b"GIF89a",
+}
+
+
+@pytest.mark.parametrize("form", PICTURES)
+async def test_pictures_of_rarer_kinds_are_pictures(tmp_path: Path, form: str) -> None:
+    (tmp_path / "mug").write_bytes(PICTURES[form] + bytes(20))
+    assert await MediaCheck(known).problems(asked(tmp_path, WAN, prompt="hi", image_url="mug")) == []
+
+
+async def test_bytes_that_nobody_knows_are_warned_of_and_not_refused(tmp_path: Path) -> None:
+    (tmp_path / "mug.raw").write_bytes(bytes(range(128, 256)))
+    (problem,) = await MediaCheck(known).problems(asked(tmp_path, WAN, prompt="hi", image_url="mug.raw"))
+    assert (problem.severity, "of no known kind" in problem.message) == ("warning", True)
