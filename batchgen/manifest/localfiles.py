@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,9 @@ KnownHash = Callable[[str, int, int], str | None]
 """(path, size in bytes, mtime in ns) to the sha256 such a file had when it was last read, or None."""
 
 _REMOTE = ("https://", "http://", "data:")
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+_WITHOUT_SCHEME = re.compile(r"(?://|www\.)[^/\s]+\.[a-z]{2,}(?:/|$)", re.IGNORECASE)
+_SEVERAL = re.compile(r"\s*[,;\n]\s*")
 _KEPT = 20_000
 """How many files are remembered during one read: enough for any matrix, and memory stays flat."""
 
@@ -65,17 +70,16 @@ class LocalFiles:
         return found
 
     def _look(self, folder: str, address: str) -> tuple[str, int, int, str] | str:
-        scheme, separator, _ = address.partition("://")
-        if separator:
-            return f"{scheme}:// addresses are not fetched; write an https:// URL or a path"
-        path = os.path.abspath(os.path.join(folder, address))
+        if (why := _meant_for_the_web(address)) is not None:
+            return why
+        path = _spelled_as_on_disk(os.path.abspath(os.path.join(folder, address)))
         try:
             stat = os.stat(path)
             if stat.st_size == 0:
                 return f"{shown(address)} is an empty file"
             sha256 = self._hash(path, stat.st_size, stat.st_mtime_ns)
         except FileNotFoundError:
-            return f"no file {shown(address)} beside this manifest{_hint(address, Path(path))}"
+            return f"no file {shown(address)} beside this manifest{_hint(folder, address, Path(path))}"
         except IsADirectoryError:
             return f"{shown(address)} is a folder; name a file in it"
         except (OSError, ValueError) as error:
@@ -90,8 +94,35 @@ class LocalFiles:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _hint(address: str, path: Path) -> str:
+def _spelled_as_on_disk(path: str) -> str:
+    """*path* in the Unicode form that its file has: the same letters, composed here and taken apart elsewhere."""
+    if path.isascii() or os.path.exists(path):
+        return path
+    forms = (unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
+    return next((form for form in forms if os.path.exists(form)), path)
+
+
+def _meant_for_the_web(address: str) -> str | None:
+    """What to write for an *address* that is neither a path nor an address as they are written here."""
+    found = _WEB.search(address)
+    if found is not None and (found.start() or found[0][:4] != "http"):
+        return f"write the address alone, as https://...: {shown(found[0].lower() + address[found.end() :])}"
+    scheme, separator, _ = address.partition("://")
+    if separator:
+        return f"{scheme}:// addresses are not fetched; write an https:// URL or a path"
+    if _WITHOUT_SCHEME.match(address):
+        return f"{shown(address)} has no scheme; write {shown('https://' + address.lstrip('/'))}"
+    return None
+
+
+def _hint(folder: str, address: str, path: Path) -> str:
     """What to write instead: the path of a file of a like name, as it would stand in the manifest."""
+    slashed = address.replace("\\", "/")
+    if slashed != address and os.path.isfile(os.path.join(folder, slashed)):
+        return f"; did you mean {slashed!r}?"
+    several = [part for part in _SEVERAL.split(address) if part]
+    if len(several) > 1 and all("." in part for part in several):
+        return f"; for several files write {shown('|'.join(several))}"
     if not path.parent.is_dir():
         return f"; there is no folder {shown(path.parent.name)} there either"
     with os.scandir(path.parent) as found:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -278,3 +280,40 @@ def test_a_cell_for_a_field_that_its_rows_model_does_not_have_is_a_problem_of_th
     assert found.places == [(3, "duration"), (4, "promt")]
     assert "has no field 'promt'; did you mean 'prompt'?" in found.said
     assert [row.row_id for row in found.rows] == ["a"]
+
+
+@pytest.mark.parametrize(("written", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFC", "NFC")])
+def test_a_file_is_found_under_either_unicode_form_of_its_name(
+    manifest: Reading, tmp_path: Path, written: Literal["NFC", "NFD"], on_disk: Literal["NFC", "NFD"]
+) -> None:
+    name = "Bücher/café.jpg"
+    path = tmp_path / unicodedata.normalize(on_disk, name)
+    path.parent.mkdir()
+    path.write_bytes(b"dune")
+    row = manifest(f"text,images\nx,{unicodedata.normalize(written, name)}\n").row
+    assert row.files[0].path == str(path)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("sub\\ok.jpg", "did you mean 'sub/ok.jpg'?"),
+        ("a.png,b.png", "for several files write 'a.png|b.png'"),
+        ("a.png; b.png", "for several files write 'a.png|b.png'"),
+        ("a.png\nb.png", "for several files write 'a.png|b.png'"),
+        ("www.example.com/a.png", "write 'https://www.example.com/a.png'"),
+        ("//example.com/a.png", "write 'https://example.com/a.png'"),
+        ("HTTPS://example.com/a.png", "write the address alone, as https://...: 'https://example.com/a.png'"),
+        ("<https://example.com/a.png", "write the address alone, as https://...: 'https://example.com/a.png'"),
+        ("file:///tmp/a.png", "write an https:// URL or a path"),
+        ("gs://bucket/a.png", "write an https:// URL or a path"),
+    ],
+)
+def test_a_path_or_address_that_is_written_otherwise_is_answered_with_the_right_one(
+    manifest: Reading, tmp_path: Path, address: str, said: str
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "ok.jpg").write_bytes(b"x")
+    found = manifest(f'text,images\nx,"{address}"\n')
+    assert found.places == [(2, "images")]
+    assert said in found.said
