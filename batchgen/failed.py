@@ -10,6 +10,7 @@ from typing import Any
 
 from batchgen.job import Job, State
 from batchgen.runfolder import RunFolder, write_whole
+from batchgen.spreadsheet import shown_as_text
 from batchgen.statefile import Reader, read_only
 
 
@@ -28,12 +29,13 @@ def write_failed_csv(folder: RunFolder) -> int:
     meta = dict.fromkeys(f"meta.{name}" for job in jobs for name in job.meta)
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, ["id", "model", *fields, *meta, "note"], restval="")
-    writer.writeheader()
+    writer.writeheader()  # all that stands below is text to a spreadsheet, and as it was to `run`
     for job in jobs:
         cells = {name: _cell(value) for name, value in _with_whole_paths(job).items()}
         meta_cells = {f"meta.{name}": value for name, value in job.meta.items()}
-        writer.writerow({"id": job.row_id, "model": job.model, **cells, **meta_cells, "note": job.reason or job.state})
-    write_whole(folder.failed_csv, table.getvalue().encode("utf-8"))
+        row = {"id": job.row_id, "model": job.model, **cells, **meta_cells, "note": job.reason or job.state}
+        writer.writerow({name: shown_as_text(cell) for name, cell in row.items()})
+    write_whole(folder.failed_csv, table.getvalue().encode("utf-8-sig"))  # without the mark Excel takes it for ANSI
     return len(jobs)
 
 

@@ -62,6 +62,7 @@ async def gather(
         recall=None if rows_known is None else rows_known.take,
         fingerprint_version=int(known.meta("fingerprint_version") or FINGERPRINT_VERSION),
         opens=whole.opens,
+        is_of_folder=partial,
     )
     chunks = _Chunks(found, scratch, catalogue, known)
     try:

@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "notify": "budget children exits outcome proxies",
         # the edges, one effect each
         "schema": "exits hosts request",
-        "manifest": "exits expand hosts request schema",
+        "manifest": "exits expand hosts request schema spreadsheet",
         "statefile": "budget exits inside job request runfolder",
         "collector": "budget children hosts job links logs proxies redaction request runfolder verify",
         "providers": "budget exits job logs providers.contract proxies redaction",
@@ -68,7 +68,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "report": "audit budget exits inside job marks pictures request runfolder statefile wording",
         "datasets": "budget exits expand job marks pictures redaction request runfolder schema statefile",
         # what is made of them
-        "failed": "job runfolder statefile",
+        "failed": "job runfolder spreadsheet statefile",
         "marks": "job runfolder statefile",
         "audit": "budget job runfolder statefile",
         "books": "audit runfolder spreadsheet statefile",

@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
+from batchgen.manifest.formulas import uncomputed
 from batchgen.manifest.head import Head
 from batchgen.manifest.localfiles import LocalFiles
 from batchgen.manifest.memory import Known, Memory
 from batchgen.manifest.names import names_of
 from batchgen.manifest.parts import Parts, split
 from batchgen.manifest.record import Record, Table
-from batchgen.manifest.spreadsheet import uncomputed
 from batchgen.manifest.told import Told, mixes_models
 from batchgen.request import LocalFile, Problem, Row, fingerprint, one_form, row_id_fault
 from batchgen.schema import Fault, ModelSchema

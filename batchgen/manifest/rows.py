@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from batchgen.manifest.document import Entry, entries
 from batchgen.manifest.head import Head, read_head
@@ -17,6 +18,16 @@ from batchgen.manifest.told import Told
 from batchgen.manifest.whole import Opens
 from batchgen.request import FINGERPRINT_VERSION, Problem, Row
 from batchgen.schema import ModelSchema, UnitPrice
+from batchgen.spreadsheet import as_it_was
+
+
+class _Reading(NamedTuple):
+    """What all files of one reading share."""
+
+    told: Told
+    files: LocalFiles
+    version: int
+    is_of_folder: bool
 
 
 def read(
@@ -28,18 +39,19 @@ def read(
     recall: Recall | None = None,
     fingerprint_version: int = FINGERPRINT_VERSION,
     opens: Opens = lambda path: None,
+    is_of_folder: bool = False,
 ) -> Iterator[Row | Known | Problem]:
     """Every row of the manifest, and every problem where it stands, in the order of the file.
 
     A row with a problem is not among the rows. Rows stream: memory does not grow with them. *schemas* gives
-    a model's schema or raises ModelUnknown. *known_hash* spares reading
-    local files again, *recall* rows that the folder has as they are; *fingerprint_version* is the folder's.
-    *opens* is told of every file that rows come from. Two rows may have one id: whoever keeps the rows looks
-    for that.
+    a model's schema or raises ModelUnknown. *known_hash* spares reading local files again, *recall* rows that
+    the folder has as they are; *fingerprint_version* is the folder's. *opens* is told of every file that rows come
+    from. A table that *is_of_folder*, its failed.csv, was written so that spreadsheets take its cells for text. Two
+    rows may have one id: whoever keeps the rows looks for that.
 
     Raises ManifestError if the manifest cannot be read as a whole, or holds no row.
     """
-    told, files = Told(schemas), LocalFiles(known_hash)
+    reading = _Reading(Told(schemas), LocalFiles(known_hash), fingerprint_version, is_of_folder)
     opens(path)
     head = _head(path)
     if head.rows_from is not None:
@@ -48,7 +60,7 @@ def read(
     yield from head.problems
     some = bool(head.problems)
     memory = Memory(recall).of(head.written, head.model, os.path.abspath(path.parent))
-    for found in _rows(path, head, told, files, memory, fingerprint_version):
+    for found in _rows(path, head, memory, reading):
         some = True
         yield found
     if not some:
@@ -86,18 +98,16 @@ def _head(path: Path) -> Head:
     return read_head(path) if path.suffix.lower() in DOCUMENTS else Head(str(path))
 
 
-def _rows(
-    path: Path, head: Head, told: Told, files: LocalFiles, memory: Memory, version: int
-) -> Iterator[Row | Known | Problem]:
+def _rows(path: Path, head: Head, memory: Memory, reading: _Reading) -> Iterator[Row | Known | Problem]:
     if path.suffix.lower() not in DOCUMENTS:
-        yield from _table_rows(path, head, told, files, memory, version)
+        yield from _table_rows(path, head, memory, reading)
         return
     if head.rows_from is not None:
         try:
-            yield from _table_rows(head.rows_from, head, told, files, memory, version)
+            yield from _table_rows(head.rows_from, head, memory, reading)
         except ManifestError as error:
             yield from error.problems
-    resolver = Resolver(head, Table(head.file, None, iter(())), told, files, memory, version)
+    resolver = Resolver(head, Table(head.file, None, iter(())), reading.told, reading.files, memory, reading.version)
     if head.has_rows:
         for entry in entries(path):
             if entry.key == "rows":
@@ -121,18 +131,21 @@ def _document_row(file: str, entry: Entry, resolver: Resolver, memory: Memory) -
         yield from resolver.recalled(Record(node.line, cells, lines, digest))
 
 
-def _table_rows(
-    path: Path, head: Head, told: Told, files: LocalFiles, memory: Memory, version: int
-) -> Iterator[Row | Known | Problem]:
+def _table_rows(path: Path, head: Head, memory: Memory, reading: _Reading) -> Iterator[Row | Known | Problem]:
     memory = memory.of(os.path.abspath(path.parent))
     table = open_table(path, memory if head.matrix is None else memory.of(recalls=False))
     for column in head.columns:
         if table.columns is not None and column not in table.columns:
             message = f"{table.file} has no column {column!r}"
             yield Problem(head.file, head.lines.get(f"columns.{column}"), column, None, None, message)
-    resolver = Resolver(head, table, told, files, memory, version)
+    resolver = Resolver(head, table, reading.told, reading.files, memory, reading.version)
     for record in table.records:
         if isinstance(record, Record):
-            yield from resolver.rows(record)
+            yield from resolver.rows(_as_it_was(record) if reading.is_of_folder else record)
         else:
             yield record
+
+
+def _as_it_was(record: Record) -> Record:
+    cells = {name: as_it_was(cell) if type(cell) is str else cell for name, cell in record.cells.items()}
+    return record._replace(cells=cells)

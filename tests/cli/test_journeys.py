@@ -115,7 +115,7 @@ def test_failed_rows_are_edited_in_failed_csv_or_retried_as_they_are(at: At) -> 
         again = shell("run", manifest, "--yes", "--json")
         assert (again.exit, posts(server)) == (1, 3)  # a job that was accepted is never sent again by itself
 
-        with (out / "failed.csv").open(newline="") as stream:
+        with (out / "failed.csv").open(newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.DictReader(stream))
         assert [row["id"] for row in rows] == ["fail-a", "fail-b"]
         assert all(row["note"] for row in rows)
