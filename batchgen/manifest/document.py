@@ -6,6 +6,7 @@ be meant to exhaust the reader (deep nesting, aliases that multiply) ends the re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,11 +15,12 @@ import yaml
 
 from batchgen.manifest.record import unreadable
 from batchgen.request import Problem
-from batchgen.schema import Plain
+from batchgen.schema import Plain, shown
 
 _DEEPEST = 20
 _MOST_NODES = 20_000
 _MOST_ANCHORS = 1_000
+_LIKE_TEXT = re.compile(r"\s*(#[^\s#!].*?)\s*$", re.DOTALL)
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -51,8 +53,8 @@ def entries(path: Path) -> Iterator[Entry]:
 
     Raises ManifestError where the document is not YAML or not a mapping.
     """
-    with open(path, "rb") as stream:
-        document = _Document(str(path), stream)
+    with open(path, "rb") as stream, _Lines(path) as lines:
+        document = _Document(str(path), stream, lines)
         try:
             yield from document.entries()
         except yaml.MarkedYAMLError as error:
@@ -72,14 +74,36 @@ def _bad_byte(path: Path, error: yaml.reader.ReaderError) -> tuple[str, int | No
             except UnicodeDecodeError as broken:
                 byte = raw[broken.start]
                 return f"byte 0x{byte:02X} is not UTF-8; save the file as UTF-8", line
-            if any(ord(character) < 32 and character not in "\t\r\n" for character in text):
-                return "a control character stands in this line; delete it", line
+            if (found := yaml.reader.Reader.NON_PRINTABLE.search(text.removeprefix("\ufeff"))) is not None:
+                return f"the control character U+{ord(found[0]):04X} stands in this line; delete it", line
     return f"this is not YAML: {error.reason}", None
 
 
+class _Lines:
+    """The lines of a document, read beside its events, and forgotten behind them."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open(path, encoding="utf-8-sig", errors="replace")  # noqa: SIM115 - closed in `__exit__`
+        self._line, self._number = "", 0
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def after(self, mark: yaml.Mark) -> str:
+        """What stands behind *mark* in its line; nothing for one above a line that was asked for."""
+        while self._number <= mark.line:
+            self._line = self._file.readline()
+            self._number += 1
+        return self._line[mark.column :] if self._number == mark.line + 1 else ""
+
+
 class _Document:
-    def __init__(self, file: str, stream: Any) -> None:
+    def __init__(self, file: str, stream: Any, lines: _Lines) -> None:
         self._file = file
+        self._lines = lines
         # The C parser is four times faster; both give the same events.
         self._events = yaml.parse(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         self._anchors: dict[str, Node] = {}
@@ -134,6 +158,7 @@ class _Document:
         match event:
             case yaml.ScalarEvent():
                 node = Node(_scalar(event), _line(event))
+                self._warn_of_lost_text(event)
             case yaml.SequenceStartEvent():
                 node = self._sequence(event, depth)
             case _:
@@ -195,6 +220,14 @@ class _Document:
     def _refuse_tag(self, event: Any) -> None:
         if event.tag not in (None, "!"):
             self._problem(_line(event), f"the tag {event.tag!r} is not read; types come from the model's schema")
+
+    def _warn_of_lost_text(self, event: yaml.ScalarEvent) -> None:
+        """Plain text ends at a ` #`. A comment of a person has a blank behind it; what has none is likely text."""
+        if event.style in (None, "") and event.value and event.end_mark is not None:
+            lost = _LIKE_TEXT.match(self._lines.after(event.end_mark))
+            if lost is not None:
+                message = f"{shown(lost[1])} is a comment in YAML and is not sent; put the whole text in quotes"
+                self._problems.append(Problem(self._file, _line(event), None, None, None, message, "warning"))
 
     def _problem(self, line: int, message: str, column: str | None = None) -> None:
         self._problems.append(Problem(self._file, line, column, None, None, message))

@@ -120,7 +120,7 @@ def _rows(path: Path, head: Head, memory: Memory, reading: _Reading) -> Iterator
 def _document_row(file: str, entry: Entry, resolver: Resolver, memory: Memory) -> Iterator[Row | Known | Problem]:
     node = entry.node
     yield from entry.problems
-    if entry.problems:
+    if any(problem.severity == "error" for problem in entry.problems):
         return
     if not isinstance(node.value, dict):
         yield Problem(file, node.line, None, None, None, "a row is field: value pairs, such as {text: a dune}")

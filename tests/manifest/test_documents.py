@@ -226,3 +226,51 @@ def test_a_template_of_empty_cells_alone_leaves_its_field_out(manifest: Reading,
     found = manifest(HEAD + head, "ads.yaml")
     assert [row.input for row in found.rows] == [{"text": "x", "images": [URL]}]
     assert "'images' is required and missing" in found.said
+
+
+@pytest.mark.parametrize(
+    ("value", "lost"),
+    [
+        ("a dune #4 at dusk, style #red", "#4 at dusk, style #red"),
+        ("a dune\n      at dusk #golden", "#golden"),
+        ("a caf\u00e9 #1", "#1"),
+    ],
+)
+def test_text_that_yaml_takes_for_a_comment_is_warned_of_at_its_line(manifest: Reading, value: str, lost: str) -> None:
+    found = manifest(f"{HEAD}rows:\n  - id: a\n    text: {value}\n    images: ['{URL}']\n", "ads.yaml")
+    (problem,) = found.problems
+    assert (problem.severity, problem.line) == ("warning", 4)
+    assert f"{lost!r} is a comment in YAML and is not sent; put the whole text in quotes" in problem.message
+    assert len(found.rows) == 1
+
+
+def test_lost_text_is_seen_in_flows_defaults_and_templates_too(manifest: Reading) -> None:
+    head = f"{HEAD}defaults:\n  seed: 7 #lucky\nmatrix:\n  style: [oil, ink #2\n    ]\n"
+    text = "template:\n  text: in {{ style }} #so\n"
+    found = manifest(f"{head}{text}rows: [{{images: ['{URL}']}}]\n", "ads.yaml")
+    assert [problem.line for problem in found.problems] == [3, 5, 8]
+    assert {problem.severity for problem in found.problems} == {"warning"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a dune  # the good one",
+        "'a dune #4'",
+        '"a dune #4"',
+        "a dune#4",
+        "a dune ## ours",
+        "|\n      a dune #4",
+        ">-\n      a #4",
+    ],
+)
+def test_comments_as_people_write_them_and_texts_in_quotes_are_not_warned_of(manifest: Reading, text: str) -> None:
+    found = manifest(f"{HEAD}rows:\n  - id: a\n    text: {text}\n    images: ['{URL}']\n", "ads.yaml")
+    assert not found.problems, found.said
+
+
+@pytest.mark.parametrize("sign", ["\x7f", "\x01", "\x9b", "\x1b"])
+def test_a_control_character_is_told_with_its_line(manifest: Reading, sign: str) -> None:
+    found = manifest(f'{HEAD}rows:\n  - {{id: a, text: "hi{sign}"}}\n', "ads.yaml")
+    assert [problem.line for problem in found.problems] == [3]
+    assert f"U+{ord(sign):04X} stands in this line; delete it" in found.said
