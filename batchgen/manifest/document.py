@@ -92,7 +92,7 @@ class _Lines:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def after(self, mark: yaml.Mark) -> str:
+    def after(self, mark: Any) -> str:
         """What stands behind *mark* in its line; nothing for one above a line that was asked for."""
         while self._number <= mark.line:
             self._line = self._file.readline()
