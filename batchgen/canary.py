@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from batchgen.budget import dollars, usd
+from batchgen.budget import Price, dollars, usd
 from batchgen.job import Job
 from batchgen.statefile import Reader
 
@@ -16,7 +16,11 @@ _TOLERANCE = 1.1
 
 @dataclass(frozen=True, slots=True)
 class CanaryResult:
-    """What the sample came to. Money in micro-dollars over the rows whose cost was measured."""
+    """What the sample came to. Money in micro-dollars over the rows whose cost was measured.
+
+    *rest_rows* are still to be sent, for *rest_micro* at most, None where a price is unknown; the files of the sample
+    are in *rows_folder*.
+    """
 
     rows: int
     collected: int
@@ -25,6 +29,9 @@ class CanaryResult:
     estimate_micro: int
     job_s: float | None
     expected_s: float | None
+    rest_rows: int = 0
+    rest_micro: int | None = None
+    rows_folder: str = ""
 
     @property
     def promising(self) -> bool:
@@ -32,6 +39,12 @@ class CanaryResult:
         a tenth above the estimate."""
         is_as_estimated = self.measured > 0 and self.cost_micro <= self.estimate_micro * _TOLERANCE
         return is_as_estimated and 2 * self.collected >= self.rows
+
+    @property
+    def rest(self) -> str:
+        """What a person agrees to by going on."""
+        most = "at a price nobody knows" if self.rest_micro is None else f"at most {dollars(usd(self.rest_micro))}"
+        return f"{self.rest_rows:,} more row{'s' * (self.rest_rows != 1)}, {most}"
 
     def __str__(self) -> str:
         told = f"{self.collected} of {self.rows} rows collected, "
@@ -57,6 +70,19 @@ def choose(reader: Reader, count: int, only: frozenset[str] | None, limit: int |
         elif len(others) < count:
             others.append(job.row_id)
     return [*first_of_kind.values(), *others][:count]
+
+
+def rest_of(
+    reader: Reader, prices: Mapping[str, Price], only: frozenset[str] | None, limit: int | None
+) -> tuple[int, int | None]:
+    """How many rows would follow, up to *limit*, and what they cost at most; None where a price is unknown."""
+    rows, cost_micro = 0, 0
+    known = True
+    for job in islice(reader.each_pending(only), limit):
+        price = prices.get(job.model)
+        price_micro = None if price is None else price.reserve_micro(job.units)
+        rows, cost_micro, known = rows + 1, cost_micro + (price_micro or 0), known and price_micro is not None
+    return rows, cost_micro if known else None
 
 
 def judge(reader: Reader, sample: Sequence[str], expected_job_s: Mapping[str, float | None]) -> CanaryResult:

@@ -120,7 +120,11 @@ class Opened:
         result = canary.judge(self.state.reader, sample, expected)
         if limit is not None:
             self.options = replace(self.options, limit=limit - len(sample))
-        if self.state.reader.pending(only) == 0 or self.options.limit == 0 or self.options.after_canary(result):
+        rows, cost_micro = canary.rest_of(
+            self.state.reader, prices(self.catalogue, self.state.reader), only, self.options.limit
+        )
+        result = replace(result, rest_rows=rows, rest_micro=cost_micro, rows_folder=str(self.folder.rows))
+        if not rows or self.options.after_canary(result):
             return None
         return replace(report, exit=Exit.BUDGET, reason=f"the canary says otherwise than the estimate: {result}")
 

@@ -159,7 +159,7 @@ def rehearse(
             report = carried(
                 lambda: rehearse(manifest, options, progress.watch, _free, faults=faults, latency=latency, draw=draw)
             )
-    _finish(report, as_json, at_end)
+    _finish(report, as_json, at_end, rehearsal=True)
 
 
 def plan(
@@ -391,7 +391,7 @@ def _after_canary(yes: bool) -> Callable[[CanaryResult], bool]:
     """Show what the sample came to; a person decides, a machine goes on only if the estimate held."""
 
     def goes_on(result: CanaryResult) -> bool:
-        say(f"canary: {result}")
+        say(f"canary: {result}", f"its files: {result.rows_folder}", f"the rest: {result.rest}")
         if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
             return result.promising
         return confirmed("Send the rest?")
@@ -407,7 +407,7 @@ def _price_list(file: Path | None) -> dict[str, UnitPrice]:
     return price_list(file)
 
 
-def _finish(report: Report, as_json: bool, at_end: AtEnd) -> NoReturn:
+def _finish(report: Report, as_json: bool, at_end: AtEnd, rehearsal: bool = False) -> NoReturn:
     from batchgen.cli.show import report as lines
 
     at_end.report = report
@@ -415,7 +415,7 @@ def _finish(report: Report, as_json: bool, at_end: AtEnd) -> NoReturn:
         if as_json:
             with suppress(OSError):  # the disk takes no more; the exit code still says how the run ended
                 emit(report.as_json())
-        say(*lines(report))
+        say(*lines(report, rehearsal))
         end(report.exit)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,15 +12,18 @@ import typer
 from batchgen.cli import flags
 from batchgen.cli.ends import answered, carried, confirmed, emit, end, refusals, say
 from batchgen.exits import Exit
+from batchgen.redaction import shortened
 from batchgen.wording import counted, prompt_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from batchgen.job import Job
     from batchgen.opened import Opened
 
 _MOST = 20
+_PROMPT = 60
 
 
 def reconcile(
@@ -55,7 +59,7 @@ def reconcile(
     if as_json:
         emit({"in_doubt": [_doubt(job) for job in left]})
     elif left:
-        say("", "still in doubt:", *_doubt_lines(left))
+        say("", "still in doubt:", *_doubt_lines(left), *_next_steps(out, left))
     else:
         say("no row is in doubt")
     end(Exit.IN_DOUBT if left else Exit.DONE)
@@ -113,7 +117,7 @@ async def _ask(opened: Opened, doubtful: Sequence[Job]) -> None:
         say(
             "", f"{number} of {len(doubtful)}: {job.row_id}, sent {_clock(job.intent_at)}, may have cost {_cost([job])}"
         )
-        say(f"  {job.reason}", f"  {prompt_of(job.input)[:200] or str(dict(job.input))[:200]}")
+        say(f"  {job.reason}", f"  {shortened(_asked_for(job), 200)}")
         while (word := answered("request_id, release, give up, or Enter")) is not None:
             if await _settled(opened, job, word):
                 break
@@ -149,6 +153,7 @@ def _doubt(job: Job) -> dict[str, Any]:
         "row": job.row_id,
         "model": job.model,
         "sent_at": job.intent_at,
+        "prompt": prompt_of(job.input),
         "reason": job.reason,
         "may_have_cost_usd": usd(job.estimate_micro),
     }
@@ -157,10 +162,30 @@ def _doubt(job: Job) -> dict[str, Any]:
 def _doubt_lines(jobs: Sequence[Job]) -> list[str]:
     from batchgen.cli.show import table
 
-    head = ("row", "sent", "may have cost", "how the answer was lost")
-    body = [(job.row_id, _clock(job.intent_at), _cost([job]), job.reason or "") for job in jobs[:_MOST]]
+    head = ("row", "sent", "may have cost", "prompt", "how the answer was lost")
+    body = [
+        (job.row_id, _clock(job.intent_at), _cost([job]), shortened(_asked_for(job), _PROMPT), job.reason or "")
+        for job in jobs[:_MOST]
+    ]
     more = [f"... and {len(jobs) - _MOST:,} more; --json lists them"] if len(jobs) > _MOST else []
     return table([head, *body]) + more
+
+
+def _asked_for(job: Job) -> str:
+    """What to look for on the provider's page: the prompt in one line, or the whole request where it has none."""
+    return " ".join((prompt_of(job.input) or str(dict(job.input))).split())
+
+
+def _next_steps(out: Path, jobs: Sequence[Job]) -> list[str]:
+    """What a person may do about *jobs*, as they would type it."""
+    row_id, place = shlex.quote(jobs[0].row_id), shlex.quote(str(out))
+    return [
+        "",
+        "the provider's web page lists what was generated; compare prompt and time there, then for each row:",
+        f"  found there:      batchgen reconcile {place} --adopt {row_id}=REQUEST_ID",
+        f"  not there:        batchgen reconcile {place} --release {row_id}    (sends it again: may pay twice)",
+        f"  leave it closed:  batchgen reconcile {place} --give-up {row_id}    (what it may have cost stays counted)",
+    ]
 
 
 def _cost(jobs: Sequence[Job]) -> str:

@@ -209,8 +209,8 @@ _WHAT_NEXT = {
 }
 
 
-def report(told: Report) -> list[str]:
-    """How a run ended."""
+def report(told: Report, rehearsal: bool = False) -> list[str]:
+    """How a run ended. Of a rehearsal only what works there is advised: its server ended with it."""
     counts = [(state.value.replace("_", " "), told.rows[state]) for state in State if told.rows[state]]
     total = sum(count for _, count in counts)
     lines = table(
@@ -218,24 +218,44 @@ def report(told: Report) -> list[str]:
     )
     lines += ["", money(told.money, told.budget_micro)]
     lines += [f"note: {note}" for note in told.notes]
+    again = "; a real run has `batchgen collect` for it" if rehearsal else _ASK_AGAIN.replace("OUT", str(told.out))
     if told.in_doubt:
         lines.append(
             f"in doubt: {_named(told.in_doubt, _MOST_DOUBTFUL)} may have been paid for, and nobody knows; "
-            f"`batchgen reconcile {told.out}` settles them"
+            + (
+                "a real run has `batchgen reconcile` for them"
+                if rehearsal
+                else f"`batchgen reconcile {told.out}` settles them"
+            )
         )
     if told.incomplete:
         lacking = _named([f"{row_id} ({why})" for row_id, why in told.incomplete.items()])
-        lines.append(f"incomplete: {lacking}; `batchgen collect {told.out}` asks for what is missing again")
+        lines.append(f"incomplete: {lacking}" + again.format("what is missing"))
     if told.overdue:
-        lines.append(f"overdue: {_named(told.overdue)}; `batchgen collect {told.out}` asks for them again")
+        lines.append(f"overdue: {_named(told.overdue)}" + again.format("them"))
     if told.rows[State.FAILED] or told.rows[State.CANCELLED]:
-        lines.append(f"failed rows are in {told.out / 'failed.csv'}; `batchgen retry {told.out}` sends them again")
-    lines.append(_finish(told, total))
+        lines.append(
+            f"failed rows are in {told.out / 'failed.csv'}; "
+            + (
+                f"`batchgen show {told.out} ROW` tells of each"
+                if rehearsal
+                else f"`batchgen retry {told.out}` sends them again"
+            )
+        )
+    lines.append(_finish(told, total, rehearsal))
     lines.append(f"files: {told.out / 'rows'}")
+    if rehearsal:
+        lines.append(
+            f"nothing was paid; look at it with `batchgen report {told.out}`, start over with `batchgen rehearse`, "
+            "and send it for real with `batchgen run`"
+        )
     return lines
 
 
-def _finish(told: Report, total: int) -> str:
+_ASK_AGAIN = "; `batchgen collect OUT` asks for {} again"
+
+
+def _finish(told: Report, total: int, rehearsal: bool = False) -> str:
     collected, unsent = told.rows[State.COLLECTED], told.rows[State.PENDING]
     home = f"{collected:,} of {counted(total, 'row')}"
     if told.exit is Exit.DONE and unsent:
@@ -244,6 +264,8 @@ def _finish(told: Report, total: int) -> str:
         return f"finished: {home} collected and verified"
     if told.exit is Exit.SOME_FAILED:
         return f"finished: {home} collected, the others did not work out"
+    if rehearsal and told.exit not in (Exit.DONE, Exit.SOME_FAILED, Exit.IN_DOUBT):
+        return f"stopped: {home} collected" + (f"; {told.reason}" if told.reason else "")
     if told.exit is Exit.STILL_LIVE:
         live = counted(sum(told.rows[state] for state in LIVE), "paid job")
         return f"stopped while {live} may still run: the same command, or collect, goes on without paying again"

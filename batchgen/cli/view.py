@@ -190,11 +190,20 @@ def _troubles(standing: Standing) -> Iterator[str]:
         if now.overdue:
             yield f"overdue: {_named(now.overdue)}; asked about until the end, never sent again"
     out = _near(standing.out)
+    if standing.rehearsal and standing.holder is None:
+        yield from _left_of_a_rehearsal(standing, out)
+        return
     if standing.holder is None:
         yield from _left_to_do(standing, out)
     if standing.in_doubt:
         count = counted(len(standing.in_doubt), "row")
         yield f"{count} in doubt ({_named(standing.in_doubt)}): perhaps paid for; `batchgen reconcile {out}` settles it"
+
+
+def _left_of_a_rehearsal(standing: Standing, out: str) -> Iterator[str]:
+    """Its server ended with it: nothing goes on there, and all can be looked at."""
+    if left := standing.total - standing.rows[State.COLLECTED]:
+        yield (f"{counted(left, 'row')} not collected: `batchgen show {out} ROW` tells why; `rehearse` starts over")
 
 
 def _left_to_do(standing: Standing, out: str) -> Iterator[str]:

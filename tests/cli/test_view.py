@@ -105,6 +105,12 @@ def test_a_folder_at_rest_says_what_is_left_to_do() -> None:
     assert "running" not in at_rest
 
 
+def test_a_rehearsal_at_rest_advises_nothing_that_needs_its_server() -> None:
+    at_rest = " ".join(text(replace(STANDING, holder=None, activity=None, rehearsal=True)).split())
+    assert "batchgen show" in at_rest
+    assert not [verb for verb in ("collect", "retry", "reconcile", "batchgen run") if verb in at_rest]
+
+
 @pytest.mark.parametrize("width", [30, 40, 60, 79, 80, 81, 120, 200, 300])
 @pytest.mark.parametrize("height", [5, 23, 49])
 def test_no_line_is_wider_and_no_view_higher_than_the_terminal(width: int, height: int) -> None:
