@@ -22,6 +22,10 @@ _LONGEST_NUMBER = 4_000
 _TEXT_CHARACTERS = 300
 
 
+class TooLong(aiohttp.ClientPayloadError):
+    """An answer is longer than any of its kind."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One HTTP answer. *body* is its JSON, None if it had none; *text* then its beginning, without secrets."""
@@ -35,7 +39,7 @@ class Answer:
 async def read(response: aiohttp.ClientResponse, most_bytes: int, long_answers: asyncio.Lock | None = None) -> Answer:
     """The whole answer. Whoever reads one that is not small holds *long_answers* meanwhile, where it is given.
 
-    Raises aiohttp.ClientPayloadError if it was cut or is longer than *most_bytes*.
+    Raises TooLong if it is longer than *most_bytes*, and any other ClientPayloadError if it was cut.
     """
     content = bytearray()
     if await _is_whole(response.content, content, min(most_bytes, SMALL_BYTES)):
@@ -43,7 +47,7 @@ async def read(response: aiohttp.ClientResponse, most_bytes: int, long_answers: 
     async with long_answers or nullcontext():
         if await _is_whole(response.content, content, most_bytes):
             return _answer(response, bytes(content))
-    raise aiohttp.ClientPayloadError(f"the answer is longer than {most_bytes} bytes")
+    raise TooLong(f"the answer is longer than {most_bytes} bytes")
 
 
 async def _is_whole(stream: aiohttp.StreamReader, content: bytearray, most_bytes: int) -> bool:

@@ -17,7 +17,7 @@ import aiohttp
 from yarl import URL
 
 from batchgen import __version__
-from batchgen.providers.httpanswer import SMALL_BYTES, Answer, read
+from batchgen.providers.httpanswer import SMALL_BYTES, Answer, TooLong, read
 from batchgen.proxies import proxy_for
 from batchgen.redaction import redacted, sentence
 
@@ -210,6 +210,10 @@ def _sentence(error: BaseException) -> str:
         return redacted(f"{error.host}:{error.port}: {_of_system(error.os_error)}")
     if isinstance(error, OSError) and error.errno:
         return _of_system(error)
+    if isinstance(error, aiohttp.ClientPayloadError) and not isinstance(error, TooLong):
+        return "the connection broke off before all of the answer came"  # the library names its own objects
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer in time"
     return sentence(error)
 
 
