@@ -244,6 +244,10 @@ class Watched:
             breakers = run.breakers
             yield from (one.in_words(lambda at: clock(at, now, seconds=True)) for one in breakers)
             yield from self._waits(None if breakers else run.waiting_for, now)
+        if waits := run.waits:
+            first, more = waits[0], f" and {len(waits) - 1:,} more rows" if len(waits) > 1 else ""
+            until = clock(first.until, now, seconds=True)
+            yield f"{first.row_id}{more} until {until}: waiting for links that work ({first.reason})"
         yield from run.ending.notes[-_NOTES:]
 
     def _waits(self, waiting_for: str | None, now: float) -> Iterator[str]:

@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "request": "",
         "hosts": "",
         "links": "",
-        "proxies": "",
+        "proxies": "exits",
         "redaction": "",
         "pictures": "",
         "verify": "pictures",

@@ -169,6 +169,13 @@ class Collector:
 
         Whatever comes of that, the files that are there stay there. Raises DiskFull.
         """
+        try:
+            return await self._completed(job, earlier, outputs)
+        except ShelverDied as died:
+            logs.warn("files", answer="ShelverDied", reason=str(died))
+            return Collected(self.now(), job.saved, job.reason)
+
+    async def _completed(self, job: Job, earlier: Sequence[Job], outputs: Sequence[Output]) -> Collected:
         fresh = job._replace(outputs=tuple(outputs))
         stems = rowfolder.stems(outputs)
         with _room_for(job):

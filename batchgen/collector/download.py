@@ -20,7 +20,7 @@ from batchgen.collector.packed import PACKINGS, Cut, TooLong, unpack
 from batchgen.collector.partfile import Kept, length_of_range, version_of
 from batchgen.collector.reach import PrivateAddress, PublicHosts
 from batchgen.job import INLINED
-from batchgen.proxies import proxy_for
+from batchgen.proxies import proxy_for, proxy_hosts
 from batchgen.redaction import sentence
 from batchgen.runfolder import RunFolder
 
@@ -103,8 +103,9 @@ def downloads_session(
     """The session for files. It never holds a key, keeps no cookies, and goes to public hosts only, unless
     *allow_private*. Names are looked up by *names*, if not by the system.
 
-    A host that sends nothing for *idle_s* is given up for this time.
+    A host that sends nothing for *idle_s* is given up for this time. Raises ProxyUnusable.
     """
+    proxy_hosts()  # one that cannot be used is refused before anything is sent, not in the midst of a download
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=limit) if allow_private else PublicHosts(limit, names),
         timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_S, sock_connect=30.0, sock_read=idle_s),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import socket
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from batchgen.hosts import is_private
+from batchgen.proxies import proxy_hosts
 
 
 class PrivateAddress(OSError):
@@ -41,7 +40,7 @@ class _PublicNames(AbstractResolver):
 
     def __init__(self, names: AbstractResolver) -> None:
         self._names = names
-        self._proxies = {urlsplit(proxy).hostname for proxy in getproxies().values()}
+        self._proxies = proxy_hosts()
 
     def is_a_proxy(self, host: str) -> bool:
         return host in self._proxies

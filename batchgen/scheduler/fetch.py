@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from batchgen.alarm import SoonestFirst
 from batchgen.collector.collect import Collection, Collector, TryLater
@@ -15,12 +16,24 @@ from batchgen.statefile import StateFile
 
 _LONG_WAIT_S = 60.0
 """A file host that is given this much time until the next try has been tried and has refused for a while."""
+_TOLD_WAIT_S = 15.0
+"""Shorter waits are over before anybody has read of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A row whose file host gave nothing, and when its links are asked for anew: *until* in Unix seconds."""
+
+    row_id: str
+    reason: str
+    until: float
 
 
 class Fetching:
     """Downloads of ready jobs, within a limit of their own.
 
-    *waiting* are the keys of jobs that are not home yet; *took* are the seconds after which others were.
+    *waits* are the rows that give their file host time, by the keys of their jobs; *waiting* are the keys of jobs that
+    are not home yet; *took* are the seconds after which others were.
     """
 
     def __init__(
@@ -34,6 +47,7 @@ class Fetching:
         job_timeout_s: float,
     ) -> None:
         self.waiting: set[int] = set()
+        self.waits: dict[int, Wait] = {}
         self.took = Measure()
         self._state = state
         self._provider = provider
@@ -58,9 +72,14 @@ class Fetching:
                     return await self._late_cost(await self._state.record(job, outcome), earlier)
                 case JobFailed():
                     return await self._state.record(job, outcome)
-                case TryLater(_, after_s, expired):
-                    if not await self._wait(job, after_s):
-                        return job
+                case TryLater(reason, after_s, expired):
+                    if after_s >= _TOLD_WAIT_S:
+                        self.waits[job.key] = Wait(job.row_id, reason, self._course.now() + after_s)
+                    try:
+                        if not await self._wait(job, after_s):
+                            return job
+                    finally:
+                        self.waits.pop(job.key, None)
                     if expired:
                         self.waiting.discard(job.key)
                         return await self._state.record(job, LinksExpired(self._course.now()))

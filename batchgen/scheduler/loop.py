@@ -28,7 +28,7 @@ from batchgen.pacing import (
 from batchgen.providers.contract import Cause, Provider, RunStopped
 from batchgen.scheduler.course import Course, Ending, Limits
 from batchgen.scheduler.feed import TICK_S, Feeding
-from batchgen.scheduler.fetch import Fetching
+from batchgen.scheduler.fetch import Fetching, Wait
 from batchgen.scheduler.follow import Following
 from batchgen.scheduler.outlook import Outlook
 from batchgen.scheduler.purse import Purse
@@ -174,6 +174,11 @@ class Scheduler:
     def waiting_for(self) -> str | None:
         """What keeps rows from being sent at this moment, in words."""
         return self._feeding.waiting_for
+
+    @property
+    def waits(self) -> list[Wait]:
+        """Rows whose file host is given time until their links are asked for anew, the next one first."""
+        return sorted(self._fetching.waits.values(), key=lambda wait: wait.until)
 
     @property
     def breakers(self) -> list[BreakerState]:
