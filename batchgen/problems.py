@@ -18,7 +18,7 @@ MOST_LINES = 38
 
 _IN_MEMORY = 1_000
 _MOST_KINDS = 1_000
-_LINES_NAMED = 3
+_LINES_NAMED = 8
 _VARIES = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d+(?:\.\d+)?")
 """What a message says of one row: the texts it quotes, and its numbers."""
 

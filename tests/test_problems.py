@@ -45,7 +45,7 @@ def test_a_hundred_thousand_problems_take_the_memory_of_a_thousand() -> None:
 
 def test_the_same_problem_of_many_rows_is_one_line_with_its_count_and_the_first_lines() -> None:
     (line,) = in_short(of_rows(500))
-    assert line == ("ads.csv:2 seed: '0a' is not a whole number; write 0 (500 rows: lines 2, 3, 4, ...)")
+    assert line == ("ads.csv:2 seed: '0a' is not a whole number; write 0 (500 rows: lines 2, 3, 4, 5, 6, 7, 8, 9, ...)")
 
 
 def test_two_entries_of_one_row_are_one_row() -> None:

@@ -32,7 +32,7 @@ def uncomputed(fields: Mapping[str, Any]) -> list[Fault]:
 def _why(cell: str) -> str | None:
     text = cell.strip()
     if text in _ERRORS or _LIBRE_OFFICE.fullmatch(text):
-        return f"{text} is an error of the spreadsheet, not a text; mend the cell and export again"
+        return f"{shown(text)} is an error of the spreadsheet, not a text; mend the cell and export again"
     if text in _LOADING:
         return f"{shown(text)} is what a spreadsheet shows before it has a cell's value; export again when it has"
     if _HASHES.fullmatch(text):

@@ -25,7 +25,8 @@ _PLAIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{
 _NEXT = re.compile(r"[\s,;]+(?=https?:|data:|www\.)", re.I)
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.I)
 _NUMBERS = re.compile(r"(?:0x[0-9a-f]+|\d+)(?:\.(?:0x[0-9a-f]+|\d+))*", re.I)
-_OF_A_NETWORK = (".local", ".localhost", ".internal", ".lan", ".localdomain", ".intranet", ".home.arpa")
+_OF_A_NETWORK = tuple(f".{name}" for name in ["corp", "home", "internal", "intranet", "lan", "local", "private"])
+"""In an address that looks like one of the web these are looked at more closely."""
 
 
 def said_of(address: str, *, is_local: bool) -> Said | None:
@@ -59,6 +60,8 @@ def _several(address: str) -> str | None:
 def _blank(address: str) -> str | None:
     if not re.search(r"[ \t\r\n]", address):
         return None
+    if re.match(r"https?://[^/?#]*\s", address, re.IGNORECASE):
+        return "a blank stands in the name of the host; delete it"
     right = re.sub(r"[ \t\r\n]+", "%20", without_signature(address))
     return f"a blank stands in the address; write %20 for it: {shown(right, 300)}"
 
@@ -102,9 +105,8 @@ _LOOKS: tuple[Callable[[str], str | None], ...] = (_several, _blank, _invisible,
 
 
 def _out_of_reach(host: str) -> str | None:
-    bare = host.removesuffix(".").lower()
-    if is_private(bare) or bare.endswith(_OF_A_NETWORK):
-        return f"{shown(host)} is a host of your own network, which the provider cannot reach; put the file on the web"
-    if "." not in bare and ":" not in bare:
+    if not is_private(host):
+        return None
+    if "." not in host and ":" not in host and host.isascii():
         return f"{shown(host)} is a host of your own network, or no whole name; write https://host.domain/path"
-    return None
+    return f"{shown(host)} is a host of your own network, which the provider cannot reach; put the file on the web"

@@ -57,7 +57,7 @@ def measure_inlined(address: str, kind: Kind) -> Measured:
 def _measured(file: io.BufferedReader | io.BytesIO, size_bytes: int | None, kind: Kind) -> Measured:
     head = file.read(HEAD_BYTES)
     if (other := other_than(kind, head)) is not None:
-        return Measured(fault=f"{other}, not {WORDS[kind]}")
+        return Measured(fault=other)
     file.seek(0)
     width, height = _picture_size(file) if kind == "image" else (None, None)
     doubt = None if width or kind in kinds_of(head) else f"its beginning is that of {WORDS[kind]} of no known kind"

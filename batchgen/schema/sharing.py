@@ -19,7 +19,7 @@ def direct_form(address: str) -> str | None:
     write = _BY_DOMAIN.get(domain)
     if write is None or (instead := write(address)) is None:
         return None
-    page = "this is a page about a file, not the file"
+    page = f"this is a page of {host} about a file, not the file"
     if not instead:
         return f"{page}; download the file and write its path, or an address that gives the file itself"
     return f"{page}; write {shown(instead, 300)}"

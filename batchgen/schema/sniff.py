@@ -44,7 +44,7 @@ _STARTS: tuple[tuple[bytes, frozenset[Kind]], ...] = (
 )
 _PICTURE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"crx ")
 _OTHERS = (
-    (b"version https://git-lfs", "a pointer of git-lfs, not the file; run git lfs pull"),
+    (b"version https://git-lfs", "the pointer that git-lfs has for it; run git lfs pull"),
     (b"%PDF", "a PDF"),
     (b"\0\x05\x16\x07", "a file that macOS keeps beside the real one, which has the same name without ._"),
     (b"\0\x05\x16\0", "a file that macOS keeps beside the real one, which has the same name without ._"),
@@ -73,16 +73,17 @@ def kinds_of(head: bytes) -> frozenset[Kind]:
 
 
 def other_than(kind: Kind, head: bytes) -> str | None:
-    """What a file that begins with *head* is, if it certainly is no *kind*; None where it may be one."""
+    """In words, that a file which begins with *head* is certainly no *kind*, and what it is; None where it may be."""
     kinds = kinds_of(head)
     if kinds:
-        return None if kind in kinds else f"this is {' or '.join(sorted(WORDS[one] for one in kinds))}"
+        played = " or ".join(sorted(WORDS[one] for one in kinds))
+        return None if kind in kinds else f"this is not {WORDS[kind]} but {played}"
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:20].lower()
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<error")):
-        return "this is a web page or an error document"
+        return f"this is not {WORDS[kind]} but a web page or an error document"
     if named := next((what for begins, what in _OTHERS if head.startswith(begins)), None):
-        return f"this is {named}"
-    return "this is a text" if _is_text(head) else None
+        return f"this is not {WORDS[kind]} but {named}"
+    return f"this is not {WORDS[kind]} but a text" if _is_text(head) else None
 
 
 def _is_text(head: bytes) -> bool:

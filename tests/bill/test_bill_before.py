@@ -298,4 +298,4 @@ def test_rows_of_a_model_that_nobody_knows_are_each_told(shell: Shell, tmp_path:
     (tmp_path / "ads.csv").write_text("id,model,text\n" + "".join(f"r{n},no/such,dune\n" for n in range(40)))
     ended = shell("plan", "ads.csv", "--json")
     assert [one["row"] for one in json.loads(ended.stdout)["problems"]] == [f"r{n}" for n in range(40)]
-    assert "(40 rows: lines 2, 3, 4, ...)" in ended.stderr
+    assert "(40 rows: lines 2, 3, 4, 5, 6, 7, 8, 9, ...)" in ended.stderr

@@ -37,7 +37,7 @@ REFUSED = {
     "https://...": "no address of the web",
     "https://a..b/c.png": "no address of the web",
     "https://.example.com/a.png": "no address of the web",
-    "https://exa mple.com/a.png": "write %20 for it",
+    "https://exa mple.com/a.png": "in the name of the host",
     "https://example.com/my photo.png": "'https://example.com/my%20photo.png'",
     "https://example.com/my\tphoto.png": "write %20 for it",
     "https://example.com/my photo.png?X-Amz-Signature=topsecret": "write %20 for it: 'https://example.com/my%20photo.png'",
@@ -147,7 +147,7 @@ SHARED = {
 
 @pytest.mark.parametrize("address", SHARED)
 def test_a_link_to_a_page_about_a_file_is_warned_of_with_the_address_of_the_file(address: str) -> None:
-    assert said(address).startswith("warning: this is a page about a file, not the file")
+    assert said(address).startswith("warning: this is a page of ")
     assert SHARED[address] in said(address)
 
 
