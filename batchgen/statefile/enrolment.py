@@ -13,6 +13,9 @@ from batchgen.statefile.scratch import Scratch
 
 _in_json = json_encoder()
 
+MAY_HAVE_BEEN_SENT = "rows_may_have_been_sent"
+"""Left by a repair that could not find all that was accepted: rows that the next whole manifest brings are in doubt."""
+
 
 def enrol(
     state: sqlite3.Connection, scratch: Scratch, *, partial: bool, rerun_changed: bool, keep_changed: bool
@@ -41,7 +44,9 @@ def enrol(
         _queue(state, "jobs.state IN ('failed', 'cancelled')" if partial else "jobs.billed = 'no'")
     if rerun_changed:
         _queue_changed(state)
-    _insert_new(state)
+    _insert_new(state, "in_doubt" if _meta(state, MAY_HAVE_BEEN_SENT) else "pending")
+    if not partial:
+        state.execute("DELETE FROM meta WHERE name = ?", (MAY_HAVE_BEEN_SENT,))
     state.execute(
         "INSERT OR REPLACE INTO input_files SELECT path, size_bytes, mtime_ns, sha256 FROM scratch.scratch_files"
     )
@@ -163,21 +168,24 @@ def _queue(state: sqlite3.Connection, where: str) -> None:
     )
 
 
-def _insert_new(state: sqlite3.Connection) -> None:
+def _insert_new(state: sqlite3.Connection, first_state: str) -> None:
     state.execute(
         "INSERT INTO rows (row_id, folded, explicit_id, position, priority, meta, note, source, line) "
         "SELECT row_id, folded, explicit_id, position, priority, meta, note, source, line FROM scratch.scratch AS s "
         "WHERE NOT EXISTS (SELECT 1 FROM rows WHERE rows.row_id = s.row_id) ORDER BY position"
     )
     state.execute(
-        f"INSERT INTO jobs (key, n, state, position, priority, {REQUEST_COLUMNS}) "
-        "SELECT rows.key, 1, 'pending', s.position, s.priority, s.model, s.input, s.files, s.fingerprint, "
+        f"INSERT INTO jobs (key, n, state, reason, position, priority, {REQUEST_COLUMNS}) "
+        "SELECT rows.key, 1, :state, :reason, s.position, s.priority, s.model, s.input, s.files, s.fingerprint, "
         "s.outputs_asked, s.units FROM scratch.scratch AS s JOIN rows USING (row_id) "
-        "WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.key = rows.key) ORDER BY s.position"
+        "WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.key = rows.key) ORDER BY s.position",
+        {"state": first_state, "reason": None if first_state == "pending" else _SINCE},
     )
 
 
 _INPUT, _FINGERPRINT = (REQUEST_COLUMNS.split(", ").index(name) for name in ("input", "fingerprint"))
+_SINCE = "the folder's state was lost or older than its rows: it may have been sent since"
+
 _ENDED = "('collected', 'failed', 'cancelled')"
 
 

@@ -20,6 +20,7 @@ from batchgen.job import Billed, Job, Output, SavedFile, State
 from batchgen.request import FINGERPRINT_VERSION, folded
 from batchgen.runfolder import RunFolder, refuse_links
 from batchgen.statefile import generation, place, salvage
+from batchgen.statefile.enrolment import MAY_HAVE_BEEN_SENT
 from batchgen.statefile.journal import line_of_head
 from batchgen.statefile.lock import Lock
 from batchgen.statefile.reader import read_only
@@ -94,24 +95,25 @@ def _repair(folder: RunFolder, base: str) -> Repaired:
 
 
 def _doubt_what_may_be_missing(folder: RunFolder, found: Found) -> None:
-    """Where fewer accepted attempts were found than there were, nobody knows which rows were sent since: none of
-    those that seem to wait is sent by itself.
+    """Where neither the state nor the journal is the folder's newest, rows that seem to wait may have been sent since:
+    none of them is sent by itself, unless the folder was closed and all that had been accepted then is found again.
     """
     beside = generation.beside(folder)
-    if beside is None:
-        return
-    is_old, found.last_seq = beside.seq > found.last_seq, max(beside.seq, found.last_seq)
-    missing = beside.accepted - sum(_was_accepted(job) for _, job in found.jobs.values())
-    if not is_old or missing <= 0:
+    newest_seq = beside.seq if beside is not None else 0
+    is_old = found.salvaged > 0 or newest_seq > found.last_seq
+    found.last_seq = max(newest_seq, found.last_seq)
+    accepted = sum(_was_accepted(job) for _, job in found.jobs.values())
+    if not is_old or (beside is not None and beside.changed_ns is not None and beside.accepted == accepted):
         return
     waiting = [job for _, job in found.jobs.values() if job.state is State.PENDING]
     for job in waiting:
         found.doubt(job, "the state and the journal are older than the folder: it may have been sent since")
     found.notes.append(
-        f"{missing} accepted requests are known nowhere in {folder.path} any more, so each of the {len(waiting)} rows "
-        f"that seem to wait is now in doubt: `batchgen reconcile {folder.path}` adopts or releases them. Of rows that "
-        "came into the manifest since then nothing is known: do not send them again unless that may be paid for"
+        f"the state and the journal are older than {folder.path}, and requests that were accepted since may be known "
+        f"nowhere any more: each of the {len(waiting)} rows that seem to wait is now in doubt, and `batchgen reconcile "
+        f"{folder.path}` adopts or releases them; so is each row of the manifest that is not known here"
     )
+    found.meta[MAY_HAVE_BEEN_SENT] = "yes"
 
 
 def _was_accepted(job: Job) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -17,12 +17,16 @@ from batchgen.statefile.traces import SIDECAR, Trace, in_attempts, in_parts, in_
 
 @dataclass(slots=True)
 class Found:
-    """Every attempt that any source knows, by (row id, n), with the sequence number of what was known last."""
+    """Every attempt that any source knows, by (row id, n), with the sequence number of what was known last.
+
+    *salvaged* is how many of them neither the state nor the journal knew.
+    """
 
     jobs: dict[tuple[str, int], tuple[int, Job]] = field(default_factory=dict)
     places: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     meta: dict[str, str] = field(default_factory=dict)
     last_seq: int = 0
+    salvaged: int = 0
     notes: list[str] = field(default_factory=list)
 
     def take(self, seq: int, job: Job) -> None:
@@ -50,7 +54,7 @@ def take_traces(folder: RunFolder, found: Found) -> None:
         _take_sidecar(trace, State.COLLECTED, found, ids)
     for trace in sorted(chain(in_parts(folder), in_set_aside(folder)), key=lambda trace: trace.place):
         if _published(folder, trace):
-            _take_sidecar(replace(trace, place=folder.row(trace.row_id)), State.COLLECTED, found, ids)
+            _take_sidecar(trace._replace(name=f"rows/{trace.row_id}"), State.COLLECTED, found, ids)
         elif trace.sidecar is not None:
             _take_sidecar(trace, State.SUBMITTED, found, ids)
         elif not trace.is_empty and not _doubted(trace, found):
@@ -75,6 +79,7 @@ def _take_sidecar(trace: Trace, state: State, found: Found, ids: set[str]) -> No
     for one in every:
         if one.request_id is not None and one.request_id not in ids:
             ids.add(one.request_id)
+            found.salvaged += 1
             _add(one, found)
 
 

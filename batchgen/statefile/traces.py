@@ -10,10 +10,9 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from batchgen.inside import LinkInside
 from batchgen.request import folded
@@ -24,14 +23,19 @@ _SET_ASIDE = re.compile(r"(?P<row_id>.+)\.(?P<n>\d+)\.(?:[\w-]+\.bytes|\d{16,})"
 _BATCH = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """Files of a row that came from the provider. *n* is the attempt, None where only row.json says."""
+class Trace(NamedTuple):
+    """Files of a row that came from the provider, at *name* in *folder*. *n* is the attempt, None where only row.json
+    says.
+    """
 
     folder: RunFolder
     row_id: str
     n: int | None
-    place: Path
+    name: str
+
+    @property
+    def place(self) -> Path:
+        return self.folder.path / self.name
 
     @property
     def sidecar(self) -> dict[str, Any] | None:
@@ -49,27 +53,27 @@ class Trace:
 
 
 def in_rows(folder: RunFolder) -> Iterator[Trace]:
-    return (Trace(folder, name, None, folder.rows / name) for name in _names(folder, folder.rows))
+    return (Trace(folder, name, None, f"rows/{name}") for name in _names(folder, folder.rows))
 
 
 def in_parts(folder: RunFolder) -> Iterator[Trace]:
     for name in _names(folder, folder.all_parts):
         row_id, _, n = name.rpartition(".")
         if row_id and n.isdecimal():
-            yield Trace(folder, row_id, int(n), folder.all_parts / name)
+            yield Trace(folder, row_id, int(n), f"parts/{name}")
 
 
 def in_attempts(folder: RunFolder) -> Iterator[Trace]:
     for row_id in _names(folder, folder.attempts):
         for n in _names(folder, folder.attempts / row_id):
             if n.isdecimal():
-                yield Trace(folder, row_id, int(n), folder.attempts / row_id / n)
+                yield Trace(folder, row_id, int(n), f"attempts/{row_id}/{n}")
 
 
 def in_set_aside(folder: RunFolder) -> Iterator[Trace]:
     for name in _names(folder, folder.set_aside):
         if (found := _SET_ASIDE.fullmatch(name)) is not None:
-            yield Trace(folder, found["row_id"], int(found["n"]), folder.set_aside / name)
+            yield Trace(folder, found["row_id"], int(found["n"]), f"set-aside/{name}")
 
 
 def unknown(folder: RunFolder, state: sqlite3.Connection, every_sidecar: bool) -> Trace | None:
@@ -110,8 +114,8 @@ def _not_among(state: sqlite3.Connection, traces: Sequence[Trace], are_known: st
 
 def _first_unknown(folder: RunFolder, state: sqlite3.Connection, suspects: Iterable[Trace]) -> Trace | None:
     for trace in suspects:
-        here = replace(trace, place=folder.row(trace.row_id))  # a later attempt may stand there
-        for one in (trace, here) if trace.place != here.place else (trace,):
+        here = trace._replace(name=f"rows/{trace.row_id}")  # a later attempt may stand there
+        for one in {trace, here}:
             told = one.sidecar
             if told is not None and any(not _is_known(state, request_id) for request_id in request_ids(told)):
                 return one

@@ -121,7 +121,7 @@ class Scene:
             except subprocess.TimeoutExpired:
                 kill_group(process)
                 stdout, stderr = process.communicate()
-                self._note_kill(process)
+                self.note_kill(process)
                 continue
             if process.returncode not in _GO_ON:
                 assert process.returncode in (0, 1, 7), f"{self.out} ended with {process.returncode}:\n{stderr}"
@@ -150,7 +150,7 @@ class Scene:
             if seen >= number:
                 kill_group(process)
         process.communicate()
-        self._note_kill(process)
+        self.note_kill(process)
         return process.returncode == -signal.SIGKILL
 
     def kill_at_random(self, chance: random.Random) -> bool:
@@ -164,7 +164,7 @@ class Scene:
             process.wait(chance.uniform(0.0, 0.6))
         kill_group(process)
         process.communicate()
-        self._note_kill(process)
+        self.note_kill(process)
         return process.returncode == -signal.SIGKILL
 
     def kill_when_paid(self, jobs: int) -> None:
@@ -173,7 +173,7 @@ class Scene:
         until(lambda: self.paid >= jobs or process.poll() is not None)
         kill_group(process)
         process.communicate()
-        self._note_kill(process)
+        self.note_kill(process)
 
     @property
     def paid(self) -> int:
@@ -185,11 +185,11 @@ class Scene:
         counters = self.server.ledger(summary=True)["counters"]
         return int(counters.get("submit", 0) + counters.get("status", 0) + counters.get("result", 0))
 
-    def _note_kill(self, process: subprocess.Popen[str]) -> None:
+    def note_kill(self, process: subprocess.Popen[str]) -> None:
         if process.returncode == -signal.SIGKILL:
-            self.on_the_wire_at_kills.append(self._rows_in("submitting"))
+            self.on_the_wire_at_kills.append(self.rows_in("submitting"))
 
-    def _rows_in(self, state: str) -> set[str]:
+    def rows_in(self, state: str) -> set[str]:
         """Rows of the state file in *state*, read beside whatever else has it open."""
         if not (self.out / "state.db").exists():
             return set()
