@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from batchgen.budget import Price
 from batchgen.exits import Exit
 from batchgen.history import History, measured
 from batchgen.job import Job, State
+from batchgen.runfolder import RunFolder
 from batchgen.scheduler import Scheduler
+from batchgen.scheduler.outlook import Outlook
+from batchgen.scheduler.purse import Purse
+from batchgen.statefile import open_state
 from tests.processes import Batchgen, serving, write_csv
 from tests.virtual import in_virtual_time, names, night
 
@@ -68,6 +74,19 @@ async def test_refused_rows_lower_what_is_to_be_expected(tmp_path: Path) -> None
 
         await here.run(names(6), during=look, in_flight=1)
         assert seen == [(0, 0)]  # three ended, and none of them cost anything
+
+
+def test_where_nobody_knows_how_long_a_film_gets_nobody_says_what_the_rest_will_cost(tmp_path: Path) -> None:
+    state = open_state(RunFolder.at(tmp_path / "out"), "http://127.0.0.1:1", False, lambda reason, jobs: None)
+    with closing(state):
+        purse = Purse(state, {"picture": Price(20, 30), "film": Price(20, 30)}, None)
+        assert Outlook({"picture": 3}, purse).cost_left_micro() == (0, 90)
+        assert Outlook({"picture": 3, "film": 0}, purse).cost_left_micro() is None
+
+
+def test_the_history_leaves_out_what_units_cost_where_nobody_knows_how_many_they_were() -> None:
+    (told,) = measured([job(cost_micro=60_000, units=2), job(cost_micro=4_500_000, units=0)]).values()
+    assert (told.jobs, told.priced, told.unit_micro) == (2, 1, 30_000)
 
 
 def test_the_history_keeps_what_units_cost_and_reads_what_older_versions_wrote(tmp_path: Path) -> None:
