@@ -17,7 +17,7 @@ _SYNC_POINTS = 12
 _RANDOM_KILLS = 5
 _TOO_LONG = {
     "download.endless", "download.redirect_private", "download.403", "download.404", "download.410",
-    "download.malformed", "job.malformed",
+    "download.malformed",
 }  # fmt: skip
 """Faults that may make a run wait for minutes; `make crash` has them all."""
 
