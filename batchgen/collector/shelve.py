@@ -46,17 +46,34 @@ Shelved: TypeAlias = dict[str, SavedFile | Verified | Undecodable]
 file; of these two, the bytes are in the `.part`."""
 
 
-def shelve(
-    folder: RunFolder, arrivals: Sequence[Arrival], look: Callable[[Path], Verified] = verify
-) -> list[Shelved | Exception]:
-    """Write, sync and move a group; what went wrong with one row is its own. All is on disk afterwards.
+Look: TypeAlias = Callable[[Sequence[Path]], Sequence[Verified | Undecodable | OSError]]
+"""What each of some files is, or why it is none, or what went wrong."""
 
-    *look* says what a file is whose bytes have just been written.
+
+def look_here(paths: Sequence[Path]) -> list[Verified | Undecodable | OSError]:
+    return [_looked_at(path) for path in paths]
+
+
+def _looked_at(path: Path) -> Verified | Undecodable | OSError:
+    try:
+        return verify(path)
+    except (Undecodable, OSError) as error:
+        return error
+
+
+def shelve(folder: RunFolder, arrivals: Sequence[Arrival], look: Look = look_here) -> list[Shelved | Exception]:
+    """Write, look at, sync and move a group; what went wrong with one row is its own. All is on disk afterwards.
+
+    *look* is asked once for the whole group: who decodes is another process, and each question to it takes a turn.
     """
-    rows = [_Row(folder, arrival, look) for arrival in arrivals]
-    for step in (_Row.write, _Row.sync, _Row.move):  # the first fsync of many takes most of the others with it
-        for row in rows:
-            row.take(step)
+    rows = [_Row(folder, arrival) for arrival in arrivals]
+    _take(rows, _Row.write)
+    written = [(row, stem) for row in rows if row.failure is None for stem in row.written]
+    found = look([row.written[stem] for row, stem in written])
+    for (row, stem), what in zip(written, found, strict=True):
+        row.found[stem] = what
+    for step in (_Row.name, _Row.sync, _Row.move):  # the first fsync of many takes most of the others with it
+        _take(rows, step)
     moved = [row for row in rows if row.moved]
     if moved:
         try:
@@ -67,16 +84,24 @@ def shelve(
     return [row.failure or row.files for row in rows]
 
 
-class _Row:
-    """One arrival on its way into its row folder, step by step."""
+def _take(rows: Sequence[_Row], step: Callable[[_Row], None]) -> None:
+    for row in rows:
+        row.take(step)
 
-    def __init__(self, folder: RunFolder, arrival: Arrival, look: Callable[[Path], Verified]) -> None:
+
+class _Row:
+    """One arrival on its way into its row folder, step by step. *written* are the parts whose bytes came with it, and
+    *found* is what these are.
+    """
+
+    def __init__(self, folder: RunFolder, arrival: Arrival) -> None:
         self.files: Shelved = {}
+        self.written: dict[str, Path] = {}
+        self.found: dict[str, Verified | Undecodable | OSError] = {}
         self.failure: Exception | None = None
         self.moved = False
         self._folder = folder
         self._arrival = arrival
-        self._look = look
         self._parts = folder.parts(arrival.job.row_id, arrival.job.n)
         self._is_new = False
         self._handles: list[int] = []
@@ -93,7 +118,14 @@ class _Row:
     def write(self) -> None:
         self._is_new = self._folder.make(self._parts)
         for stem, file in self._arrival.files.items():
-            self.files[stem] = self._file(part_of(self._parts, stem), file)
+            if isinstance(file, bytes):
+                self._write(part_of(self._parts, stem), file)
+                self.written[stem] = part_of(self._parts, stem)
+
+    def name(self) -> None:
+        for stem, file in self._arrival.files.items():
+            part = part_of(self._parts, stem)
+            self.files[stem] = self._came(part, self.found[stem]) if isinstance(file, bytes) else self._file(part, file)
         if self._publishes:
             # Under its own name at once: nobody takes it for whole before the folder has moved.
             came = self._arrival
@@ -122,20 +154,20 @@ class _Row:
             self._folder.replace(self._parts, place)
         self.moved = True
 
-    def _file(self, part: Path, file: bytes | Verified | SavedFile) -> SavedFile | Verified | Undecodable:
+    def _came(self, part: Path, found: Verified | Undecodable | OSError) -> SavedFile | Verified | Undecodable:
+        """What becomes of bytes that were *found* to be that."""
+        if isinstance(found, OSError):
+            raise found
+        return found if isinstance(found, Undecodable) or found.doubt else self._named(part, found)
+
+    def _file(self, part: Path, file: Verified | SavedFile) -> SavedFile:
         if isinstance(file, SavedFile):
             return file
-        if isinstance(file, bytes):
-            self._write(part, file)
-            try:
-                file = self._look(part)
-            except Undecodable as error:
-                return error
-            if file.doubt:
-                return file
-        else:
-            self._folder.unlink(validator_of(part))
-            self._handles.append(self._folder.descriptor(part, os.O_RDWR))
+        self._folder.unlink(validator_of(part))
+        self._handles.append(self._folder.descriptor(part, os.O_RDWR))
+        return self._named(part, file)
+
+    def _named(self, part: Path, file: Verified) -> SavedFile:
         final = part.with_suffix(f".{file.extension}")
         self._renames.append((part, final))
         return saved_file(final.name, file)

@@ -71,7 +71,7 @@ def main() -> None:
     threading.Thread(target=_read, args=(sys.stdin.buffer, groups), daemon=True).start()
     decoder = Decoder()
     while True:
-        outcomes = [_told(outcome) for outcome in shelve(*groups.get(), decoder.verify)]
+        outcomes = [_told(outcome) for outcome in shelve(*groups.get(), decoder.look)]
         sys.stdout.buffer.write(pickle.dumps(outcomes))
         sys.stdout.buffer.flush()
 

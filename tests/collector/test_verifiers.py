@@ -111,11 +111,40 @@ async def test_a_whole_file_that_kills_whoever_decodes_it_is_kept_as_what_it_is(
 ) -> None:
     monkeypatch.setattr("sys.executable", shutil.which("false"))
     kept = await verifiers.verify(sound)
-    assert kept == Decoder().verify(sound)
+    assert Decoder().look([sound, cut.with_name("absent"), sound])[::2] == [kept, kept]
     assert (kept.media_type, kept.checked, kept.doubt) == ("image/png", "container", "")
     with pytest.raises(Undecodable, match="cut off"):
         await verifiers.verify(cut)
     assert len(pids(verifiers)) == 6
+
+
+@linux
+async def test_of_many_files_only_the_one_that_kills_is_left_undecoded(sound: Path, cut: Path) -> None:
+    endless = sound.with_name("endless.part")
+    os.mkfifo(endless)  # opening it waits for ever
+    decoder, killed = Decoder(), set()
+    looking = asyncio.create_task(asyncio.to_thread(decoder.look, [sound, cut, endless, sound, cut]))
+    while not looking.done():
+        process = decoder._process
+        if process is not None and process.pid not in killed and opens_a_pipe(process.pid):
+            killed.add(process.pid)
+            process.kill()
+        await asyncio.sleep(0.02)
+    first, second, third, *others = looking.result()
+    assert first == verify(sound)
+    assert [str(second), str(third)] == [str(others[1]), "it is no file"]
+    assert others[0] == first
+    assert len(killed) == 3
+    assert decoder._process is not None
+    with decoder._process:  # closes its stdin, at which it ends
+        pass
+
+
+def opens_a_pipe(pid: int) -> bool:
+    """Whether the process waits where it opens a pipe."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/wchan").read_text() in ("wait_for_partner", "fifo_open")
+    return False
 
 
 @linux
