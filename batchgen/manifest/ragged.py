@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from batchgen.manifest.dialect import NAMES, Dialect
 
@@ -17,7 +18,7 @@ _OPENING, _CLOSING = "“„«", "”“»"
 
 def is_odd(text: str, separator: str) -> bool:
     """Whether some record of *text* may need a second look although it has as many cells as there are columns."""
-    return any(quote in text for quote in _OPENING) or re.search(rf'(?:^|{re.escape(separator)}) +"', text) is not None
+    return any(quote in text for quote in _OPENING) or _blanks_before_quote(separator).search(text) is not None
 
 
 def mended(text: str, cells: Sequence[str], dialect: Dialect) -> str | Fault:
@@ -26,12 +27,15 @@ def mended(text: str, cells: Sequence[str], dialect: Dialect) -> str | Fault:
     Blanks before a quote, and empty cells beyond the columns, mean nothing.
     """
     separator, columns = dialect.separator, dialect.columns
-    if (plain := _without_blanks_before_quotes(text, separator)) != text:
+    plain = text
+    if _blanks_before_quote(separator).search(text):
+        plain = _without_blanks_before_quotes(text, separator)
+    if plain != text:
         try:
             (cells,) = csv.reader(plain.splitlines(keepends=True), delimiter=separator, strict=True)
         except (csv.Error, ValueError):
             return None, "blanks stand before a quote, which is then text; delete them"
-    if _is_split_by_other_quotes(cells):
+    if any(quote in text for quote in _OPENING) and _is_split_by_other_quotes(cells):
         return None, 'the signs “ ” are not the quotes of a CSV; write " around a text that holds a separator'
     surplus = [cell for cell in cells[len(columns) :] if cell.strip()]
     missing = columns[len(cells) :]
@@ -45,8 +49,19 @@ def mended(text: str, cells: Sequence[str], dialect: Dialect) -> str | Fault:
     return written.getvalue()
 
 
+@cache
+def _blanks_before_quote(separator: str) -> re.Pattern[str]:
+    return re.compile(rf'(?:^|{re.escape(separator)}) +"', re.MULTILINE)
+
+
+@cache
+def _field(separator: str) -> re.Pattern[str]:
+    sign = re.escape(separator)
+    return re.compile(rf' *("(?:[^"]|"")*") *(?={sign}|\r?\n?\Z)|[^{sign}]*')
+
+
 def _without_blanks_before_quotes(text: str, separator: str) -> str:
-    field = re.compile(rf' *("(?:[^"]|"")*") *(?={re.escape(separator)}|\r?\n?\Z)|[^{re.escape(separator)}]*')
+    field = _field(separator)
     pieces = []
     place = 0
     while found := field.match(text, place):
