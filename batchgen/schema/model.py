@@ -27,7 +27,7 @@ ABOUT_THE_ROW = frozenset({"id", "model", "priority", "note", "meta"})
 
 _RULES_ACROSS_FIELDS = (
     "allOf", "anyOf", "oneOf", "not", "if", "dependentRequired", "dependentSchemas", "minProperties",
-    "maxProperties", "propertyNames", "enum", "const", "type",
+    "maxProperties", "propertyNames", "enum", "const",
 )  # fmt: skip
 
 
@@ -252,7 +252,8 @@ def _compile(published: Mapping[str, Any]) -> _Compiled:
         required=tuple(name for name in required if name in properties),
         required_set=frozenset(required) & properties.keys(),
         required_absent=tuple(name for name in required if name not in properties),
-        has_rules_across_fields=any(rule in schema for rule in _RULES_ACROSS_FIELDS),
+        has_rules_across_fields="object" not in schema.get("type", "object")
+        or any(rule in schema for rule in _RULES_ACROSS_FIELDS),
         takes_any_key=bool(schema.get("additionalProperties")),
     )
 
