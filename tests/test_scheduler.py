@@ -610,6 +610,49 @@ async def test_a_clock_that_was_set_by_a_few_seconds_is_no_sleep(night: Night) -
     assert (night.provider.dropped, ending.notes) == (0, [])
 
 
+@pytest.mark.parametrize("refusal", [Busy("too many", 2.0), NotSent("no route"), Lost("reset")])
+async def test_a_clock_that_is_set_back_an_hour_puts_nothing_off_by_an_hour(
+    night: Night, refusal: SubmitAnswer
+) -> None:
+    night.provider.submits["a"] = [refusal]
+
+    async def watch(scheduler: Scheduler) -> None:
+        await until(lambda: not night.provider.submits["a"])
+        night.clock.ahead_s -= 3600
+
+    await night.run("a", "b", "c", during=watch, in_flight=1)
+    expected = State.COLLECTED if not isinstance(refusal, Lost) else State.IN_DOUBT
+    assert night.states == {"a": expected, "b": State.COLLECTED, "c": State.COLLECTED}
+
+
+async def test_a_row_that_was_put_off_before_the_clock_was_set_back_is_sent_by_the_next_run(night: Night) -> None:
+    night.provider.submits["a"] = [Busy("too many", 60.0)]
+
+    async def watch(scheduler: Scheduler) -> None:
+        await until(lambda: not night.provider.submits["a"])
+        scheduler.leave()
+
+    await night.run("a", during=watch)
+    assert night.states == {"a": State.PENDING}
+    night.clock.ahead_s -= 3600
+    await night.run()
+    assert night.states == {"a": State.COLLECTED}
+
+
+async def test_a_row_is_still_put_off_when_the_next_run_begins_at_once(night: Night) -> None:
+    night.provider.submits["a"] = [Busy("too many", 3.0)]
+
+    async def watch(scheduler: Scheduler) -> None:
+        await until(lambda: not night.provider.submits["a"])
+        scheduler.leave()
+
+    await night.run("a", during=watch)
+    (refused,) = night.provider.posts
+    await night.run()
+    assert night.states == {"a": State.COLLECTED}
+    assert night.provider.posts[-1].at - refused.at >= 3.0
+
+
 async def test_a_changed_row_that_was_paid_for_gets_its_new_attempt_in_the_same_run(night: Night) -> None:
     await leave_with_jobs_in_flight(night, "a")
     await night.run(row("a", text="another dune"), rerun_changed=True)

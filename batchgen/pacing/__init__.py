@@ -13,11 +13,12 @@ from batchgen.pacing.contact import EXPIRED_AFTER_S, Contact
 from batchgen.pacing.forecast import Measure, Range, cost_left_micro, time_left_s
 from batchgen.pacing.inflight import CEILING, START, AutoInFlight, FixedInFlight, InFlight
 from batchgen.pacing.polling import Crowd, Lag, LearnedPolling, PollPolicy, ProportionalPolling
-from batchgen.pacing.submitrate import SubmitRate
+from batchgen.pacing.submitrate import MOST_PAUSE_S, SubmitRate
 
 __all__ = [
     "CEILING",
     "EXPIRED_AFTER_S",
+    "MOST_PAUSE_S",
     "START",
     "AutoInFlight",
     "Backoff",

@@ -15,7 +15,10 @@ from dataclasses import dataclass, field
 from batchgen.pacing.backoff import Backoff
 from batchgen.pacing.chance import Chance
 
-_LEAST_PAUSE_S, _MOST_PAUSE_S = 1.0, 120.0
+MOST_PAUSE_S = 120.0
+"""A row that was refused as one too many waits no longer than this, whatever the provider asks for."""
+
+_LEAST_PAUSE_S = 1.0
 _FEW, _UNTIL_ACCEPTED = 16, 128
 _LEAST_SPAN_S = 0.5
 _SLOWEST_PER_S = 0.25  # what is slower, pauses do
@@ -110,7 +113,7 @@ class SubmitRate:
             return self.closed_until
         self._learn()
         asked_s = self.backoff.delay_s(self.episodes + 1, roll) if retry_after_s is None else retry_after_s
-        until = now + min(max(asked_s, _LEAST_PAUSE_S), _MOST_PAUSE_S)
+        until = now + min(max(asked_s, _LEAST_PAUSE_S), MOST_PAUSE_S)
         self._asked = retry_after_s is not None
         if not self._asked and self._is_to_test:
             self._testing, self._pairs_before = True, -1

@@ -12,6 +12,7 @@ from batchgen.alarm import Alarm, FewATurn
 from batchgen.job import Job
 from batchgen.pacing import Breakers, Contact, Which
 from batchgen.providers.contract import Cause, RunStopped
+from batchgen.scheduler.clock import SteadyClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Course:
     """
 
     def __init__(self, now: Callable[[], float], limits: Limits, submitting: bool, seed: int | None) -> None:
-        self.now = now
+        self.now = SteadyClock(now)
         self.ending = Ending()
         self.alarm = Alarm()
         self.naps = FewATurn(_POLLS_A_TURN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from batchgen.job import Job, State
-from batchgen.pacing import InFlight, Which
+from batchgen.pacing import MOST_PAUSE_S, InFlight, Which
 from batchgen.providers.contract import Cause, RunStopped
 from batchgen.scheduler.course import Course, Limits
 from batchgen.scheduler.fetch import Fetching
@@ -221,7 +221,7 @@ class Feeding:
         left_out = [*self._carried, *self._submitting.not_sendable]
         closed = [*closed_models, *self._unpriced_models]
         try:
-            found = self._state.reader.next_pending(rows, by, left_out, closed, self._only)
+            found = self._state.reader.next_pending(rows, by, MOST_PAUSE_S, left_out, closed, self._only)
         except StateUnusable as unusable:
             self._course.stopped(RunStopped(Cause.DISK, str(unusable)))
             return []

@@ -86,7 +86,8 @@ class Fetching:
 
     async def _wait(self, job: Job, after_s: float) -> bool:
         """Until the next try. A job that grows overdue meanwhile is marked at that moment, and not after it."""
-        until_overdue_s = (job.submitted_at or 0.0) + self._job_timeout_s - self._course.now()
+        now = self._course.now()
+        until_overdue_s = min(job.submitted_at or 0.0, now) + self._job_timeout_s - now
         if after_s < _LONG_WAIT_S or until_overdue_s > after_s:
             return await self._course.sleep(after_s)
         if until_overdue_s > 0.0 and not await self._course.sleep(until_overdue_s):

@@ -141,7 +141,7 @@ class Following:
         return Crowd(len(self.in_flight), Lag.HIDDEN if self._slots.hides_lag else Lag.A_SLOT)
 
     def _age_s(self, job: Job) -> float:
-        return self._course.now() - (job.submitted_at or 0.0)
+        return max(self._course.now() - (job.submitted_at or 0.0), 0.0)  # the clock may have been set since
 
     def _mark_overdue(self, job: Job) -> None:
         if self._age_s(job) > self._job_timeout_s:

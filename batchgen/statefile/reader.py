@@ -224,16 +224,21 @@ class Reader:
         self,
         limit: int,
         now: float,
+        most_put_off_s: float,
         but: Collection[int],
         closed_models: Collection[str],
         only: Collection[str] | None,
     ) -> list[Job]:
         """Up to *limit* rows that may be sent now, by priority and then manifest order.
 
+        A row that seems put off for longer than *most_put_off_s* may be, too: the clock was set back since then.
         Left out are rows with a key in *but*, of a model in *closed_models*, or not among *only*.
         """
-        sql = f"{_JOBS} WHERE jobs.state = 'pending' AND jobs.position IS NOT NULL AND COALESCE(again_at, 0) <= ?"
-        parameters: list[Any] = [now]
+        sql = (
+            f"{_JOBS} WHERE jobs.state = 'pending' AND jobs.position IS NOT NULL "
+            "AND (again_at IS NULL OR again_at <= ? OR again_at > ?)"
+        )
+        parameters: list[Any] = [now, now + most_put_off_s]
         for column, left_out in (("jobs.key", but), ("jobs.model", closed_models)):
             if left_out:
                 sql += f" AND {column} NOT IN (SELECT value FROM json_each(?))"
@@ -243,13 +248,6 @@ class Reader:
             parameters.append(json.dumps([*only]))
         sql += " ORDER BY jobs.priority DESC, jobs.position LIMIT ?"
         return [job_from_record(record) for record in self._ask(sql, [*parameters, limit])]
-
-    def next_again_at(self) -> float | None:
-        """When the next deferred row may be sent."""
-        found = self.connection.execute(
-            "SELECT MIN(again_at) FROM jobs WHERE state = 'pending' AND position IS NOT NULL"
-        ).fetchone()
-        return None if found[0] is None else float(found[0])
 
     def each_pending(self, only: Collection[str] | None = None) -> Iterator[Job]:
         """Every row that waits to be sent, in the order of sending."""
