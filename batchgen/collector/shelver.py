@@ -29,6 +29,10 @@ class ShelverDied(Exception):
     """The process was killed. What it had done by then is found by the next try, as after a kill of the run."""
 
 
+class ShelvingFault(Exception):
+    """What nobody foresaw went wrong with one row: no fault of the disk, and none of the other rows."""
+
+
 class Shelver:
     """One such process, begun at construction. Raises OSError if the system gives none."""
 
@@ -85,10 +89,10 @@ def _read(stdin: BinaryIO, groups: queue.SimpleQueue[_Group]) -> None:
 
 
 def _told(outcome: Shelved | Exception) -> Shelved | Exception:
-    """Errors of the system keep their number; of others there is only the text, since not all can be pickled."""
+    """Errors of the system keep their number; of others there is only the kind, since not all can be pickled."""
     if isinstance(outcome, dict | OSError):
         return outcome
-    return OSError(f"{type(outcome).__name__}: {outcome}")
+    return ShelvingFault(f"{type(outcome).__name__} where row folders are made")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from batchgen.pacing import (
 )
 from batchgen.providers.contract import Cause, Provider, RunStopped
 from batchgen.scheduler.course import Course, Ending, Limits
+from batchgen.scheduler.fault import Faults
 from batchgen.scheduler.feed import TICK_S, Feeding
 from batchgen.scheduler.fetch import Fetching, Wait
 from batchgen.scheduler.follow import Following
@@ -93,6 +94,7 @@ class Scheduler:
         )
         self._carried: dict[int, Job] = {}
         self._leaving: asyncio.Task[None] | None = None
+        self._faults = Faults(self._course.ending.notes)
         self._feeding = Feeding(
             state,
             self._course,
@@ -271,6 +273,9 @@ class Scheduler:
         except OSError as error:  # what the network does comes as an answer: this is the disk
             why = self.state.lost() or f"row {job.row_id}: {error}; mend that and run again"
             self._course.stopped(RunStopped(Cause.DISK, why))
+        except Exception as error:  # noqa: BLE001 - a fault of our own costs one row's step, never the others
+            self._faults.met(self._carried[job.key], error)
+            self._course.breakers.same_cause.undecided(job.model, job.key)
         finally:
             self._feeding.sending.pop(job.key, None)
             self._fetching.waiting.discard(job.key)

@@ -22,6 +22,7 @@ from batchgen.providers.contract import (
     SubmitAnswer,
     Taken,
 )
+from batchgen.scheduler import fault
 from batchgen.scheduler.course import Course
 from batchgen.scheduler.purse import Afford, Purse
 from batchgen.statefile import Record, StateFile, StateUnusable
@@ -41,6 +42,7 @@ class _Post:
     intent_begun: bool = False
     released: bool = False
     sent_at: float = 0.0
+    answer: SubmitAnswer | None = None
     task: asyncio.Task[Job] | None = None
 
 
@@ -112,6 +114,29 @@ class Submitting:
             await asyncio.wait(tasks)
 
     async def _post(self, post: _Post) -> Job:
+        try:
+            return await self._sent(post)
+        except (RunStopped, StateUnusable, OSError):
+            raise
+        except Exception as error:
+            await self._left_by_a_fault(post, fault.in_words(error))
+            raise
+
+    async def _left_by_a_fault(self, post: _Post, reason: str) -> None:
+        """Write down how far a row had come, as little as is known. In this run it is not sent again in any case."""
+        self.not_sendable[post.job.key] = reason
+        if post.job.state is not State.SUBMITTING:
+            return
+        now = self._course.now()
+        if isinstance(post.answer, Taken):
+            await self._record(post, Accepted(now, post.answer.request_id))
+        elif post.released:
+            await self._record(post, ContactLost(now, reason))
+            self._doubted(now, self._course.roll(), reason)
+        else:
+            await self._record(post, Deferred(now, reason, now))
+
+    async def _sent(self, post: _Post) -> Job:
         async def write_intent() -> None:
             price_micro = self._purse.price_micro(post.job)
             if self._is_closed(post.job) or self._purse.hold(post.job) is not Afford.YES:
@@ -124,7 +149,7 @@ class Submitting:
         logs.bind(row=post.job.row_id, n=post.job.n, request_id=None)
         try:
             body = await asyncio.to_thread(body_of, post.job) if post.job.files else dict(post.job.input)
-            answer = await self._provider.submit(post.job.model, body, write_intent)
+            post.answer = await self._provider.submit(post.job.model, body, write_intent)
         except InputChanged as changed:
             self.not_sendable[post.job.key] = str(changed)
             self._course.ending.notes.append(f"row {post.job.row_id} was not sent: {changed}")
@@ -137,7 +162,7 @@ class Submitting:
             raise
         finally:
             self._purse.let_go(post.job)
-        return await self._answered(post, answer)
+        return await self._answered(post, post.answer)
 
     async def _keep(self, post: _Post, recording: Record) -> None:
         """As `_record`, for a move that ends no job, and without a task of its own: each turn of the event loop until
@@ -178,7 +203,7 @@ class Submitting:
             self._course.out_of_reach(answer.reason)
             return post.job
         if isinstance(answer, Taken) and (other := self._row_of(answer.request_id)) is not None:
-            answer = Lost(f"the answer holds {answer.request_id}, which is the request of row {other}")
+            post.answer = answer = Lost(f"the answer holds {answer.request_id}, which is the request of row {other}")
         now, roll, breakers = self._course.now(), self._course.roll(), self._course.breakers
         if isinstance(answer, Taken):
             self._new_ids[answer.request_id] = post.job.row_id
@@ -206,13 +231,17 @@ class Submitting:
                     self._course.ending.notes.append(f"model {post.job.model} is not available: {reason}")
                 breakers.no_model(post.job.model, now, roll, reason)
             case Lost(reason):
-                breakers.doubted(now, roll, reason)
-                if breakers.doubt.hopeless:
-                    why = f"{breakers.doubt.in_a_row} answers in a row were lost; last: {reason}"
-                    self._course.send_no_more(Cause.PROVIDER, why)
+                self._doubted(now, roll, reason)
             case Busy() | Rejected():
                 breakers.answered()
         return post.job
+
+    def _doubted(self, now: float, roll: float, reason: str) -> None:
+        breakers = self._course.breakers
+        breakers.doubted(now, roll, reason)
+        if breakers.doubt.hopeless:
+            why = f"{breakers.doubt.in_a_row} answers in a row were lost; last: {reason}"
+            self._course.send_no_more(Cause.PROVIDER, why)
 
     def _row_of(self, request_id: str) -> str | None:
         """The row that has *request_id* already: a cache on the way may answer two POSTs alike."""
