@@ -74,6 +74,7 @@ async def gather(
                 break
         await asyncio.to_thread(scratch.done)
     except BaseException:
+        chunks.stop()  # a thread cannot be cancelled, and a program does not end before its threads
         scratch.close()
         raise
     finally:
@@ -128,6 +129,11 @@ class _Chunks:
         self._catalogue = catalogue
         self._known = known
         self._all_new = known.is_empty
+        self._is_wanted = True
+
+    def stop(self) -> None:
+        """Whoever wanted the chunk that is being read has gone: let it end with its row."""
+        self._is_wanted = False
 
     def take(self) -> tuple[list[Row], list[Problem], bool]:
         """The next chunk: (rows whose media are to be checked, problems, whether there is more)."""
@@ -140,6 +146,8 @@ class _Chunks:
         before: Problem | None = None
         try:
             for one in islice(self._found, _CHUNK_ROWS):
+                if not self._is_wanted:
+                    break
                 taken += 1
                 if isinstance(one, Known):
                     seen.append((one.key, scratch.place(), one.source, one.line))
