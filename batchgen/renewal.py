@@ -7,6 +7,7 @@ from pathlib import Path
 
 from batchgen.gathering import gather
 from batchgen.opened import Opened
+from batchgen.providers.runcomfy import is_loopback
 from batchgen.statefile import Scope, judge
 from batchgen.wording import counted
 
@@ -20,7 +21,8 @@ async def take_newest_wording(opened: Opened) -> list[str]:
         return []
     if not await asyncio.to_thread(Path(source).exists):
         return [f"{source} is not there any more: rows are sent as they were taken in from it"]
-    scratch, problems = await gather(Path(source), opened.catalogue, opened.state.reader)
+    is_local = is_loopback(opened.options.base)
+    scratch, problems = await gather(Path(source), opened.catalogue, opened.state.reader, is_local=is_local)
     try:
         faults = [problem for problem in problems if problem.severity == "error"]
         if faults:

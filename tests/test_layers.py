@@ -86,7 +86,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "options": "billing budget canary exits providers runfolder scheduler schema statefile",
         "opened": "awake budget canary catalogue collector exits failed history job logs marks options outcome pacing "
         "pricing providers providers.contract runfolder scheduler standing statefile",
-        "renewal": "gathering opened statefile wording",
+        "renewal": "gathering opened providers statefile wording",
         "neighbours": "runfolder",
         "runner": "billing budget catalogue collector exits gathering history job manifest marks neighbours "
         "opened options outcome pricing problems providers renewal request runfolder schema seeds statefile takeback "

@@ -214,3 +214,13 @@ async def test_a_row_that_asks_for_something_else_by_now_is_retried_as_it_was_an
         await one.retry()
         assert f"1 row of {one.manifest} asked for something else when they were taken in" in one.bills[-1].warnings[-1]
         assert await one.sent() == [OLD, OLD]
+
+
+async def test_a_host_of_this_machine_in_a_new_row_keeps_no_retry_from_the_newest_link(tmp_path: Path) -> None:
+    async with serving_here("job.fail=100%") as server:
+        one = Folder(tmp_path, server)
+        await one.run(one.sign(OLD))
+        rows = one.sign(NEW).read_text("utf-8")
+        one.manifest.write_text(f"{rows}row-0001,a hut,http://127.0.0.1:9/b.png,8,1\n", "utf-8")
+        await one.retry()
+        assert await one.sent() == [OLD, NEW]
