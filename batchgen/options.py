@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +13,7 @@ from batchgen.billing import Consents
 from batchgen.budget import micro
 from batchgen.canary import CanaryResult
 from batchgen.exits import Refusal
+from batchgen.job import Job
 from batchgen.providers.runcomfy import api_base, is_loopback
 from batchgen.runfolder import RunFolder
 from batchgen.scheduler import Limits, OnBreaker
@@ -20,6 +23,14 @@ from batchgen.statefile import (
     OnTrouble,
     Scope,
 )
+
+
+def say_ids(reason: str, jobs: Sequence[Job]) -> None:
+    """An id that the disk does not take was paid for: it goes to stderr, whoever began the run."""
+    with suppress(OSError, ValueError, AttributeError):  # there may be no stderr
+        for job in jobs:
+            if job.request_id is not None:
+                sys.stderr.write(f"{job.row_id} {job.request_id}\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +63,7 @@ class Options:
     wait_for_provider: bool = False
 
     after_canary: Callable[[CanaryResult], bool] = field(default=lambda result: result.promising)
-    on_trouble: OnTrouble = field(default=lambda reason, jobs: None)
+    on_trouble: OnTrouble = field(default=say_ids)
     on_move: OnMove | None = None
     on_breaker: OnBreaker = field(default=lambda state: None)
 

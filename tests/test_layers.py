@@ -83,7 +83,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "takeback": "collector exits job statefile",
         "cancelling": "job providers providers.contract statefile",
         "lookup": "catalogue providers schema token",
-        "options": "billing budget canary exits providers runfolder scheduler schema statefile",
+        "options": "billing budget canary job exits providers runfolder scheduler schema statefile",
         "opened": "awake budget canary catalogue collector exits failed history job logs marks options outcome pacing "
         "pricing providers providers.contract runfolder scheduler standing statefile",
         "renewal": "gathering opened providers statefile wording",

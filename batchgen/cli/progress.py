@@ -60,7 +60,7 @@ class Progress:
 
     def trouble(self, reason: str, jobs: list[Job]) -> None:
         """An id that the disk does not take is paid for: it goes to the screen until it is written."""
-        say(f"batchgen: {reason}; trying again until it is written (Ctrl-C twice gives up)")
+        say(f"batchgen: {reason}")
         for job in jobs:
             if job.request_id is not None:
                 say(f"{job.row_id} {job.request_id}")

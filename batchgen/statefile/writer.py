@@ -337,7 +337,8 @@ class Writer:
 
     def _fail(self, group: list[Record], reason: str) -> None:
         """What is not written is told to whoever waits; an id that was answered is said aloud as well."""
-        self._say([record for record in group if isinstance(record.event, Accepted)], reason)
+        answered = [record for record in group if isinstance(record.event, Accepted)]
+        self._say(answered, f"{reason}; keep what follows: it was paid for")
         for record in group:
             self._loop.call_soon_threadsafe(record.settle, StateUnusable(reason))
 
@@ -345,7 +346,7 @@ class Writer:
         """An id that was paid for waits: give up the reserve, so that the next try finds room, and say it aloud."""
         if waiting:
             self._reserve.unlink(missing_ok=True)
-        self._say(waiting, reason)
+        self._say(waiting, f"{reason}; trying again until it is written (Ctrl-C twice gives up)")
 
     def _say(self, waiting: list[Record], reason: str) -> None:
         new = [record for record in waiting if not record.told]
