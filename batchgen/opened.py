@@ -18,9 +18,9 @@ from batchgen.awake import kept_awake
 from batchgen.catalogue import Catalogue
 from batchgen.collector import rowfolder
 from batchgen.collector.collect import Collector
-from batchgen.collector.download import downloads_session
+from batchgen.collector.download import DiskFull, downloads_session
 from batchgen.collector.verifiers import default_workers
-from batchgen.exits import Exit
+from batchgen.exits import Exit, Refusal
 from batchgen.failed import write_failed_csv
 from batchgen.history import History, measured
 from batchgen.job import ContactLost, CostKnown, Event, FilesLost, Job, State
@@ -33,6 +33,7 @@ from batchgen.providers.contract import AccountBlocked, NoNews, Success
 from batchgen.providers.runcomfy import RunComfy, is_loopback
 from batchgen.runfolder import RunFolder
 from batchgen.scheduler import POLLING_LEARNED, Ending, Scheduler
+from batchgen.scheduler.fault import in_words
 from batchgen.standing import Watched
 from batchgen.statefile import (
     OnMove,
@@ -165,20 +166,37 @@ class Opened:
 
         Whoever wants to go is not kept.
         """
-        if self.told_to_stop:
-            return
         at_once = asyncio.Semaphore(self.options.downloads)
+        goes_on = True
 
         async def ask(job: Job) -> None:
+            nonlocal goes_on
             async with at_once:
-                result = await self.provider.result(str(job.request_id), job.model)
-                if isinstance(result, Success) and result.outputs:
-                    earlier = [attempt for attempt in self.state.reader.attempts(job.row_id) if attempt.n < job.n]
-                    await self.state.record(job, await self.collector.complete(job, earlier, result.outputs))
+                if goes_on and not self.told_to_stop:
+                    goes_on = await self._complete(job)
 
-        async with asyncio.TaskGroup() as tasks:
-            for job in self.state.reader.incomplete(only):
-                tasks.create_task(ask(job))
+        # One after the other has to end before an error is told: what is being written is not left half-way.
+        asked = [ask(job) for job in self.state.reader.incomplete(only)]
+        for error in await asyncio.gather(*asked, return_exceptions=True):
+            if isinstance(error, BaseException):
+                raise error
+
+    async def _complete(self, job: Job) -> bool:
+        """Ask for what *job* lacks. Answers whether others are worth it: the disk has room, and somebody answers."""
+        try:
+            result = await self.provider.result(str(job.request_id), job.model)
+            if isinstance(result, Success) and result.outputs:
+                earlier = [attempt for attempt in self.state.reader.attempts(job.row_id) if attempt.n < job.n]
+                await self.state.record(job, await self.collector.complete(job, earlier, result.outputs))
+        except (OSError, DiskFull) as error:
+            logs.warn("files", row=job.row_id, reason=str(error))
+            return False
+        except Refusal:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of our own costs what one row lacks, never the others
+            logs.warn("fault", row=job.row_id, reason=in_words(error))
+            return True
+        return not isinstance(result, AccountBlocked) and not (isinstance(result, NoNews) and not result.contact)
 
     async def ask_late_costs(self, only: frozenset[str] | None) -> None:
         """Read again what ended jobs cost, where no cost came with their result. Whoever wants to go is not kept."""

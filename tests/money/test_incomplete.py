@@ -51,6 +51,18 @@ async def test_a_row_with_one_link_that_is_no_address_is_collected_named_and_ask
         assert await collected_whole(tmp_path, server)
 
 
+async def test_a_file_host_that_breaks_while_the_rest_is_asked_for_changes_nothing(tmp_path: Path) -> None:
+    async with serving_here(faults=BESIDE) as server:
+        first = await ran(tmp_path, server.url, rows=3, in_flight=3)
+        before = {path: path.read_bytes() for path in (tmp_path / "out" / "rows").rglob("*.png")}
+        server.change(faults="result.5xx=100%")
+        report = await collected_again(tmp_path, server)
+        assert (report.exit, report.incomplete) == (Exit.SOME_FAILED, first.incomplete)
+    away = await collected_again(tmp_path, server)  # nobody answers any more
+    assert (away.exit, away.incomplete) == (Exit.SOME_FAILED, first.incomplete)
+    assert {path: path.read_bytes() for path in before} == before
+
+
 async def test_a_row_whose_only_link_is_no_address_has_failed_and_was_billed(tmp_path: Path) -> None:
     async with serving_here(faults=NOWHERE) as server:
         report = await ran(tmp_path, server.url)
