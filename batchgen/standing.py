@@ -172,12 +172,23 @@ def _said(reader: Reader, now: float) -> Activity | None:
 class Pace:
     """Rows that end per second over the last five minutes."""
 
+    fastest_rows_per_s: float = 0.0
+    """The most of any such five minutes."""
     _seen: deque[tuple[float, int]] = field(default_factory=deque)
 
     def note(self, now: float, ended: int) -> None:
         self._seen.append((now, ended))
         while self._seen[0][0] < now - _WINDOW_S:
             self._seen.popleft()
+        if now - self._seen[0][0] > _WINDOW_S - 2 * _TELL_S:
+            self.fastest_rows_per_s = max(self.fastest_rows_per_s, self.rows_per_s)
+
+    def kept_to(self, left_s: tuple[float, float], rows_left: int) -> tuple[float, float]:
+        """*left_s*, but no earlier than the fastest pace that was seen brings *rows_left* home."""
+        if not self.fastest_rows_per_s:
+            return left_s
+        least_s = rows_left / self.fastest_rows_per_s
+        return max(left_s[0], least_s), max(left_s[1], least_s)
 
     @property
     def rows_per_s(self) -> float:
@@ -227,7 +238,7 @@ class Watched:
             run.slots,
             self._pace.rows_per_s,
             run.received_bytes,
-            run.left_s if run.rows_left else None,
+            None if (left_s := run.left_s) is None or not run.rows_left else self._pace.kept_to(left_s, run.rows_left),
             tuple(self._troubles(now)),
             tuple(sorted(run.overdue)),
             tuple(one.as_json() for one in run.breakers),

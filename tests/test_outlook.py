@@ -17,6 +17,7 @@ from batchgen.runfolder import RunFolder
 from batchgen.scheduler import Scheduler
 from batchgen.scheduler.outlook import Outlook
 from batchgen.scheduler.purse import Purse
+from batchgen.standing import Pace
 from batchgen.statefile import open_state
 from tests.processes import Batchgen, serving, write_csv
 from tests.virtual import in_virtual_time, names, night
@@ -109,3 +110,68 @@ def test_a_plan_tells_what_rows_are_likely_to_cost_and_status_what_is_left(tmp_p
         assert batchgen("run", manifest, "--yes", "-q").exit == 0
         again = batchgen("plan", write_csv(tmp_path / "n.csv", 6, prefix="other"), "--json").json["cost"]
         assert again["expected"] == [pytest.approx(again["estimate"])] * 2
+
+
+@in_virtual_time
+async def test_where_fetching_is_slower_than_the_provider_the_end_is_told_by_it(tmp_path: Path) -> None:
+    async with night(tmp_path, faults="download.slow=100%:40s", latency="fixed:1s") as here:
+        told: list[tuple[float, float, float]] = []
+
+        async def look(scheduler: Scheduler) -> None:
+            await asyncio.sleep(170.0)
+            assert scheduler.left_s is not None
+            told.append((here.now_s, *scheduler.left_s))
+
+        await here.run(names(40), during=look, in_flight=40, downloads=2)
+        ((at_s, first_s, last_s),) = told
+        really_s = here.now_s - at_s
+        assert really_s > 300.0
+        assert 0.5 * really_s < first_s <= really_s <= last_s
+
+
+@in_virtual_time
+async def test_once_a_fifth_of_the_rows_has_ended_the_time_left_is_told(tmp_path: Path) -> None:
+    async with night(tmp_path, latency="fixed:60s") as here:
+        told: list[tuple[float, float] | None] = []
+
+        async def look(scheduler: Scheduler) -> None:
+            told.append(scheduler.left_s)
+            await asyncio.sleep(90.0)
+            assert scheduler.state.tally.counts[State.COLLECTED] == 1
+            told.append(scheduler.left_s)
+
+        await here.run(names(5), during=look, in_flight=1)
+    assert told[0] is None
+    assert told[1] is not None
+    assert told[1][0] <= 210.0 <= told[1][1]
+
+
+@in_virtual_time
+async def test_a_run_that_goes_on_tells_the_time_left_from_what_the_last_one_saw(tmp_path: Path) -> None:
+    async with night(tmp_path, latency="fixed:60s") as here:
+        await here.run(names(2), in_flight=1)
+        told: list[tuple[float, float] | None] = []
+
+        async def look(scheduler: Scheduler) -> None:
+            await asyncio.sleep(1.0)
+            told.append(scheduler.left_s)
+
+        await here.run(names(5), during=look, in_flight=1)
+    assert told[0] is not None
+    assert told[0][0] <= 180.0 <= told[0][1]
+
+
+def test_the_end_is_never_earlier_than_the_pace_that_was_seen() -> None:
+    pace = Pace()
+    for second in range(0, 300, 5):
+        pace.note(float(second), second // 10)
+        if second < 285:
+            assert pace.kept_to((1.0, 2.0), 100) == (1.0, 2.0), "a start is no pace yet"
+    assert pace.kept_to((1.0, 2.0), 100) == pytest.approx((1000.0, 1000.0), rel=0.05)
+    assert pace.kept_to((2000.0, 3000.0), 100) == (2000.0, 3000.0)
+    for second in range(300, 900, 5):
+        pace.note(float(second), second // 10)
+    fast = pace.fastest_rows_per_s
+    for second in range(900, 1500, 5):
+        pace.note(float(second), 90)
+    assert pace.fastest_rows_per_s == fast, "a pause takes nothing back"

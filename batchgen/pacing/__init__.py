@@ -10,7 +10,7 @@ from batchgen.pacing.breakers import (
     TrialBreaker,
 )
 from batchgen.pacing.contact import EXPIRED_AFTER_S, Contact
-from batchgen.pacing.forecast import Measure, Range, cost_left_micro, time_left_s
+from batchgen.pacing.forecast import Measure, Range, cost_left_micro, time_left_s, with_fetching_s
 from batchgen.pacing.inflight import CEILING, START, AutoInFlight, FixedInFlight, InFlight
 from batchgen.pacing.polling import Crowd, Lag, LearnedPolling, PollPolicy, ProportionalPolling
 from batchgen.pacing.submitrate import MOST_PAUSE_S, SubmitRate
@@ -44,4 +44,5 @@ __all__ = [
     "Which",
     "cost_left_micro",
     "time_left_s",
+    "with_fetching_s",
 ]

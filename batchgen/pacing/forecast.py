@@ -59,6 +59,19 @@ def time_left_s(ages: Measure, unsent: int, in_flight: int, slots: tuple[int, in
     return low_s / most, high_s / fewest * (1.0 + _LOST_SHARE) + longest(ages, min(unsent + in_flight, most))
 
 
+def with_fetching_s(ends_s: Range, held: Measure, rows: int, places: int) -> Range:
+    """*ends_s*, when the last job ends, with the files of *rows* rows fetched, *places* at once.
+
+    *held* is for how long a row kept its place. Fetching goes on while jobs run, so the slower of the two counts. The
+    rows that are in their places now may be about to leave them.
+    """
+    if rows == 0 or held.count == 0:
+        return ends_s
+    low_s, _ = held.of_all(float(max(rows - places, 0)))
+    _, high_s = held.of_all(float(rows))
+    return max(ends_s[0], low_s / places), max(ends_s[1], high_s / places * (1.0 + _LOST_SHARE))
+
+
 def longest(measure: Measure, of: int) -> float:
     """A figure that the largest of *of* stays below nineteen times in twenty, were they lognormal."""
     sigma_squared = math.log1p(measure.spread**2)

@@ -33,7 +33,8 @@ class Fetching:
     """Downloads of ready jobs, within a limit of their own.
 
     *waits* are the rows that give their file host time, by the keys of their jobs; *waiting* are the keys of jobs that
-    are not home yet; *took* are the seconds after which others were.
+    are not home yet; *took* are the seconds after which others were, and *held* those for which each kept one of the
+    *places*.
     """
 
     def __init__(
@@ -49,6 +50,8 @@ class Fetching:
         self.waiting: set[int] = set()
         self.waits: dict[int, Wait] = {}
         self.took = Measure()
+        self.held = Measure()
+        self.places = downloads
         self._state = state
         self._provider = provider
         self._collector = collector
@@ -100,7 +103,9 @@ class Fetching:
         async with self._places.at(self._collector.expires_at(job)):
             if self._course.leaving:
                 return None
+            began = self._course.now()
             arrived = await self._collector.download(job)
+            self.held.add(max(self._course.now() - began, 0.0))
         return await self._collector.shelve(job, earlier, arrived)
 
     def _earlier(self, job: Job) -> list[Job]:

@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from typing import TypeAlias
 
 from batchgen import logs
@@ -21,9 +22,11 @@ from batchgen.pacing import (
     BreakerState,
     FixedInFlight,
     InFlight,
+    Measure,
     PollPolicy,
     Range,
     time_left_s,
+    with_fetching_s,
 )
 from batchgen.providers.contract import Cause, Provider, RunStopped
 from batchgen.scheduler.course import Course, Ending, Limits
@@ -46,6 +49,7 @@ IN_FLIGHT_LEARNED, POLLING_LEARNED = "in_flight_learned", "polling_learned"
 """What the folder keeps of the pace of its runs."""
 
 _FORECAST_AFTER = 5
+_LAST_ENDED = 50
 _KEEP_LEARNED_S = 60.0
 
 
@@ -225,13 +229,38 @@ class Scheduler:
     @property
     def left_s(self) -> Range | None:
         """When the last job will have ended and its files are home, in seconds from now; None until a few have."""
-        if self._following.ages.count < _FORECAST_AFTER:
+        if (ages := self._ages()) is None:
             return None
         most = self._slots.limit
         to_come = max(self.rows_left - self.state.tally.counts[State.READY] - self.in_flight, 0)
         slots = (min(self.in_flight or most, most), most)
-        first_s, last_s = time_left_s(self._following.ages, to_come, self.in_flight, slots)
-        return first_s, last_s + self._fetching.took.of_all(1.0)[1]
+        first_s, last_s = with_fetching_s(
+            time_left_s(ages, to_come, self.in_flight, slots),
+            self._fetching.held,
+            self.rows_left,
+            self._fetching.places,
+        )
+        waits_s = max((wait.until - self._course.now() for wait in self._fetching.waits.values()), default=0.0)
+        return max(first_s, waits_s), max(last_s, waits_s) + self._fetching.took.of_all(1.0)[1]
+
+    def _ages(self) -> Measure | None:
+        """How old jobs were when they ended; None while these are too few. Once a fifth of the rows has ended, any
+        number will do, and where they ended in earlier runs, what those saw.
+        """
+        ages, counts = self._following.ages, self.state.tally.counts
+        if ages.count >= _FORECAST_AFTER:
+            return ages
+        if sum(counts[state] for state in ENDED) * 5 < sum(counts.values()):
+            return None
+        return ages if ages.count else self._ages_before
+
+    @cached_property
+    def _ages_before(self) -> Measure | None:
+        before = Measure()
+        for job in self.state.reader.last_ended(_LAST_ENDED):
+            if job.submitted_at is not None and job.ended_at is not None:
+                before.add(max(job.ended_at - job.submitted_at, 0.0))
+        return before if before.count else None
 
     @property
     def cost_left_micro(self) -> tuple[int, int] | None:
