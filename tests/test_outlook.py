@@ -175,3 +175,20 @@ def test_the_end_is_never_earlier_than_the_pace_that_was_seen() -> None:
     for second in range(900, 1500, 5):
         pace.note(float(second), 90)
     assert pace.fastest_rows_per_s == fast, "a pause takes nothing back"
+
+
+@in_virtual_time
+async def test_a_row_that_waits_for_its_links_is_waited_for_in_the_time_that_is_left(tmp_path: Path) -> None:
+    async with night(tmp_path, faults="download.404=x15", latency="fixed:2s") as here:
+        told: list[tuple[float, float]] = []
+
+        async def look(scheduler: Scheduler) -> None:
+            await asyncio.sleep(60.0)
+            waits = scheduler.waits
+            assert scheduler.left_s is not None
+            told.append((scheduler.left_s[0], waits[-1].until - here.now_s))
+
+        await here.run(names(5), during=look, in_flight=5)
+    ((first_s, wait_s),) = told
+    assert wait_s > 30.0
+    assert first_s >= wait_s - 1.0
