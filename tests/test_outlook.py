@@ -186,7 +186,7 @@ async def test_a_row_that_waits_for_its_links_is_waited_for_in_the_time_that_is_
             await asyncio.sleep(60.0)
             waits = scheduler.waits
             assert scheduler.left_s is not None
-            told.append((scheduler.left_s[0], waits[-1].until - here.now_s))
+            told.append((scheduler.left_s[0], waits[-1].until - here.clock()))
 
         await here.run(names(5), during=look, in_flight=5)
     ((first_s, wait_s),) = told
