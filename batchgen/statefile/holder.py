@@ -8,11 +8,13 @@ import socket
 import sys
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from batchgen.runfolder import RunFolder
 
 _OTHER_HOST_S = 60.0
+_DYING_S = 2.0
 
 
 def in_use(folder: RunFolder) -> str:
@@ -55,10 +57,20 @@ def living_here(folder: RunFolder) -> str | None:
     """
     try:
         holder, age_s = _read(folder)
-        is_alive = holder["pid"] != os.getpid() and age_s <= _OTHER_HOST_S and _is_alive(int(holder["pid"]))
+        is_alive = holder["pid"] != os.getpid() and age_s <= _OTHER_HOST_S and _stays_alive(int(holder["pid"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return in_use(folder) if is_alive else None
+
+
+def _stays_alive(pid: int) -> bool:
+    """Whether there is such a process, and not just one that was killed and is on its way out."""
+    give_up = time.monotonic() + _DYING_S
+    while _is_alive(pid):
+        if time.monotonic() > give_up:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def _is_alive(pid: int) -> bool:
@@ -71,7 +83,10 @@ def _is_alive(pid: int) -> bool:
         return False
     except OSError:  # it is another user's
         return True
-    return True
+    try:  # one that is dead and not yet waited for, as under a container's first process, holds nothing
+        return Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (OSError, IndexError):
+        return True
 
 
 def _read(folder: RunFolder) -> tuple[Any, float]:

@@ -6,7 +6,11 @@ import asyncio
 import json
 import os
 import shutil
+import socket
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from decimal import Decimal
@@ -106,6 +110,19 @@ def test_a_lock_that_was_deleted_beside_a_living_run_locks_out_all_the_same(tmp_
             opened(folder, "http://127.0.0.1:1")
     finally:
         first.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell of dead processes")
+def test_a_process_that_is_dead_and_not_yet_waited_for_holds_no_folder(tmp_path: Path) -> None:
+    folder = RunFolder.at(tmp_path / "out")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    try:
+        opened(folder, "http://127.0.0.1:1").close()
+        holder = {"host": socket.gethostname(), "pid": dead.pid, "since": time.time()}
+        folder.holder.write_text(json.dumps(holder), "utf-8")
+        opened(folder, "http://127.0.0.1:1").close()
+    finally:
+        dead.wait()
 
 
 async def test_an_answered_id_whose_row_another_run_has_moved_is_said_aloud_and_found_by_a_repair(
