@@ -45,6 +45,7 @@ LINKS_BEFORE_GONE = len(FRESH_LINKS_S) + 1
 _MAY_BE_STALE_S = 60.0
 """A link that is older was not asked for just now: it may have expired, which says nothing about its file."""
 _TRIES_PER_LINK = 4
+_BROKEN_FOR_LONG = 2 * _TRIES_PER_LINK
 _SAME_BYTES_AGAIN_S = 5.0
 _AFTER_A_DEATH_S = 1.0
 
@@ -54,11 +55,15 @@ COMPARED = "compared"
 
 @dataclass(frozen=True, slots=True)
 class TryLater:
-    """Not finished; what came is kept. To be tried again after *after_s*, with fresh links if *expired*."""
+    """Not finished; what came is kept. To be tried again after *after_s*, with fresh links if *expired*.
+
+    *for_long*: it was tried so often that the row's other files need not wait for it.
+    """
 
     reason: str
     after_s: float
     expired: bool
+    for_long: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,12 @@ class Arrived:
     @property
     def later(self) -> list[TryLater]:
         return [came for came in self.by_stem.values() if isinstance(came, TryLater)]
+
+    def do_without(self, waits: Sequence[TryLater]) -> None:
+        """Count what is waited for among what is missing."""
+        for stem, came in self.by_stem.items():
+            if isinstance(came, TryLater) and came in waits:
+                self.by_stem[stem] = Gone(came.reason)
 
     @property
     def missing(self) -> str | None:
@@ -240,6 +251,9 @@ class Collector:
         if arrived.published is not None:
             return arrived.published
         with _room_for(job):
+            waits = arrived.later
+            if arrived.files and all(wait.for_long for wait in waits):
+                arrived.do_without(waits)
             publish = not arrived.later
             saved, others = await self._put(Arrival(job, earlier, arrived.files, publish, arrived.missing))
             believed: dict[str, Verified] = {}
@@ -258,6 +272,8 @@ class Collector:
                 saved, _ = await self._put(Arrival(job, earlier, whole, True, missing))
             for stem in rowfolder.stems(job.outputs):
                 self._trouble.pop((job.key, stem), None)
+            if not saved and waits:  # what there was is no file: the others are waited for all the same
+                return min(waits, key=lambda ending: ending.after_s)
             if not saved:
                 await asyncio.to_thread(rowfolder.remove_parts, self.folder, job)
                 return JobFailed(self.now(), missing or "there is nothing to download", Billed.YES)
@@ -367,7 +383,8 @@ class Collector:
                 return TryLater(f"{stem}: {reason}", _link_wait_s(trouble.dead_links), expired=True)
             case Refused(reason):
                 trouble.refused_links += 1
-                return TryLater(f"{stem}: {reason}", _link_wait_s(trouble.refused_links), expired=True)
+                for_long = trouble.refused_links >= LINKS_BEFORE_GONE
+                return TryLater(f"{stem}: {reason}", _link_wait_s(trouble.refused_links), True, for_long)
             case Endless(reason):
                 trouble.endless += 1
                 if trouble.endless > 1:
@@ -378,7 +395,8 @@ class Collector:
             case Broken(reason):
                 trouble.broken += 1
                 after_s = min(60.0, 0.25 * 2.0 ** min(trouble.broken, 10))
-                return TryLater(f"{stem}: {reason}", after_s, expired=trouble.broken % _TRIES_PER_LINK == 0)
+                expired, for_long = trouble.broken % _TRIES_PER_LINK == 0, trouble.broken >= _BROKEN_FOR_LONG
+                return TryLater(f"{stem}: {reason}", after_s, expired, for_long)
             case Whole() | Damaged():
                 raise AssertionError("what came whole is verified, not judged")
 

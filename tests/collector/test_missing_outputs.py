@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.collector import rowfolder
+from batchgen.collector.collect import TryLater
 from batchgen.job import Collected, Job, State, advance
 from batchgen.verify import verify
 from tests.collector.conftest import Bench, ready
@@ -58,6 +59,22 @@ async def test_a_row_with_a_whole_file_is_collected_and_says_what_it_lacks(
     assert bench.saved() == {"images-00.png": PNG, "images-02.png": OTHER}
     assert row_json(bench)["missing"] == job.reason
     assert [asked.target for asked in host.asked].count("/1.png") == 1
+
+
+@pytest.mark.parametrize(("status", "tries"), [(503, 8), (403, 4)])
+async def test_an_output_that_is_out_of_reach_for_long_keeps_no_row_from_its_files(
+    host: FileHost, bench: Bench, status: int, tries: int
+) -> None:
+    job = ready(host.puts("/1.png", sends(PNG)), host.puts("/2", sends(b"", status)))._replace(ended_at=FRESH)
+    fetched = await bench.fetch(job, tries=20)
+    assert len(fetched.waits) == tries - 1
+    assert str(fetched.collected.missing).startswith(f"images-01: HTTP {status}")
+    assert bench.saved() == {"images-00.png": PNG}
+
+
+async def test_out_of_reach_and_no_whole_file_is_waited_for(host: FileHost, bench: Bench) -> None:
+    job = ready(host.puts("/1", sends(HTML)), host.puts("/2", sends(b"", 503)))._replace(ended_at=FRESH)
+    assert isinstance((await bench.fetch(job, tries=14)).end, TryLater)
 
 
 async def test_a_row_that_lacks_nothing_says_so(host: FileHost, bench: Bench) -> None:
