@@ -127,7 +127,8 @@ class Opened:
         result = replace(result, rest_rows=rows, rest_micro=cost_micro, rows_folder=str(self.folder.rows))
         if not rows or self.options.after_canary(result):
             return None
-        return replace(report, exit=Exit.BUDGET, reason=f"the canary says otherwise than the estimate: {result}")
+        why = "the rest was not agreed to" if result.promising else "the canary says otherwise than the estimate"
+        return replace(report, exit=Exit.BUDGET, reason=f"{why}: {result}")
 
     def _remember(self, since: float) -> None:
         """Keep what this run measured for the forecasts of the next."""

@@ -204,7 +204,7 @@ _WHAT_NEXT = {
     Exit.TOKEN: "rows not sent stay pending; put the right token in place and run the same command again",
     Exit.BALANCE: "rows not sent stay pending; top up the account and run the same command again",
     Exit.PROVIDER: "rows not sent stay pending; run the same command again later",
-    Exit.BUDGET: "rows not sent stay pending; give a larger --budget to go on",
+    Exit.BUDGET: "rows not sent stay pending; a larger --budget sends them, after a canary the same command without it",
     Exit.STATE: "nothing is lost; make room or mend the cause, then run the same command again",
 }
 

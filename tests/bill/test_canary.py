@@ -119,6 +119,7 @@ def test_on_a_terminal_both_questions_are_asked_and_no_to_the_second_stops_with_
         assert "at most $0.12" in screen.split("Send them?")[0]
         assert "canary: 1 of 1 rows collected, $0.03 measured" in screen.split("Send the rest?")[0]
         assert "the rest: 3 more rows, at most $0.09" in screen.split("Send the rest?")[0]
+        assert "the rest was not agreed to" in screen
         assert f"{manifest.stem}/rows" in screen.split("Send the rest?")[0]
         code, _ = on_a_terminal(command, "run", manifest, answers=[("Send them?", "n")])
         assert (code, len(server.charged)) == (2, 1)
