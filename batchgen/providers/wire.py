@@ -25,7 +25,7 @@ MAX_POSTS_ON_THE_WIRE = 32
 _READ_S = 150.0
 _BODY_S = 150.0
 _SOCKET_CONNECT_S = 30.0
-_CONNECT_S = 60.0
+_CONNECT_S = 40.0
 """Proxies and TLS included: a proxy may take the connection and say nothing."""
 _GET_S = 60.0
 _IDLE_S = 2.0
@@ -221,4 +221,4 @@ def _of_system(error: OSError) -> str:
     """The system's own words; names that cannot be resolved have numbers of their own."""
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno).lower()
-    return (error.strerror or str(error)).lower()
+    return (error.strerror or str(error)).lower() or "the connection was closed before it was made"

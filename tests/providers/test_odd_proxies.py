@@ -82,6 +82,7 @@ async def test_what_an_odd_proxy_says_is_not_the_apis_word_and_no_intent_is_made
         finally:
             await provider.close()
         assert isinstance(sent, NotSent)
+        assert not sent.reason.rstrip().endswith(":")
         assert isinstance(asked, NoNews)
         assert (intents, asked.contact) == (0, False)
         assert "secret-4711" not in repr((sent, asked))
