@@ -212,6 +212,10 @@ def _sentence(error: BaseException) -> str:
         return _of_system(error)
     if isinstance(error, aiohttp.ClientPayloadError) and not isinstance(error, TooLong):
         return "the connection broke off before all of the answer came"  # the library names its own objects
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answers HTTP {error.status}"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "what answers there does not speak HTTP"
     if isinstance(error, TimeoutError) and not str(error):
         return "no answer in time"
     return sentence(error)
