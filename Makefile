@@ -56,7 +56,7 @@ clean:
 crash: $(DEV)
 	$(BIN)/python -m tests.money.crash 200
 	$(BIN)/python -m tests.money.scenes
-	$(BIN)/python -m tests.datasets.kills
+	$(BIN)/python -m tests.export.kills
 
 # Every figure in one table, against a bare loop of the same run; a few minutes. `python -m tests.bench --json` too.
 .PHONY: bench

@@ -13,10 +13,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
-from batchgen.cli.view import view
-from batchgen.job import State
-from batchgen.standing import Standing, status
-from batchgen.statefile import StateUnusable
+from batchgen.cli.live.view import view
+from batchgen.core.job import State
+from batchgen.results.status import RunStatus, status
+from batchgen.state import StateUnusable
 
 PICTURE = Path(__file__).with_suffix(".svg")
 ROWS, COLUMNS, LINES = 240, 88, 22
@@ -56,7 +56,7 @@ def write_manifest(folder: Path) -> Path:
     return manifest
 
 
-def half_way(manifest: Path) -> Standing:
+def half_way(manifest: Path) -> RunStatus:
     """How a rehearsal of *manifest* stands when more than half of it is done."""
     command = [sys.executable, "-m", "batchgen", "rehearse", str(manifest), "-q"]
     command += ["--latency", "lognormal:8s", "--faults", "job.fail=x2", "--draw", "bytes:1MB"]

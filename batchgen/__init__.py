@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from batchgen.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from batchgen.api import (
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
         run_async,
         status,
     )
-    from batchgen.billing import Plan, Refused
-    from batchgen.exits import Exit, Refusal
-    from batchgen.options import Options
-    from batchgen.outcome import Report
-    from batchgen.request import Problem
-    from batchgen.runner import InvalidManifest
-    from batchgen.standing import Standing
+    from batchgen.core.errors import Exit, Refusal
+    from batchgen.core.row import Problem
+    from batchgen.results.status import RunStatus
+    from batchgen.runner.bill import Plan, Refused
+    from batchgen.runner.commands import InvalidManifest
+    from batchgen.runner.options import Options
+    from batchgen.runner.outcome import Report
 
 _HOMES = {
-    "Exit": "exits",
-    "InvalidManifest": "runner",
-    "Options": "runner",
-    "Plan": "billing",
-    "Problem": "request",
-    "Refusal": "exits",
-    "Refused": "billing",
-    "Report": "outcome",
-    "Standing": "standing",
+    "Exit": "core.errors",
+    "InvalidManifest": "runner.commands",
+    "Options": "runner.commands",
+    "Plan": "runner.bill",
+    "Problem": "core.row",
+    "Refusal": "core.errors",
+    "Refused": "runner.bill",
+    "Report": "runner.outcome",
+    "RunStatus": "results.status",
 }
 
 __all__ = [
@@ -55,7 +55,7 @@ __all__ = [
     "Refusal",
     "Refused",
     "Report",
-    "Standing",
+    "RunStatus",
     "collect",
     "collect_async",
     "plan",

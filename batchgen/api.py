@@ -20,14 +20,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from batchgen import runner, standing
-from batchgen.billing import Plan, refuse_beyond_yes
-from batchgen.options import Options
-from batchgen.outcome import Report
-from batchgen.providers.runcomfy import base_of_environment
-from batchgen.rehearsal.rehearse import rehearse as rehearse_for_free
-from batchgen.standing import Standing
-from batchgen.token import TokenMissing, find_token
+from batchgen.providers.credentials import TokenMissing, find_token
+from batchgen.providers.runcomfy.model_api import base_of_environment
+from batchgen.results import status as folder_status
+from batchgen.results.status import RunStatus
+from batchgen.runner import commands
+from batchgen.runner.bill import Plan, refuse_beyond_yes
+from batchgen.runner.options import Options
+from batchgen.runner.outcome import Report
+from batchgen.runner.rehearse import rehearse as rehearse_for_free
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ _DEFAULTS = Options()
 
 async def plan_async(manifest: str | Path, options: Options = _DEFAULTS) -> Plan:
     """The bill of a manifest and its problems. Sends nothing; needs no token."""
-    return await runner.plan(Path(manifest), _from_environment(options, needed=False))
+    return await commands.plan(Path(manifest), _from_environment(options, needed=False))
 
 
 async def run_async(
@@ -53,7 +54,7 @@ async def run_async(
     *yes* agrees to the bill; or *consent* is shown it and decides. With neither, nothing that costs money is sent and
     Refused is raised. Raises InvalidManifest with the plan that holds every problem.
     """
-    return await runner.run(Path(manifest), _from_environment(options), consent or _agreed(yes, options))
+    return await commands.run(Path(manifest), _from_environment(options), consent or _agreed(yes, options))
 
 
 async def rehearse_async(
@@ -65,7 +66,7 @@ async def rehearse_async(
 
 async def collect_async(out: str | Path, options: Options = _DEFAULTS, *, verify: bool = False) -> Report:
     """Poll and download what was paid for. Cannot spend."""
-    return await runner.collect(Path(out), _from_environment(options), verify)
+    return await commands.collect(Path(out), _from_environment(options), verify)
 
 
 async def retry_async(
@@ -83,7 +84,7 @@ async def retry_async(
     With *rejected* just those of which a person rejected an output; with *new_seed* each with a seed of its own.
     """
     agreed = consent or _agreed(yes, options)
-    return await runner.retry(Path(out), _from_environment(options), agreed, rerun, rejected, new_seed)
+    return await commands.retry(Path(out), _from_environment(options), agreed, rerun, rejected, new_seed)
 
 
 def _agreed(yes: bool, options: Options) -> Callable[[Plan], bool]:
@@ -97,19 +98,19 @@ def _agreed(yes: bool, options: Options) -> Callable[[Plan], bool]:
     return agreed
 
 
-def status(out: str | Path) -> Standing:
+def status(out: str | Path) -> RunStatus:
     """A run folder in figures, also while a run is on."""
-    return standing.status(Path(out))
+    return folder_status.status(Path(out))
 
 
 def records(out: str | Path) -> pd.DataFrame:
     """One line per collected output of a run folder, with everything that made it, also while a run is on.
 
-    `batchgen.datasets.columns` documents the columns.
+    `batchgen.results.export.columns` documents the columns.
     """
-    from batchgen import datasets
+    from batchgen.results import export
 
-    return datasets.records(out)
+    return export.records(out)
 
 
 def plan(manifest: str | Path, options: Options = _DEFAULTS) -> Plan:

@@ -9,7 +9,7 @@ from functools import wraps
 import looptime
 import pytest
 
-from batchgen.alarm import Alarm, FewATurn, SoonestFirst
+from batchgen.scheduler.timers import BoundedWakeups, DeadlineSemaphore, WakeableSleep
 from tests.virtual import VirtualLoop
 
 
@@ -31,13 +31,13 @@ def now() -> float:
 @in_virtual_time
 async def test_a_sleep_lasts_as_long_as_it_was_asked_to() -> None:
     began = now()
-    await Alarm().sleep(3600.0)
+    await WakeableSleep().sleep(3600.0)
     assert now() - began == pytest.approx(3600.0)
 
 
 @in_virtual_time
 async def test_a_ring_ends_every_sleep_at_once() -> None:
-    alarm = Alarm()
+    alarm = WakeableSleep()
     sleepers = [asyncio.create_task(alarm.sleep(3600.0)) for _ in range(100)]
     began = now()
     await asyncio.sleep(1.0)
@@ -48,7 +48,7 @@ async def test_a_ring_ends_every_sleep_at_once() -> None:
 
 @in_virtual_time
 async def test_a_ring_that_nobody_heard_does_not_cut_the_next_sleep_short() -> None:
-    alarm = Alarm()
+    alarm = WakeableSleep()
     alarm.ring()
     began = now()
     await alarm.sleep(5.0)
@@ -57,7 +57,7 @@ async def test_a_ring_that_nobody_heard_does_not_cut_the_next_sleep_short() -> N
 
 @in_virtual_time
 async def test_no_more_than_the_places_are_taken_at_once_and_all_of_them_are() -> None:
-    turns, inside, most = SoonestFirst(3), 0, 0
+    turns, inside, most = DeadlineSemaphore(3), 0, 0
 
     async def work() -> None:
         nonlocal inside, most
@@ -75,7 +75,7 @@ async def test_no_more_than_the_places_are_taken_at_once_and_all_of_them_are() -
 
 @in_virtual_time
 async def test_the_next_place_goes_to_the_earliest_deadline_and_then_by_arrival() -> None:
-    turns, order = SoonestFirst(1), []
+    turns, order = DeadlineSemaphore(1), []
 
     async def work(name: str, deadline: float) -> None:
         async with turns.at(deadline):
@@ -91,7 +91,7 @@ async def test_the_next_place_goes_to_the_earliest_deadline_and_then_by_arrival(
 
 @in_virtual_time
 async def test_who_stops_waiting_takes_no_place_with_them() -> None:
-    turns = SoonestFirst(1)
+    turns = DeadlineSemaphore(1)
 
     async def hold(seconds: float) -> None:
         async with turns.at(0.0):
@@ -110,7 +110,7 @@ async def test_who_stops_waiting_takes_no_place_with_them() -> None:
 
 @in_virtual_time
 async def test_a_turn_that_is_given_and_not_taken_goes_on_to_the_next() -> None:
-    turns, reached = SoonestFirst(1), asyncio.Event()
+    turns, reached = DeadlineSemaphore(1), asyncio.Event()
 
     async def wait_for_a_turn() -> None:
         async with turns.at(0.0):
@@ -141,7 +141,7 @@ async def _ended_after_a_long_turn() -> tuple[list[int], int]:
     """Seven sleepers in the order in which they end, and the most that ended in one turn."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
-    turns, ended = FewATurn(2), list[int]()
+    turns, ended = BoundedWakeups(2), list[int]()
 
     async def sleep(number: int) -> None:
         await turns.sleep(1.0 + number / 1000)
@@ -157,7 +157,7 @@ async def _ended_after_a_long_turn() -> tuple[list[int], int]:
 
 @in_virtual_time
 async def test_sleeps_that_end_a_few_a_turn_last_as_long_as_they_were_asked_to() -> None:
-    turns, began = FewATurn(2), now()
+    turns, began = BoundedWakeups(2), now()
     lasted = {}
 
     async def sleep(seconds: float) -> None:
@@ -170,7 +170,7 @@ async def test_sleeps_that_end_a_few_a_turn_last_as_long_as_they_were_asked_to()
 
 @in_virtual_time
 async def test_after_a_ring_all_who_sleep_are_due_and_none_who_begins_later() -> None:
-    turns, began = FewATurn(1), now()
+    turns, began = BoundedWakeups(1), now()
     ended = list[int]()
 
     async def sleep(number: int) -> None:
@@ -190,7 +190,7 @@ async def test_after_a_ring_all_who_sleep_are_due_and_none_who_begins_later() ->
 
 @in_virtual_time
 async def test_a_sleeper_that_is_cancelled_takes_nobodys_turn() -> None:
-    turns, ended = FewATurn(1), list[int]()
+    turns, ended = BoundedWakeups(1), list[int]()
 
     async def sleep(number: int) -> None:
         await turns.sleep(5.0)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.awake import kept_awake
+from batchgen.runner.keep_awake import kept_awake
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks for sleep as Linux does")
 
@@ -45,7 +45,7 @@ def test_sleep_is_inhibited_while_a_run_is_on_and_no_longer(held: Path) -> None:
 
 
 def test_a_run_that_is_killed_lets_the_machine_sleep(held: Path) -> None:
-    waiting = "import time; from batchgen.awake import kept_awake\nwith kept_awake(): time.sleep(600)"
+    waiting = "import time; from batchgen.runner.keep_awake import kept_awake\nwith kept_awake(): time.sleep(600)"
     process = subprocess.Popen([sys.executable, "-c", waiting])
     _until(lambda: _told(held) != "")
     pid = int(_told(held).split()[0])

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.budget import MICRO, NOTHING, Money, Price, cost_report, dollars, may_reserve, micro, money, usd
-from batchgen.job import Billed, Job, State
+from batchgen.core.job import Billed, Job, State
+from batchgen.core.money import MICRO, NOTHING, Money, Price, cost_report, dollars, may_reserve, micro, money, usd
 
 
 def job(state: State, **known: Any) -> Job:

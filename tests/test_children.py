@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.children import environ_of_children, environ_of_our_own
+from batchgen.core.children import environ_of_children, environ_of_our_own
 from tests.processes import Batchgen, write_csv
 
 SECRETS = {

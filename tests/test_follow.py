@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from batchgen.job import Job, State
-from batchgen.pacing import Crowd, FixedInFlight, LearnedPolling
-from batchgen.providers.contract import Over, ResultAnswer, StatusAnswer, Waiting
-from batchgen.scheduler.course import Course, Limits
-from batchgen.scheduler.follow import Following
+from batchgen.core.job import Job, State
+from batchgen.providers.contract import JobEnded, ResultAnswer, StatusAnswer, Waiting
+from batchgen.scheduler.control import Limits, RunControl
+from batchgen.scheduler.pacing import Crowd, FixedInFlight, LearnedPolling
+from batchgen.scheduler.poll import Poller
 
 ANSWER_S = 0.1
 
@@ -36,7 +36,7 @@ class Scene:
         if self.now - self.began < 57.0:
             self.now -= self._setting_back_s if self.questions == 2 else 0.0
             return Waiting(True, "in_progress")
-        return Over("completed")
+        return JobEnded("completed")
 
     async def result(self, request_id: str) -> ResultAnswer:
         self._asked()
@@ -58,11 +58,11 @@ class Scene:
         for _ in range(300):
             ended_s = max(chance.gauss(60.0, self._spread_s), 1.0)
             polling.ended("m", ended_s, ended_s - 0.5)
-        course = Course(lambda: self.now, Limits(), submitting=True, seed=1)
+        course = RunControl(lambda: self.now, Limits(), submitting=True, seed=1)
         course.nap = self.nap  # type: ignore[method-assign]  # the clock of this scene
         nobody: Any = SimpleNamespace(seen=lambda *_: None, tally=SimpleNamespace(counts=dict.fromkeys(State, 0)))
         provider: Any = self
-        following = Following(nobody, provider, course, nobody, FixedInFlight(20), polling, 7200.0, course.wake)
+        following = Poller(nobody, provider, course, nobody, FixedInFlight(20), polling, 7200.0, course.wake)
         job = Job(1, "dune", 1, State.SUBMITTED, "m", {}, (), "f", request_id="id", submitted_at=self.began)
         await following.follow(job, soon=False)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.catalogue import Catalogue
-from batchgen.gathering import gather
-from batchgen.schema import ModelSchema
-from batchgen.statefile import Reader, empty
+from batchgen.models import ModelSchema
+from batchgen.models.catalog import Catalogue
+from batchgen.runner.load import gather
+from batchgen.state import Reader, empty
 
 
 class SlowCatalogue(Catalogue):

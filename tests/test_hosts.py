@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchgen.hosts import is_private
+from batchgen.core.hosts import is_private
 
 PRIVATE = [
     "127.0.0.1", "10.0.0.1", "192.168.1.1", "172.16.0.9", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",

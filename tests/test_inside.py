@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.inside import Inside, LinkInside, _look_at_each
+from batchgen.storage.inside import Inside, LinkInside, _look_at_each
 
 
 @pytest.fixture

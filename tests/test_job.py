@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from batchgen.job import (
+from batchgen.core.job import (
     ENDED,
     RESERVED,
     TRANSITIONS,

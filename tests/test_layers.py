@@ -1,4 +1,7 @@
-"""The map of the house: who may import whom, and where each effect lives. Change it on purpose, in its own commit."""
+"""The map of the house: which room may use which, and where each effect lives. Change it on purpose, in its own commit.
+
+A room is a folder (or a module) directly below the package. Imports inside functions and for types alone count as well.
+"""
 
 from __future__ import annotations
 
@@ -13,140 +16,92 @@ from pathlib import Path
 import pytest
 
 import batchgen
-from batchgen.runfolder import RunFolder
-from batchgen.statefile import open_state
+from batchgen.state import open_state
+from batchgen.storage.paths import RunFolder
 
 PACKAGE = Path(batchgen.__file__).parent
 
-# Unit -> the units it may import. A unit is a module or a package directly under batchgen. Two modules are units of
-# their own: `providers.contract` holds nothing but the words that providers and the loop speak, and
-# `rehearsal.rehearse` is a client of the server beside it.
-MAY_IMPORT: dict[str, frozenset[str]] = {
-    unit: frozenset(allowed.split())
-    for unit, allowed in {
-        # pure: no clock, no chance, no I/O
-        "exits": "",
-        "inside": "",
-        "children": "",
-        "descriptors": "",
-        "job": "redaction",
-        "request": "",
-        "hosts": "",
-        "links": "",
-        "proxies": "exits",
-        "redaction": "",
-        "pictures": "",
-        "verify": "pictures",
-        "pacing": "",
-        "budget": "job",
-        "canary": "budget job statefile",
-        "providers.contract": "job",
-        "outcome": "budget exits job providers.contract",
-        "seeds": "exits job request schema",
-        "wording": "",
-        "spreadsheet": "",
-        # small edges
-        "alarm": "",
-        "awake": "children",
-        "token": "exits",
-        "runfolder": "exits inside",
-        "logs": "exits redaction wording",
-        "expand": "",
-        "inputs": "job",
-        "notify": "budget children exits outcome proxies",
-        # the edges, one effect each
-        "schema": "exits hosts request",
-        "manifest": "exits expand hosts request schema spreadsheet",
-        "statefile": "budget exits inside job request runfolder",
-        "collector": "budget children hosts job links logs proxies redaction request runfolder verify",
-        "providers": "budget exits job logs providers.contract proxies redaction",
-        "catalogue": "budget schema",
-        "history": "job runfolder schema",
-        "pricing": "budget catalogue job schema statefile",
-        "rehearsal": "",
-        "rehearsal.rehearse": "billing children exits opened options outcome rehearsal runfolder runner statefile",
-        "report": "audit budget exits inside job marks pictures request runfolder statefile wording",
-        "datasets": "budget exits expand job marks pictures redaction request runfolder schema statefile",
-        # what is made of them
-        "failed": "job runfolder spreadsheet statefile",
-        "marks": "job runfolder statefile",
-        "audit": "budget job runfolder statefile",
-        "books": "audit runfolder spreadsheet statefile",
-        "story": "exits job runfolder statefile",
-        "standing": "budget job runfolder scheduler statefile wording",
-        "problems": "request wording",
-        "gathering": "catalogue links manifest problems request schema statefile",
-        "billing": "budget catalogue exits history marks pacing pricing problems request runfolder schema statefile "
-        "wording",
-        "scheduler": "alarm budget collector inputs job logs pacing providers.contract statefile",
-        "reconcile": "exits job providers providers.contract request statefile",
-        "takeback": "collector exits job statefile",
-        "cancelling": "job providers providers.contract statefile",
-        "lookup": "catalogue providers schema token",
-        "options": "billing budget canary job exits providers runfolder scheduler schema statefile",
-        "opened": "awake budget canary catalogue collector exits failed history job logs marks options outcome pacing "
-        "pricing providers providers.contract runfolder scheduler standing statefile",
-        "renewal": "gathering opened providers statefile wording",
-        "neighbours": "runfolder",
-        "runner": "billing budget catalogue collector exits gathering history job manifest marks neighbours "
-        "opened options outcome pricing problems providers renewal request runfolder schema seeds statefile takeback "
-        "token wording",
-        "api": "billing datasets exits options outcome providers rehearsal.rehearse report runner standing token",
-        "cli": "api audit billing books budget canary children cancelling datasets descriptors exits job logs lookup "
-        "manifest notify opened options outcome pacing problems providers providers.contract reconcile redaction "
-        "rehearsal rehearsal.rehearse "
-        "report request runfolder runner scheduler schema standing statefile story token wording",
-        "__init__": "api billing exits options outcome request runner standing",
+LAYERS = (
+    ("core", "simulator"),
+    ("models", "providers", "storage"),
+    ("manifest", "state", "collector"),
+    ("scheduler", "results"),
+    ("runner",),
+    ("cli", "api"),
+    ("__init__", "__main__"),
+)
+"""From the ground up. A room uses only what lies below it, never a room beside it."""
+
+MAY_USE = {
+    room: frozenset(rooms.split())
+    for room, rooms in {
+        "core": "",
+        "simulator": "",
+        "models": "core",
+        "providers": "core",
+        "storage": "core",
+        "manifest": "core models",
+        "state": "core storage",
+        "collector": "core storage",
+        "scheduler": "collector core providers state storage",
+        "results": "core models state storage",
+        "runner": "collector core manifest models providers results scheduler simulator state storage",
+        "cli": "core manifest models providers results runner scheduler simulator state storage",
+        "api": "providers results runner",
+        "__init__": "api core results runner",
         "__main__": "cli",
     }.items()
 }
 
+# Decides without asking the world: clock, chance, files and threads come in as arguments.
 PURE = (
-    "exits",
-    "job",
-    "request",
-    "links",
-    "redaction",
-    "pacing",
-    "budget",
-    "providers.contract",
-    "outcome",
-    "seeds",
-    "wording",
+    "core/",
+    "providers/contract.py",
+    "runner/outcome.py",
+    "runner/seeds.py",
+    "scheduler/pacing/",
 )
+IMPURE = {
+    "core/children.py": "lists what of the environment a child process may know",
+    "core/pictures.py": "Pillow, within bounds",
+    "core/hosts.py": "reads the spellings of addresses that the system's own parser takes",
+    "core/log.py": "knows which row is at work, and hands lines to whoever listens",
+    "core/proxies.py": "reads the environment's proxies, as every other client does",
+    "core/templates.py": "Jinja",
+}
 CLOCKS_AND_CHANCE = frozenset({"time", "random", "os", "asyncio", "socket", "subprocess", "threading", "shutil"})
 
 # Import -> the only files, or folders, that may hold it.
 HOMES = {
-    "sqlite3": ("statefile/",),
-    "filelock": ("statefile/",),
-    "threading": ("statefile/", "api.py", "collector/shelver.py"),
+    "sqlite3": ("state/",),
+    "filelock": ("state/",),
+    "threading": ("state/", "api.py", "collector/workers/"),
     "aiohttp": (
-        "providers/wire.py",
+        "providers/http.py",
         "providers/httpanswer.py",
         "collector/download.py",
         "collector/reach.py",
         "collector/collect.py",
-        "rehearsal/",
-        "schema/probe.py",
-        "schema/media.py",
-        "report/live.py",
-        "notify.py",
-        "gathering.py",  # names the session it hands on, opens none
+        "simulator/",
+        "models/media_probe.py",
+        "models/media_check.py",
+        "results/report/live.py",
+        "runner/notify.py",
+        "runner/load.py",  # names the session it hands on, opens none
     ),
     "aiofiles": ("collector/",),
-    "pandas": ("manifest/", "datasets/", "api.py"),  # api.py names the frame it hands on
-    "pyarrow": ("manifest/", "datasets/"),
+    "pandas": ("manifest/", "results/export/", "api.py"),  # api.py names the frame it hands on
+    "pyarrow": ("manifest/", "results/export/"),
     "yaml": ("manifest/",),
-    "jinja2": ("expand.py", "report/"),
-    "PIL": ("pictures.py", "rehearsal/", "report/", "datasets/"),
-    "numpy": ("rehearsal/",),
+    "jinja2": ("core/templates.py", "results/report/"),
+    "PIL": ("core/pictures.py", "simulator/", "results/"),
+    "numpy": ("simulator/",),
     "typer": ("cli/",),
     "rich": ("cli/",),
-    "signal": ("cli/", "notify.py", "rehearsal/server.py"),
-    "subprocess": ("awake.py", "notify.py", "collector/shelver.py", "collector/decoder.py", "cli/reporting.py"),
-    "pickle": ("collector/shelver.py",),  # it runs what it reads: between our own processes only
-    "logging": ("logs.py",),
+    "signal": ("cli/", "runner/notify.py", "simulator/server.py"),
+    "subprocess": ("runner/keep_awake.py", "runner/notify.py", "collector/workers/", "cli/commands/report.py"),
+    "pickle": ("collector/workers/",),  # it runs what it reads: between our own processes only
+    "logging": ("core/log.py",),
 }
 
 
@@ -159,14 +114,14 @@ def sources() -> dict[str, ast.Module]:
     }
 
 
-def unit_of(dotted: str) -> str:
-    """The unit that a dotted name below batchgen belongs to."""
-    own = (unit for unit in ("providers.contract", "rehearsal.rehearse") if f"{dotted}.".startswith(f"{unit}."))
-    return next(own, dotted.split(".")[0])
+@cache
+def modules() -> dict[str, str]:
+    """Path of every module by its dotted name below the package; the package itself is ""."""
+    return {path.removesuffix(".py").removesuffix("__init__").strip("/").replace("/", "."): path for path in sources()}
 
 
-def unit_of_file(path: str) -> str:
-    return unit_of(path.removesuffix(".py").replace("/", "."))
+def room_of(path: str) -> str:
+    return path.split("/")[0].removesuffix(".py")
 
 
 def imported(tree: ast.Module) -> Iterator[str]:
@@ -179,27 +134,40 @@ def imported(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def own_imports(tree: ast.Module) -> set[str]:
-    names = (name.removeprefix("batchgen.") for name in imported(tree) if name.startswith("batchgen."))
-    return {unit_of(name) for name in names} - {"__version__"}
+def own_modules(path: str) -> set[str]:
+    """The paths of our modules that one of them imports."""
+    names = {name.removeprefix("batchgen.") for name in imported(sources()[path]) if name.startswith("batchgen.")}
+    used = {modules().get(name) or modules().get(name.rpartition(".")[0]) for name in names}
+    return {module for module in used if module is not None} - {path}
 
 
 @pytest.mark.parametrize("path", sources())
-def test_a_module_imports_only_what_the_map_allows(path: str) -> None:
-    unit = unit_of_file(path)
-    assert unit in MAY_IMPORT, f"{path} is not on the map"
-    assert own_imports(sources()[path]) - {unit} <= MAY_IMPORT[unit]
+def test_a_module_uses_only_the_rooms_below_its_own(path: str) -> None:
+    room = room_of(path)
+    assert room in MAY_USE, f"{path} is in no room of the map"
+    assert {room_of(used) for used in own_modules(path)} - {room} <= MAY_USE[room]
 
 
-def test_the_map_has_no_way_back() -> None:
-    assert set(TopologicalSorter(MAY_IMPORT).static_order()) == set(MAY_IMPORT)
+def test_the_map_is_what_the_code_does_and_points_down() -> None:
+    used = {
+        (room_of(path), room_of(other))
+        for path in sources()
+        for other in own_modules(path)
+        if room_of(other) != room_of(path)
+    }
+    assert used == {(room, other) for room, rooms in MAY_USE.items() for other in rooms}
+    floor = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
+    assert [(room, other) for room, other in used if floor[other] >= floor[room]] == []
 
 
-@pytest.mark.parametrize("unit", PURE)
-def test_what_decides_has_neither_clock_nor_chance_nor_files(unit: str) -> None:
-    trees = [tree for path, tree in sources().items() if unit_of_file(path) == unit]
-    roots = {name.split(".")[0] for tree in trees for name in imported(tree)}
-    assert trees
+def test_no_module_comes_back_to_itself() -> None:
+    """Raises CycleError with the way round."""
+    TopologicalSorter({path: own_modules(path) for path in sources()}).prepare()
+
+
+@pytest.mark.parametrize("path", [path for path in sources() if path.startswith(PURE) and path not in IMPURE])
+def test_what_decides_has_neither_clock_nor_chance_nor_files(path: str) -> None:
+    roots = {name.split(".")[0] for name in imported(sources()[path])}
     assert not roots & (CLOCKS_AND_CHANCE | set(HOMES))
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from batchgen.links import expires_at
+from batchgen.core.urls import expires_at
 
 END = 1_790_000_000  # 2026-09-21T14:13:20Z
 

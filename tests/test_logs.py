@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from batchgen import logs
-from batchgen.cli.ends import emit, say, tell
-from batchgen.job import Billed, Job, JobFailed, State, advance
-from batchgen.redaction import as_reason, hide, redacted, sentence, shortened
+from batchgen.cli.output import emit, say, tell
+from batchgen.core import log
+from batchgen.core.job import Billed, Job, JobFailed, State, advance
+from batchgen.core.redaction import as_reason, hide, redacted, sentence, shortened
 from tests.collector.media import picture
 from tests.processes import TOKEN, Batchgen, Ended, serving, write_csv
 
@@ -52,29 +52,29 @@ def test_a_secret_that_is_known_is_taken_out_wherever_it_stands() -> None:
 
 def test_lines_reach_the_handlers_of_the_program_that_uses_batchgen(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "batchgen"):
-        logs.bind(row="dune", n=2, request_id=None)
-        logs.warn("download", answer="Broken", reason="reset by http://h.example/a?sig=s")
+        log.bind(row="dune", n=2, request_id=None)
+        log.warn("download", answer="Broken", reason="reset by http://h.example/a?sig=s")
     assert caplog.messages == ["dune download Broken reset by http://h.example/a?..."]
 
 
 def test_lines_about_the_run_name_their_words(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "batchgen"):
         of_no_row = Context()
-        of_no_row.run(logs.tell, "end", exit=1, reason="", pending=0, collected=7, failed=1)
-        of_no_row.run(logs.warn, "breaker", breaker="provider", model=None, position="opened", reason="refused")
+        of_no_row.run(log.tell, "end", exit=1, reason="", pending=0, collected=7, failed=1)
+        of_no_row.run(log.warn, "breaker", breaker="provider", model=None, position="opened", reason="refused")
     end, breaker = caplog.messages
     assert end == "end exit=1 pending=0 collected=7 failed=1"
     assert breaker == "breaker breaker=provider position=opened refused"
 
 
 def test_nothing_is_printed_where_nobody_asked_for_lines(capfd: pytest.CaptureFixture[str]) -> None:
-    logs.warn("download", answer="Broken", reason="reset")
+    log.warn("download", answer="Broken", reason="reset")
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_full_disk_costs_lines_and_not_the_run(capfd: pytest.CaptureFixture[str]) -> None:
-    with logs.written(Path("/dev/full"), to_stderr=False):
-        logs.warn("download", answer="Broken", reason="reset")
+    with log.written(Path("/dev/full"), to_stderr=False):
+        log.warn("download", answer="Broken", reason="reset")
     assert capfd.readouterr() == ("", "")
 
 
@@ -325,16 +325,16 @@ ACTED_UPON = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u2066\r\x7f\u2028"
 
 
 def test_what_v_shows_of_others_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
-    with logs.written(None, to_stderr=True):
-        logs.warn("download", row="dune", reason=ACTED_UPON)
+    with log.written(None, to_stderr=True):
+        log.warn("download", row="dune", reason=ACTED_UPON)
     shown = capsys.readouterr().err
     assert shown.removesuffix("\n").isprintable()
     assert r"\x1b]0;owned\x07" in shown
 
 
 def test_the_log_file_holds_the_same_signs_as_json_spells_them(tmp_path: Path) -> None:
-    with logs.written(tmp_path / "log", to_stderr=False):
-        logs.warn("download", row="dune", reason=ACTED_UPON)
+    with log.written(tmp_path / "log", to_stderr=False):
+        log.warn("download", row="dune", reason=ACTED_UPON)
     line = (tmp_path / "log").read_text().removesuffix("\n")
     assert line.isprintable()
     assert json.loads(line)["reason"] == ACTED_UPON

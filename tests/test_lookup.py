@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from batchgen.lookup import search
+from batchgen.runner.model_lookup import search
 
 MODELS: list[dict[str, Any]] = [
     {"model_id": "pixverse/v5/animate", "display_name": "Pixverse V5", "description": "Brings a Still to life."},

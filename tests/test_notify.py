@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from batchgen.exits import Exit
-from batchgen.notify import TheEnd, tell
+from batchgen.core.errors import Exit
+from batchgen.runner.notify import EndOfRun, tell
 from tests.processes import TOKEN, Batchgen, Server, serving, write_csv
 
 SECRET = "T0KEN-of-the-webhook"
@@ -215,7 +215,7 @@ def test_a_command_that_fails_changes_nothing(batchgen: Batchgen, tmp_path: Path
 
 
 def _sentences(url: str | None = None, command: str | None = None) -> list[str]:
-    end = TheEnd("run", Path("/runs/ads"), Exit.DONE, None)
+    end = EndOfRun("run", Path("/runs/ads"), Exit.DONE, None)
     return list(tell(end, url, command, url_s=0.5, command_s=0.5))
 
 

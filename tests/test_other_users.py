@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.exits import Exit
-from batchgen.runfolder import RunFolder
+from batchgen.core.errors import Exit
+from batchgen.storage.paths import RunFolder
 from tests.money.here import opened, ran, serving_here
 from tests.processes import Ended
 
@@ -180,7 +180,7 @@ def test_who_may_not_even_read_is_told_what_the_owner_can_do(shared: Path) -> No
 def test_a_low_limit_of_open_files_is_raised_or_told(shared: Path, limit: str) -> None:
     soft, hard = limit.split(":")
     code = (
-        "import resource; from batchgen.descriptors import raise_limit; "
+        "import resource; from batchgen.runner.descriptors import raise_limit; "
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard})); "
         "print(raise_limit()); print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
@@ -197,8 +197,8 @@ def test_a_low_limit_of_open_files_is_raised_or_told(shared: Path, limit: str) -
 
 def test_who_has_neither_home_nor_name_keeps_no_cache_and_needs_none(tmp_path: Path) -> None:
     code = (
-        "import os; from batchgen.schema.cache import SchemaCache; from batchgen.token import find_token, "
-        "TokenMissing; from batchgen.history import History\n"
+        "import os; from batchgen.models.cache import SchemaCache; from batchgen.providers.credentials import "
+        "TokenMissing, find_token; from batchgen.runner.measurements import History\n"
         f"if {IS_ROOT}: os.setuid({SOMEBODY})\n"
         "cache = SchemaCache(); cache.put('http://127.0.0.1:9', {'model_id': 'a/b'})\n"
         "History('http://127.0.0.1:9').add({}); print(cache.get('http://127.0.0.1:9', 'a/b'))\n"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.budget import Money
-from batchgen.exits import Exit
-from batchgen.job import State
-from batchgen.outcome import Report, exit_code
+from batchgen.core.errors import Exit
+from batchgen.core.job import State
+from batchgen.core.money import Money
 from batchgen.providers.contract import Cause
+from batchgen.runner.outcome import Report, exit_code
 
 IN_ORDER = [9, 3, 4, 5, 6, 75, 7, 130, 1, 0]
 CAUSES = {9: Cause.DISK, 3: Cause.TOKEN, 4: Cause.BALANCE, 5: Cause.PROVIDER, 6: Cause.BUDGET}

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from batchgen.budget import Price
-from batchgen.exits import Exit
-from batchgen.history import History, measured
-from batchgen.job import Job, State
-from batchgen.runfolder import RunFolder
+from batchgen.core.errors import Exit
+from batchgen.core.job import Job, State
+from batchgen.core.money import Price
+from batchgen.runner.activity import Pace
+from batchgen.runner.measurements import History, measured
 from batchgen.scheduler import Scheduler
-from batchgen.scheduler.outlook import Outlook
-from batchgen.scheduler.purse import Purse
-from batchgen.standing import Pace
-from batchgen.statefile import open_state
+from batchgen.scheduler.cost_forecast import CostForecast
+from batchgen.scheduler.reservations import Reservations
+from batchgen.state import open_state
+from batchgen.storage.paths import RunFolder
 from tests.processes import Batchgen, serving, write_csv
 from tests.virtual import in_virtual_time, names, night
 
@@ -80,9 +80,9 @@ async def test_refused_rows_lower_what_is_to_be_expected(tmp_path: Path) -> None
 def test_where_nobody_knows_how_long_a_film_gets_nobody_says_what_the_rest_will_cost(tmp_path: Path) -> None:
     state = open_state(RunFolder.at(tmp_path / "out"), "http://127.0.0.1:1", False, lambda reason, jobs: None)
     with closing(state):
-        purse = Purse(state, {"picture": Price(20, 30), "film": Price(20, 30)}, None)
-        assert Outlook({"picture": 3}, purse).cost_left_micro() == (0, 90)
-        assert Outlook({"picture": 3, "film": 0}, purse).cost_left_micro() is None
+        purse = Reservations(state, {"picture": Price(20, 30), "film": Price(20, 30)}, None)
+        assert CostForecast({"picture": 3}, purse).cost_left_micro() == (0, 90)
+        assert CostForecast({"picture": 3, "film": 0}, purse).cost_left_micro() is None
 
 
 def test_the_history_leaves_out_what_units_cost_where_nobody_knows_how_many_they_were() -> None:

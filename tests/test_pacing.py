@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.pacing import (
+from batchgen.scheduler.pacing import (
     EXPIRED_AFTER_S,
     Backoff,
-    Contact,
     ContactBreaker,
     DoubtBreaker,
+    IdEvidence,
     ProportionalPolling,
     SubmitRate,
 )
@@ -292,18 +292,18 @@ class TestLearnedRate:
 
 class TestContact:
     def test_an_id_is_not_found_after_three_such_answers(self) -> None:
-        contact = Contact()
+        contact = IdEvidence()
         assert [contact.not_found(1) for _ in range(3)] == [False, False, True]
 
     def test_a_good_answer_between_starts_the_count_anew(self) -> None:
-        contact = Contact()
+        contact = IdEvidence()
         for _ in range(2):
             contact.not_found(1)
         contact.answered(1)
         assert not contact.not_found(1)
 
     def test_an_id_ends_its_row_only_if_another_answered_and_it_is_older_than_seven_days(self) -> None:
-        contact = Contact()
+        contact = IdEvidence()
         assert not contact.gone_for_good(1, EXPIRED_AFTER_S + 1)
         contact.answered(1)
         assert not contact.gone_for_good(1, EXPIRED_AFTER_S + 1)
@@ -312,7 +312,7 @@ class TestContact:
         assert not contact.gone_for_good(1, EXPIRED_AFTER_S)
 
     def test_nobody_answers_when_every_live_id_was_asked_and_none_was_found(self) -> None:
-        contact = Contact()
+        contact = IdEvidence()
         assert not contact.nobody_answers(0)
         for key in (1, 2):
             for _ in range(3):
@@ -321,7 +321,7 @@ class TestContact:
         assert contact.nobody_answers(2)
 
     def test_one_accepted_post_shows_that_the_account_is_the_right_one(self) -> None:
-        contact = Contact(account_is_right=True)
+        contact = IdEvidence(account_is_right=True)
         for _ in range(3):
             contact.not_found(1)
         assert not contact.nobody_answers(1)

@@ -11,21 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.collector.rowfolder import remove_parts
-from batchgen.datasets.export import NothingToExport, export
-from batchgen.datasets.settings import Settings
-from batchgen.exits import Exit, Refusal
-from batchgen.failed import write_failed_csv
-from batchgen.job import Job, State
-from batchgen.marks import append_mark, read_marks
-from batchgen.options import Options
-from batchgen.report.watched import original
-from batchgen.report.write import write_report
-from batchgen.runfolder import LinkPlanted, RunFolder
-from batchgen.runner import collect
-from batchgen.standing import status
-from batchgen.statefile.repair import repair
-from batchgen.story import story
+from batchgen.collector.row_folder import remove_parts
+from batchgen.core.errors import Exit, Refusal
+from batchgen.core.job import Job, State
+from batchgen.results.export.export import NothingToExport, export
+from batchgen.results.export.settings import Settings
+from batchgen.results.failed_csv import write_failed_csv
+from batchgen.results.report.changes import original
+from batchgen.results.report.write import write_report
+from batchgen.results.reviews import append_mark, read_marks
+from batchgen.results.row_history import story
+from batchgen.results.status import status
+from batchgen.runner.commands import collect
+from batchgen.runner.options import Options
+from batchgen.state.repair import repair
+from batchgen.storage.paths import LinkPlanted, RunFolder
 from tests.money.here import opened, ran, serving_here
 from tests.processes import TOKEN
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from batchgen.problems import Problems, in_short
-from batchgen.request import Problem
+from batchgen.core.row import Problem
+from batchgen.manifest.problems import Problems, in_short
 
 
 def of_rows(count: int, message: str = "'{0}a' is not a whole number; write {0}") -> Iterator[Problem]:

@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from batchgen.collector.download import downloads_session
-from batchgen.exits import Exit
-from batchgen.proxies import ProxyUnusable, proxy_for
+from batchgen.core.errors import Exit
+from batchgen.core.proxies import ProxyUnusable, proxy_for
 
-ASK = "from batchgen.proxies import proxy_for; print(proxy_for('https://api.example.com/x'), proxy_for('http://127.0.0.1:1/'))"
+ASK = "from batchgen.core.proxies import proxy_for; print(proxy_for('https://api.example.com/x'), proxy_for('http://127.0.0.1:1/'))"
 
 
 @pytest.mark.parametrize(

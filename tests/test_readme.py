@@ -9,10 +9,10 @@ from typing import get_args
 import typer.main
 
 from batchgen.cli import app
-from batchgen.exits import MEANING, Exit
-from batchgen.job import TRANSITIONS, Event, State
-from batchgen.marks import marks_file
-from batchgen.runfolder import RunFolder
+from batchgen.core.errors import MEANING, Exit
+from batchgen.core.job import TRANSITIONS, Event, State
+from batchgen.results.reviews import marks_file
+from batchgen.storage.paths import RunFolder
 from tests.processes import Batchgen
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.runfolder import NetworkFileSystem, RunFolder, refuse_network_file_system, write_whole
+from batchgen.storage.paths import NetworkFileSystem, RunFolder, refuse_network_file_system, write_whole
 
 
 def test_the_default_folder_lies_beside_the_manifest_whatever_the_working_directory(

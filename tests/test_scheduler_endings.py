@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.exits import Exit
-from batchgen.job import State
+from batchgen.core.errors import Exit
+from batchgen.core.job import State
 from batchgen.providers.contract import Cause
 from batchgen.scheduler import Scheduler
 from tests.virtual import in_virtual_time, names, night, the_loop

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from batchgen.job import Output, State
+from batchgen.core.job import Output, State
 from batchgen.providers.contract import (
     BeforeSending,
     Cause,
@@ -19,7 +19,7 @@ from batchgen.providers.contract import (
     SubmitAnswer,
     Success,
 )
-from batchgen.runfolder import RunFolder
+from batchgen.storage.paths import RunFolder
 from tests.collector.filehost import file_host
 from tests.providers.fake import FakeProvider
 from tests.test_scheduler import Night, names

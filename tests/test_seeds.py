@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.job import Job, State
-from batchgen.schema import ModelSchema, shipped, shipped_model_ids
-from batchgen.seeds import NoNewSeed, new_seed, new_seeds
+from batchgen.core.job import Job, State
+from batchgen.models import ModelSchema, shipped, shipped_model_ids
+from batchgen.runner.seeds import NoNewSeed, new_seed, new_seeds
 
 
 def model(**seed: Any) -> ModelSchema:

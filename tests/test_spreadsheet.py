@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchgen.spreadsheet import as_it_was, shown_as_text
+from batchgen.core.spreadsheet import as_it_was, shown_as_text
 
 FORMULAS = ["=1+1", "+cmd|'/C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "-", "--", "'=1", "''@x"]
 TEXTS = ["", "a = b", "-1", "+1.5e3", "-.5", "'tis", "'", "it's", "007", " =1", "1-2", "…"]

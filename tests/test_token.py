@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.token import NAMES, TokenMissing, find_token, why_none
+from batchgen.providers.credentials import NAMES, TokenMissing, find_token, why_none
 
 
 @pytest.fixture

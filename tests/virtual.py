@@ -22,21 +22,21 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from aiohttp import web
 
-from batchgen.budget import Price
 from batchgen.collector.collect import Collector
 from batchgen.collector.download import downloads_session
-from batchgen.exits import Exit
-from batchgen.job import Job, State
-from batchgen.outcome import exit_code
-from batchgen.pacing import BreakerState, LearnedPolling
-from batchgen.providers.runcomfy import RunComfy
-from batchgen.rehearsal import provider as embedded
-from batchgen.rehearsal.files import serve_file
-from batchgen.rehearsal.server import Api, ServeOptions
-from batchgen.request import Row, fingerprint
-from batchgen.runfolder import RunFolder
-from batchgen.scheduler import Ending, Limits, Scheduler
-from batchgen.statefile import Asked, Reader, Scratch, StateFile, open_state, read_only
+from batchgen.core.errors import Exit
+from batchgen.core.job import Job, State
+from batchgen.core.money import Price
+from batchgen.core.row import Row, fingerprint
+from batchgen.providers.runcomfy.model_api import RunComfy
+from batchgen.runner.outcome import exit_code
+from batchgen.scheduler import Limits, Scheduler, StopInfo
+from batchgen.scheduler.pacing import BreakerState, LearnedPolling
+from batchgen.simulator import provider as embedded
+from batchgen.simulator.files import serve_file
+from batchgen.simulator.server import Api, ServeOptions
+from batchgen.state import Asked, Reader, Staging, StateFile, open_state, read_only
+from batchgen.storage.paths import RunFolder
 from tests.processes import MODEL, TOKEN
 
 EPOCH_S = 1_790_000_000.0
@@ -70,7 +70,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def create_future(self) -> asyncio.Future[Any]:
         """Futures that the state file's thread settles are counted, so that no time passes meanwhile."""
         future = super().create_future()
-        if sys._getframe(1).f_globals["__name__"].startswith("batchgen.statefile."):
+        if sys._getframe(1).f_globals["__name__"].startswith("batchgen.state."):
             self._owe(future)
         return future
 
@@ -233,7 +233,7 @@ class Night:
     post_s: float = 0.05
     posts_at: list[tuple[float, int]] = field(default_factory=list)
     jobs: dict[str, Job] = field(default_factory=dict)
-    ending: Ending = field(default_factory=Ending)
+    ending: StopInfo = field(default_factory=StopInfo)
     breakers: list[BreakerState] = field(default_factory=list)
     token: str = TOKEN
 
@@ -256,7 +256,7 @@ class Night:
         submitting: bool = True,
         polls_per_min: float = 6000.0,
         **limits: Any,
-    ) -> Ending:
+    ) -> StopInfo:
         """Enrol *rows* and run to the end; *during* is awaited beside the run."""
         provider = RunComfy(f"http://{API[0]}:{API[1]}", self.token)
         session = downloads_session(True, 32)
@@ -359,7 +359,7 @@ def names(count: int) -> list[str]:
 
 
 async def _enrol(state: StateFile, rows: Sequence[str]) -> None:
-    scratch = Scratch()
+    scratch = Staging()
     try:
         for row_id in rows:
             body = {"text": row_id, "images": ["https://example.com/a.png"], "sequential_image_generation_options": 1}

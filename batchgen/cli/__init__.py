@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from batchgen import __version__
-from batchgen.cli import ends
-from batchgen.cli.verbs import HELP_NAMES, Verbs
+from batchgen.cli import output
+from batchgen.cli.app import HELP_NAMES, Verbs
+from batchgen.core.version import __version__
 
 app = typer.Typer(
     name="batchgen",
@@ -27,7 +27,7 @@ def version(
     show: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
 ) -> None:
     if show:
-        ends.tell(f"batchgen {__version__}")
+        output.tell(f"batchgen {__version__}")
         raise typer.Exit
 
 
@@ -37,9 +37,9 @@ _TAKES_MANY = frozenset({"--only", "--adopt", "--release", "--give-up", "--take-
 def main() -> None:
     """The `batchgen` command."""
     sys.argv[1:] = spread(sys.argv[1:])
-    with ends.streams():
+    with output.streams():
         try:
-            with ends.refusals():
+            with output.refusals():
                 app()
         except typer.Exit as ended:
             sys.exit(ended.exit_code)

@@ -52,7 +52,7 @@ def duration_s(text: str | float) -> float:
 
 def _notify_url(given: str | None) -> str | None:
     """The URL of the flag or its variable, else of the file that BATCHGEN_NOTIFY_URL_FILE names. Never shown."""
-    from batchgen.notify import no_web_address
+    from batchgen.runner.notify import no_web_address
 
     url, origin = given, "the URL"
     if url is None and (file := os.environ.get("BATCHGEN_NOTIFY_URL_FILE", "").strip()):
@@ -67,7 +67,7 @@ def _notify_url(given: str | None) -> str | None:
 
 
 def _on_finish(command: str | None) -> str | None:
-    from batchgen.notify import no_command
+    from batchgen.runner.notify import no_command
 
     if command is not None and (wrong := no_command(command)) is not None:
         raise typer.BadParameter(f"{command!r} {wrong}")

@@ -7,9 +7,9 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from batchgen.cli.ends import say
+from batchgen.cli.output import say
+from batchgen.core.text import counted
 from batchgen.scheduler import ANSWERS_AWAITED_S, Scheduler
-from batchgen.wording import counted
 
 
 class Ladder:

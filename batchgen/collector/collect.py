@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 import aiohttp
 
-from batchgen import logs
-from batchgen.collector import rowfolder
+from batchgen.collector import row_folder
+from batchgen.collector.batching import RowBatcher
 from batchgen.collector.download import (
     MAX_BYTES,
     TOTAL_S,
@@ -30,14 +30,14 @@ from batchgen.collector.download import (
     download,
     is_disk_full,
 )
-from batchgen.collector.shelf import Shelf
-from batchgen.collector.shelve import Arrival
-from batchgen.collector.shelver import ShelverDied
-from batchgen.collector.verifiers import Verifiers
-from batchgen.job import Billed, Collected, Job, JobFailed, Output, SavedFile, TakenBack
-from batchgen.links import expires_at
-from batchgen.runfolder import RunFolder
-from batchgen.verify import DECODED, Undecodable, Verified, as_it_is
+from batchgen.collector.verify import DECODED, Undecodable, Verified, as_it_is
+from batchgen.collector.workers.verifiers import Verifiers
+from batchgen.collector.workers.writer import ShelverDied
+from batchgen.collector.write_rows import RowFiles
+from batchgen.core import log
+from batchgen.core.job import Billed, Collected, Job, JobFailed, Output, SavedFile, TakenBack
+from batchgen.core.urls import expires_at
+from batchgen.storage.paths import RunFolder
 
 FRESH_LINKS_S = (30.0, 120.0, 600.0)
 """How far apart fresh links that lead nowhere are asked for; where they are refused, it goes on at the last."""
@@ -90,7 +90,7 @@ class _Trouble:
 
 
 @dataclass(slots=True)
-class Arrived:
+class Downloaded:
     """What one try at the outputs of a job brought, by stem and in their order.
 
     That is the bytes of a small file, what a larger one was verified to be, a file that an earlier try left, or why
@@ -146,25 +146,25 @@ class Collector:
         self.received_bytes = 0
         self.not_decoded = 0
         self._trouble: dict[tuple[int, str], _Trouble] = {}
-        self._shelf = Shelf(folder)
+        self._shelf = RowBatcher(folder)
         self._verifiers = Verifiers(workers)
 
-    async def download(self, job: Job) -> Arrived:
+    async def download(self, job: Job) -> Downloaded:
         """Fetch every output of *job*, one after the other: a row's files share one download slot.
 
         What is whole is kept whatever happens to the others. Raises DiskFull.
         """
         with _room_for(job):
-            stems = rowfolder.stems(job.outputs)
+            stems = row_folder.stems(job.outputs)
             done: dict[str, SavedFile] = {}
-            if rowfolder.has_traces(self.folder, job):  # nearly no row has: two look-ups spare it a thread
-                published, left = await asyncio.to_thread(rowfolder.left_behind, self.folder, job, stems)
+            if row_folder.has_traces(self.folder, job):  # nearly no row has: two look-ups spare it a thread
+                published, left = await asyncio.to_thread(row_folder.left_behind, self.folder, job, stems)
                 if published is not None:  # killed between the folder's move and its record
-                    return Arrived({}, Collected(self.now(), *published))
+                    return Downloaded({}, Collected(self.now(), *published))
                 done = await self._finished(left)
             return await self._arrived(job, stems, done)
 
-    async def shelve(self, job: Job, earlier: Sequence[Job], arrived: Arrived) -> Collection:
+    async def shelve(self, job: Job, earlier: Sequence[Job], arrived: Downloaded) -> Collection:
         """Bring what arrived into the row folder of *job*. If some outputs are gone for good, it holds the rest.
 
         Raises DiskFull.
@@ -172,7 +172,7 @@ class Collector:
         try:
             return await self._shelved(job, earlier, arrived)
         except ShelverDied as died:
-            logs.warn("files", answer="ShelverDied", reason=str(died))
+            log.warn("files", answer="ShelverDied", reason=str(died))
             return TryLater(str(died), _AFTER_A_DEATH_S, expired=False)
 
     async def complete(self, job: Job, earlier: Sequence[Job], outputs: Sequence[Output]) -> Collected:
@@ -183,27 +183,27 @@ class Collector:
         try:
             return await self._completed(job, earlier, outputs)
         except ShelverDied as died:
-            logs.warn("files", answer="ShelverDied", reason=str(died))
+            log.warn("files", answer="ShelverDied", reason=str(died))
             return Collected(self.now(), job.saved, job.reason)
 
     async def _completed(self, job: Job, earlier: Sequence[Job], outputs: Sequence[Output]) -> Collected:
         fresh = job._replace(outputs=tuple(outputs))
-        stems = rowfolder.stems(outputs)
+        stems = row_folder.stems(outputs)
         with _room_for(job):
             saved = {Path(file.name).stem: file for file in job.saved}
-            left = await asyncio.to_thread(rowfolder.half_added, self.folder, fresh, set(stems) - saved.keys())
+            left = await asyncio.to_thread(row_folder.half_added, self.folder, fresh, set(stems) - saved.keys())
             done = await self._finished(left) | saved
             arrived = await self._arrived(fresh, stems, done)
             came = {stem: file for stem, file in arrived.files.items() if not isinstance(file, SavedFile)}
-            added, others = await self._put(Arrival(fresh, earlier, came, publish=False))
+            added, others = await self._put(RowFiles(fresh, earlier, came, publish=False))
             for stem, other in others.items():
-                rowfolder.discard(self.folder, rowfolder.part_of(self._parts(job), stem))
+                row_folder.discard(self.folder, row_folder.part_of(self._parts(job), stem))
                 arrived.by_stem[stem] = Gone(f"{stem}: {other.doubt if isinstance(other, Verified) else other}")
             why_not = {stem: one.reason for stem, one in arrived.by_stem.items() if isinstance(one, Gone | TryLater)}
             every = added | done
             whole = {stem: every[stem] for stem in (*stems, *saved) if stem in every}
             missing = "; ".join(why_not.values()) or None
-            await asyncio.to_thread(rowfolder.add_files, self.folder, fresh, earlier, list(whole.values()), missing)
+            await asyncio.to_thread(row_folder.add_files, self.folder, fresh, earlier, list(whole.values()), missing)
         return Collected(self.now(), tuple(whole.values()), missing)
 
     async def take_back(self, job: Job, earlier: Sequence[Job], aside: Mapping[str, Path]) -> TakenBack:
@@ -212,21 +212,21 @@ class Collector:
         They stay where they were as well: it can be tried again whatever happens. Raises DiskFull and ShelverDied.
         """
         with _room_for(job):
-            there = await asyncio.to_thread(rowfolder.standing, self.folder, job)
+            there = await asyncio.to_thread(row_folder.standing, self.folder, job)
             came: dict[str, bytes | Verified | SavedFile] = {}
             for stem, path in aside.items():
                 if stem not in there:
                     came[stem] = await self._as_it_is(path)
-                    part = rowfolder.part_of(self._parts(job), stem)
-                    await asyncio.to_thread(rowfolder.copy_to_part, self.folder, path, part)
-            stems = rowfolder.stems(job.outputs)
+                    part = row_folder.part_of(self._parts(job), stem)
+                    await asyncio.to_thread(row_folder.copy_to_part, self.folder, path, part)
+            stems = row_folder.stems(job.outputs)
             lacking = [stem for stem in stems if stem not in there and stem not in came]
             missing = f"{', '.join(lacking)}: not there" if lacking else None
-            added, _ = await self._put(Arrival(job, earlier, came, not there, missing))
+            added, _ = await self._put(RowFiles(job, earlier, came, not there, missing))
             whole = there | added
             saved = [whole[stem] for stem in dict.fromkeys([*stems, *sorted(whole)]) if stem in whole]
             if there:
-                await asyncio.to_thread(rowfolder.add_files, self.folder, job, earlier, saved, missing)
+                await asyncio.to_thread(row_folder.add_files, self.folder, job, earlier, saved, missing)
         self.not_decoded += sum(not file.is_decoded for file in added.values())
         return TakenBack(self.now(), tuple(saved), missing)
 
@@ -241,13 +241,13 @@ class Collector:
         with self.folder.reading(path) as stream:
             return as_it_is(stream, os.fstat(stream.fileno()).st_size)
 
-    async def _arrived(self, job: Job, stems: Sequence[str], done: Mapping[str, SavedFile]) -> Arrived:
-        arrived = Arrived({})
+    async def _arrived(self, job: Job, stems: Sequence[str], done: Mapping[str, SavedFile]) -> Downloaded:
+        arrived = Downloaded({})
         for output, stem in zip(job.outputs, stems, strict=True):
             arrived.by_stem[stem] = done.get(stem) or await self._file(job, output, stem)
         return arrived
 
-    async def _shelved(self, job: Job, earlier: Sequence[Job], arrived: Arrived) -> Collection:
+    async def _shelved(self, job: Job, earlier: Sequence[Job], arrived: Downloaded) -> Collection:
         if arrived.published is not None:
             return arrived.published
         with _room_for(job):
@@ -255,7 +255,7 @@ class Collector:
             if arrived.files and all(wait.for_long for wait in waits):
                 arrived.do_without(waits)
             publish = not arrived.later
-            saved, others = await self._put(Arrival(job, earlier, arrived.files, publish, arrived.missing))
+            saved, others = await self._put(RowFiles(job, earlier, arrived.files, publish, arrived.missing))
             believed: dict[str, Verified] = {}
             for stem, other in others.items():
                 judged = await asyncio.to_thread(self._judged, job, stem, other)
@@ -264,23 +264,23 @@ class Collector:
                     believed[stem] = judged
             if later := arrived.later:
                 if believed:
-                    await self._put(Arrival(job, earlier, believed, publish=False))
+                    await self._put(RowFiles(job, earlier, believed, publish=False))
                 return min(later, key=lambda ending: ending.after_s)
             missing = arrived.missing
             if others:
                 whole = {stem: saved.get(stem) or believed[stem] for stem in arrived.files}
-                saved, _ = await self._put(Arrival(job, earlier, whole, True, missing))
-            for stem in rowfolder.stems(job.outputs):
+                saved, _ = await self._put(RowFiles(job, earlier, whole, True, missing))
+            for stem in row_folder.stems(job.outputs):
                 self._trouble.pop((job.key, stem), None)
             if not saved and waits:  # what there was is no file: the others are waited for all the same
                 return min(waits, key=lambda ending: ending.after_s)
             if not saved:
-                await asyncio.to_thread(rowfolder.remove_parts, self.folder, job)
+                await asyncio.to_thread(row_folder.remove_parts, self.folder, job)
                 return JobFailed(self.now(), missing or "there is nothing to download", Billed.YES)
         self.not_decoded += sum(not file.is_decoded for file in saved.values())
         return Collected(self.now(), tuple(saved.values()), missing)
 
-    async def _put(self, arrival: Arrival) -> tuple[dict[str, SavedFile], dict[str, Verified | Undecodable]]:
+    async def _put(self, arrival: RowFiles) -> tuple[dict[str, SavedFile], dict[str, Verified | Undecodable]]:
         """The files of *arrival* that are whole, and what the others may be or why they are none."""
         if not arrival.files:
             return {}, {}
@@ -302,7 +302,7 @@ class Collector:
 
     def rewrite_sidecar(self, job: Job, earlier: Sequence[Job]) -> None:
         """Bring the row.json of a collected job up to date after a late cost."""
-        rowfolder.rewrite_sidecar(self.folder, job, earlier)
+        row_folder.rewrite_sidecar(self.folder, job, earlier)
 
     def _parts(self, job: Job) -> Path:
         return self.folder.parts(job.row_id, job.n)
@@ -311,7 +311,7 @@ class Collector:
         trouble = self._trouble.get((job.key, stem))
         if trouble is not None and trouble.gone is not None:
             return trouble.gone
-        part = rowfolder.part_of(self._parts(job), stem)
+        part = row_folder.part_of(self._parts(job), stem)
         got = await self._download(output, part)
         if isinstance(got, Damaged):
             return await asyncio.to_thread(self._judged, job, stem, Undecodable(got.reason))
@@ -334,14 +334,14 @@ class Collector:
         finished = {}
         for stem, path in left.items():
             try:
-                finished[stem] = rowfolder.saved_file(path.name, await self._verifiers.verify(path))
+                finished[stem] = row_folder.saved_file(path.name, await self._verifiers.verify(path))
             except Undecodable:
                 await asyncio.to_thread(self.folder.unlink, path)
         return finished
 
     async def _compared(self, job: Job, output: Output, stem: str, first: Verified) -> Verified | Gone | TryLater:
         """Fetch a file again whose end nothing proves: it is whole if the same bytes come."""
-        part = rowfolder.part_of(self._parts(job), stem)
+        part = row_folder.part_of(self._parts(job), stem)
         again = part.with_name(f"{stem}.again.part")
         second = await self._download(output, again)
         try:
@@ -349,13 +349,13 @@ class Collector:
                 case Whole(content):
                     if await asyncio.to_thread(self._sha256, content, again) == first.sha256:
                         return replace(first, checked=COMPARED)
-                    rowfolder.discard(self.folder, part)
+                    row_folder.discard(self.folder, part)
                     second = Broken("nothing says where it ends, and it came twice with different bytes")
                 case Damaged(reason):
                     second = Broken(reason)
             return self._not_whole(job, stem, second)
         finally:
-            rowfolder.discard(self.folder, again)
+            row_folder.discard(self.folder, again)
 
     async def _download(self, output: Output, part: Path) -> Download:
         return await download(
@@ -371,7 +371,7 @@ class Collector:
     def _not_whole(self, job: Job, stem: str, got: Download) -> Gone | TryLater:
         trouble = self._trouble.setdefault((job.key, stem), _Trouble())
         if not isinstance(got, Whole):
-            logs.warn("download", answer=type(got).__name__, file=stem, reason=got.reason)
+            log.warn("download", answer=type(got).__name__, file=stem, reason=got.reason)
         match got:
             case Dead(reason) | Refused(reason) if self._may_be_stale(job, trouble):
                 trouble.asked_anew = True
@@ -409,18 +409,18 @@ class Collector:
         kept as they are if they may be an output, and are gone if they cannot.
         """
         trouble = self._trouble.setdefault((job.key, stem), _Trouble())
-        part = rowfolder.part_of(self._parts(job), stem)
+        part = row_folder.part_of(self._parts(job), stem)
         reason = came.doubt if isinstance(came, Verified) else str(came)
         with self.folder.reading(part) as stream:
             digest, size_bytes = file_digest(stream, "sha256").hexdigest(), os.fstat(stream.fileno()).st_size
-        logs.warn("verify", answer=type(came).__name__, file=stem, reason=reason, bytes=size_bytes, sha256=digest)
+        log.warn("verify", answer=type(came).__name__, file=stem, reason=reason, bytes=size_bytes, sha256=digest)
         if digest == trouble.undecodable_sha256:
             if isinstance(came, Verified):
                 return came
-            kept = rowfolder.set_aside(self.folder, job, part)
+            kept = row_folder.set_aside(self.folder, job, part)
             return self._gone(trouble, f"{stem}: {reason}; the same bytes came twice and are kept in {kept.name}")
         trouble.undecodable_sha256 = digest
-        rowfolder.discard(self.folder, part)
+        row_folder.discard(self.folder, part)
         return TryLater(f"{stem}: {reason}", _SAME_BYTES_AGAIN_S, expired=True)
 
     def _gone(self, trouble: _Trouble, reason: str) -> Gone:

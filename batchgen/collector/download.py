@@ -13,16 +13,16 @@ from typing import TypeAlias
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
-from batchgen import __version__
 from batchgen.collector.address import NoAddress, inlined, redirected, scheme_of, web_address
 from batchgen.collector.arriving import HELD_BYTES, Arriving, OtherFile
 from batchgen.collector.packed import PACKINGS, Cut, TooLong, unpack
 from batchgen.collector.partfile import Kept, length_of_range, version_of
 from batchgen.collector.reach import PrivateAddress, PublicHosts
-from batchgen.job import INLINED
-from batchgen.proxies import proxy_for, proxy_hosts
-from batchgen.redaction import sentence
-from batchgen.runfolder import RunFolder
+from batchgen.core.job import INLINED
+from batchgen.core.proxies import proxy_for, proxy_hosts
+from batchgen.core.redaction import sentence
+from batchgen.core.version import __version__
+from batchgen.storage.paths import RunFolder
 
 MAX_BYTES = 4 * 1024**3
 _DISK_IS_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}

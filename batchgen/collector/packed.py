@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from batchgen.collector.rowfolder import validator_of
-from batchgen.runfolder import RunFolder
+from batchgen.collector.row_folder import validator_of
+from batchgen.storage.paths import RunFolder
 
 _CHUNK_BYTES = 1024 * 1024
 _GZIP, _DEFLATE = ("gzip", "x-gzip"), ("deflate",)

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from batchgen.collector.rowfolder import discard, validator_of
-from batchgen.runfolder import RunFolder
+from batchgen.collector.row_folder import discard, validator_of
+from batchgen.storage.paths import RunFolder
 
 SEAM_BYTES = 1024
 """Without a strong ETag this much is asked for again, and has to be as it was."""

@@ -8,8 +8,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from batchgen.hosts import is_private
-from batchgen.proxies import proxy_hosts
+from batchgen.core.hosts import is_private
+from batchgen.core.proxies import proxy_hosts
 
 
 class PrivateAddress(OSError):

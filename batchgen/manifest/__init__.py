@@ -1,17 +1,17 @@
 """From a manifest to its rows: read by suffix, resolved, typed, checked; every problem with its line."""
 
+from batchgen.manifest.digest import ManifestDigest, is_as_kept
 from batchgen.manifest.localfiles import KnownHash
-from batchgen.manifest.memory import Known, Recall
+from batchgen.manifest.read import price_list, prices, read, sources
 from batchgen.manifest.record import ManifestError
-from batchgen.manifest.rows import price_list, prices, read, sources
-from batchgen.manifest.whole import Whole, is_as_kept
+from batchgen.manifest.unchanged import Lookup, UnchangedRow
 
 __all__ = [
-    "Known",
     "KnownHash",
+    "Lookup",
+    "ManifestDigest",
     "ManifestError",
-    "Recall",
-    "Whole",
+    "UnchangedRow",
     "is_as_kept",
     "price_list",
     "prices",

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from batchgen.schema import Fault
-from batchgen.schema.fault import shown
+from batchgen.models import Fault
+from batchgen.models.fault import shown
 
 _BEGINNINGS = frozenset("#=LE")
 _ERRORS = frozenset({

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from batchgen.request import LocalFile
-from batchgen.schema import Fault, MediaField
-from batchgen.schema.fault import shown
-from batchgen.schema.nearest import nearest
+from batchgen.core.row import LocalFile
+from batchgen.core.suggest import nearest
+from batchgen.models import Fault, MediaField
+from batchgen.models.fault import shown
 
 KnownHash = Callable[[str, int, int], str | None]
 """(path, size in bytes, mtime in ns) to the sha256 such a file had when it was last read, or None."""

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any
 
-from batchgen.expand import Matrix
-from batchgen.manifest.parts import as_text
-from batchgen.request import canonical, folded, one_form
+from batchgen.core.row import canonical, folded, one_form
+from batchgen.core.templates import Matrix
+from batchgen.manifest.columns import as_text
 
 _NO_NAME = re.compile(r"[^\w.]+")
 _LONGEST_BYTES = 80

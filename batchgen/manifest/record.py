@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from batchgen.exits import Refusal
-from batchgen.manifest.memory import Known
-from batchgen.request import Problem
+from batchgen.core.errors import Refusal
+from batchgen.core.row import Problem
+from batchgen.manifest.unchanged import UnchangedRow
 
 
 class Record(NamedTuple):
@@ -29,7 +29,7 @@ class Table:
 
     file: str
     columns: tuple[str, ...] | None
-    records: Iterator[Record | Known | Problem]
+    records: Iterator[Record | UnchangedRow | Problem]
     header_line: int = 1
 
 

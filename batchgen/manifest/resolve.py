@@ -6,17 +6,17 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
+from batchgen.core.row import LocalFile, Problem, Row, fingerprint, one_form, row_id_fault
+from batchgen.manifest.columns import Columns, split
+from batchgen.manifest.diagnostics import Diagnostics, mixes_models
 from batchgen.manifest.formulas import uncomputed
-from batchgen.manifest.head import Head
+from batchgen.manifest.header import Header
 from batchgen.manifest.localfiles import LocalFiles
-from batchgen.manifest.memory import Known, Memory
 from batchgen.manifest.names import names_of
-from batchgen.manifest.parts import Parts, split
 from batchgen.manifest.record import Record, Table
-from batchgen.manifest.told import Told, mixes_models
-from batchgen.request import LocalFile, Problem, Row, fingerprint, one_form, row_id_fault
-from batchgen.schema import Fault, ModelSchema
-from batchgen.schema.cells import Misfit, to_integer, to_string
+from batchgen.manifest.unchanged import RecordDigests, UnchangedRow
+from batchgen.models import Fault, ModelSchema
+from batchgen.models.cells import Misfit, to_integer, to_string
 
 _NO_MODEL = "no model is given; add a `model` column, or in a YAML manifest `model:` at its top"
 
@@ -25,7 +25,13 @@ class Resolver:
     """Turns the records of one file into rows. *head* says what the manifest gives to all of them."""
 
     def __init__(
-        self, head: Head, table: Table, told: Told, files: LocalFiles, memory: Memory, fingerprint_version: int
+        self,
+        head: Header,
+        table: Table,
+        told: Diagnostics,
+        files: LocalFiles,
+        memory: RecordDigests,
+        fingerprint_version: int,
     ) -> None:
         self._head = head
         self._memory = memory
@@ -44,13 +50,13 @@ class Resolver:
         self._columns = frozenset(head.columns.get(name, name) for name in table.columns or ())
         self._written_as = {field: column for column, field in head.columns.items()}
 
-    def recalled(self, record: Record) -> Iterable[Row | Known | Problem]:
+    def recalled(self, record: Record) -> Iterable[Row | UnchangedRow | Problem]:
         """As `rows`, for a record that memory was not asked for yet."""
         if self._head.matrix is None and (key := self._memory.key(record.digest)) is not None:
-            return [Known(key, self._table.file, record.line)]
+            return [UnchangedRow(key, self._table.file, record.line)]
         return self.rows(record)
 
-    def rows(self, record: Record) -> Iterable[Row | Known | Problem]:
+    def rows(self, record: Record) -> Iterable[Row | UnchangedRow | Problem]:
         """The rows of one record, or the problems that stand against it."""
         head = self._head
         if head.columns:
@@ -58,7 +64,7 @@ class Resolver:
             record = record._replace(cells=renamed)
         return self._crossed(record) if head.matrix else self._row(record, {}, record.digest)
 
-    def _crossed(self, record: Record) -> Iterator[Row | Known | Problem]:
+    def _crossed(self, record: Record) -> Iterator[Row | UnchangedRow | Problem]:
         assert self._head.matrix is not None
         both = self._head.matrix.keys & record.cells.keys()
         for key in sorted(both):
@@ -68,7 +74,7 @@ class Resolver:
         for combination in self._head.matrix.combinations() if not both else ():
             digest = self._memory.digest(record.digest + repr(combination).encode("utf-8", "surrogatepass"))
             if (row := self._memory.key(digest)) is not None:
-                yield Known(row, self._table.file, record.line)
+                yield UnchangedRow(row, self._table.file, record.line)
                 continue
             for found in self._row(record, combination, digest):
                 if isinstance(found, Problem):  # one fault of the row, not one a combination
@@ -102,7 +108,7 @@ class Resolver:
         return [*news, *found] if news else found
 
     def _checked(
-        self, record: Record, combination: Mapping[str, Any], digest: bytes, schema: ModelSchema, parts: Parts
+        self, record: Record, combination: Mapping[str, Any], digest: bytes, schema: ModelSchema, parts: Columns
     ) -> Sequence[Row | Problem]:
         request_input, faults = schema.checked(parts.fields)
         if odd := uncomputed(parts.fields):
@@ -138,7 +144,7 @@ class Resolver:
             )
         ]
 
-    def _row_id(self, parts: Parts, combination: Mapping[str, Any], faults: list[Fault]) -> str | None:
+    def _row_id(self, parts: Columns, combination: Mapping[str, Any], faults: list[Fault]) -> str | None:
         """The row's explicit id, or None; what is wrong with it goes to *faults*."""
         cell = parts.own.get("id")
         if cell is None:
@@ -190,7 +196,7 @@ class Resolver:
         return Problem(file, line, self._written_as.get(column, column), row_id, path, message)
 
 
-def _priority(parts: Parts, faults: list[Fault]) -> int:
+def _priority(parts: Columns, faults: list[Fault]) -> int:
     try:
         return to_integer(parts.own["priority"] or 0)
     except Misfit as misfit:

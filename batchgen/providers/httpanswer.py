@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from batchgen.redaction import shortened
+from batchgen.core.redaction import shortened
 
 SMALL_BYTES = 1024 * 1024
 """More than any answer holds that repeats nothing of what was sent. Longer ones are read one after the other."""

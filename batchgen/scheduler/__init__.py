@@ -1,7 +1,7 @@
 """Which job goes on next, within which limits: `loop` carries, `submit`, `follow` and `fetch` are its steps."""
 
-from batchgen.scheduler.course import Ending, Limits
-from batchgen.scheduler.loop import (
+from batchgen.scheduler.control import Limits, StopInfo
+from batchgen.scheduler.engine import (
     ANSWERS_AWAITED_S,
     IN_FLIGHT_LEARNED,
     POLLING_LEARNED,
@@ -15,8 +15,8 @@ __all__ = [
     "IN_FLIGHT_LEARNED",
     "POLLING_LEARNED",
     "SLEPT_S",
-    "Ending",
     "Limits",
     "OnBreaker",
     "Scheduler",
+    "StopInfo",
 ]

@@ -6,8 +6,8 @@ import traceback
 from collections.abc import Sequence
 from types import FrameType
 
-from batchgen import logs
-from batchgen.job import Job, State
+from batchgen.core import log
+from batchgen.core.job import Job, State
 
 _NAMED = 5
 _DONE_TO_IT = {State.SUBMITTED: "asked about", State.READY: "downloaded"}
@@ -37,7 +37,7 @@ class Faults:
     def met(self, job: Job, error: Exception) -> None:
         """*job* goes no further in this run because of *error*."""
         what, step = in_words(error), _DONE_TO_IT.get(job.state, "sent")
-        logs.warn("fault", reason=what, traceback="".join(traceback.format_exception(error)))
+        log.warn("fault", reason=what, traceback="".join(traceback.format_exception(error)))
         rows = self._rows.setdefault((what, step), [])
         rows.append(job.row_id)
         note = (

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from batchgen import logs
-from batchgen.inputs import InputChanged, body_of
-from batchgen.job import Accepted, ContactLost, Deferred, Event, Intent, Job, Refused, State
-from batchgen.pacing import InFlight
+from batchgen.core import log
+from batchgen.core.job import Accepted, ContactLost, Deferred, Event, Intent, Job, Refused, State
 from batchgen.providers.contract import (
     AccountBlocked,
+    AnswerUnknown,
     Busy,
     Cause,
-    Lost,
     ModelMissing,
     NotSent,
     Provider,
@@ -23,9 +21,11 @@ from batchgen.providers.contract import (
     Taken,
 )
 from batchgen.scheduler import fault
-from batchgen.scheduler.course import Course
-from batchgen.scheduler.purse import Afford, Purse
-from batchgen.statefile import Record, StateFile, StateUnusable
+from batchgen.scheduler.control import RunControl
+from batchgen.scheduler.pacing import InFlight
+from batchgen.scheduler.reservations import Afford, Reservations
+from batchgen.state import Record, StateFile, StateUnusable
+from batchgen.storage.inputs import InputChanged, body_of
 
 
 class _NotNow(Exception):
@@ -46,13 +46,15 @@ class _Post:
     task: asyncio.Task[Job] | None = None
 
 
-class Submitting:
+class Submitter:
     """Sends rows, and remembers what the provider would not take.
 
     *awaited* are the keys of rows whose POST has begun, until it is accepted or has ended in any other way.
     """
 
-    def __init__(self, state: StateFile, provider: Provider, course: Course, purse: Purse, slots: InFlight) -> None:
+    def __init__(
+        self, state: StateFile, provider: Provider, course: RunControl, purse: Reservations, slots: InFlight
+    ) -> None:
         self.not_sendable: dict[int, str] = {}
         self.to_look_at: set[int] = set()
         self.awaited: set[int] = set()
@@ -146,7 +148,7 @@ class Submitting:
             self._purse.let_go(post.job)
             post.released, post.sent_at = True, self._course.now()
 
-        logs.bind(row=post.job.row_id, n=post.job.n, request_id=None)
+        log.bind(row=post.job.row_id, n=post.job.n, request_id=None)
         try:
             body = await asyncio.to_thread(body_of, post.job) if post.job.files else dict(post.job.input)
             post.answer = await self._provider.submit(post.job.model, body, write_intent)
@@ -203,7 +205,9 @@ class Submitting:
             self._course.out_of_reach(answer.reason)
             return post.job
         if isinstance(answer, Taken) and (other := self._row_of(answer.request_id)) is not None:
-            post.answer = answer = Lost(f"the answer holds {answer.request_id}, which is the request of row {other}")
+            post.answer = answer = AnswerUnknown(
+                f"the answer holds {answer.request_id}, which is the request of row {other}"
+            )
         now, roll, breakers = self._course.now(), self._course.roll(), self._course.breakers
         if isinstance(answer, Taken):
             self._new_ids[answer.request_id] = post.job.row_id
@@ -230,7 +234,7 @@ class Submitting:
                 if post.job.model not in breakers.models_missing:
                     self._course.ending.notes.append(f"model {post.job.model} is not available: {reason}")
                 breakers.no_model(post.job.model, now, roll, reason)
-            case Lost(reason):
+            case AnswerUnknown(reason):
                 self._doubted(now, roll, reason)
             case Busy() | Rejected():
                 breakers.answered()
@@ -271,7 +275,7 @@ class Submitting:
                 return Deferred(now, reason, now)
             case Rejected(reason):
                 return Refused(now, reason)
-            case Lost(reason):
+            case AnswerUnknown(reason):
                 return ContactLost(now, reason)
             case NotSent():
                 raise AssertionError("a row that was not sent has nothing to write down")

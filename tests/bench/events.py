@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from batchgen.job import Accepted, Collected, Intent, Job, Output, SavedFile, State, Succeeded
-from batchgen.runfolder import RunFolder
-from batchgen.statefile import StateFile, open_state
+from batchgen.core.job import Accepted, Collected, Intent, Job, Output, SavedFile, State, Succeeded
+from batchgen.state import StateFile, open_state
+from batchgen.storage.paths import RunFolder
 from tests.bench.figures import Figure, default_folders, parsed, scratch, show
 from tests.processes import MODEL
 

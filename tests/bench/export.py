@@ -24,8 +24,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from batchgen.rehearsal.tiny import tiny_png
-from batchgen.statefile.tables import create
+from batchgen.simulator.tiny import tiny_png
+from batchgen.state.tables import create
 from tests.bench.figures import Figure, Used, parsed, show, used_by
 
 MODEL = "bytedance/seedream-4-0/edit-sequential"

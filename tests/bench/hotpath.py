@@ -25,13 +25,13 @@ from hashlib import file_digest
 from pathlib import Path
 from statistics import median
 
-from batchgen.collector.shelve import Arrival, shelve
-from batchgen.job import Job, State
-from batchgen.rehearsal.catalogue import Catalogue
-from batchgen.rehearsal.renderer import Order, drawn
-from batchgen.rehearsal.tiny import sized
-from batchgen.runfolder import RunFolder
-from batchgen.verify import verify
+from batchgen.collector.verify import verify
+from batchgen.collector.write_rows import RowFiles, shelve
+from batchgen.core.job import Job, State
+from batchgen.simulator.catalog import Catalogue
+from batchgen.simulator.renderer import Order, drawn
+from batchgen.simulator.tiny import sized
+from batchgen.storage.paths import RunFolder
 from tests.bench.figures import MEMORY, Figure, Used, default_folders, parsed, scratch, show, used_by
 from tests.processes import MODEL, Batchgen, write_csv
 
@@ -161,7 +161,7 @@ def shelved(place: Path, rows: int) -> float:
         folder = RunFolder.at(out)
         folder.rows.mkdir()
         arrivals = [
-            Arrival(job._replace(row_id=f"{number:07d}"), (), {"images-00": make.png(b"%07d" % number)}, True)
+            RowFiles(job._replace(row_id=f"{number:07d}"), (), {"images-00": make.png(b"%07d" % number)}, True)
             for number in range(rows)
         ]
         began = time.process_time()

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from batchgen.runfolder import sync_folder
+from batchgen.storage.paths import sync_folder
 from tests.bench.figures import Figure, once, parsed, scratch, show
 
 _SHARDS = 256

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import sync_playwright
 
-from batchgen.report.watched import Look
-from batchgen.report.write import write_report
-from batchgen.runfolder import RunFolder
+from batchgen.results.report.changes import Look
+from batchgen.results.report.write import write_report
+from batchgen.storage.paths import RunFolder
 from tests.bench.figures import Figure, once, parsed, show
 from tests.processes import Batchgen, kill_group
 from tests.report.conftest import CHROMIUM, FLAGS

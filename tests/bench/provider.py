@@ -15,8 +15,8 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from batchgen.rehearsal.catalogue import Catalogue
-from batchgen.rehearsal.tiny import sized
+from batchgen.simulator.catalog import Catalogue
+from batchgen.simulator.tiny import sized
 
 _MODELS, _REQUESTS, _FILES = b"/v1/models/", b"/v1/requests/", b"/files/"
 _END_OF_HEAD = b"\r\n\r\n"

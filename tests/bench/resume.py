@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from batchgen.catalogue import Catalogue
-from batchgen.gathering import gather
-from batchgen.providers.runcomfy import RunComfy, api_base
-from batchgen.runfolder import RunFolder
-from batchgen.statefile import open_state
+from batchgen.models.catalog import Catalogue
+from batchgen.providers.runcomfy.model_api import RunComfy, api_base
+from batchgen.runner.load import gather
+from batchgen.state import open_state
+from batchgen.storage.paths import RunFolder
 from tests.bench.figures import Figure, once, parsed, show
 from tests.processes import TOKEN, Batchgen, Server, kill_group, serving, write_csv
 

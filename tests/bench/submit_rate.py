@@ -13,7 +13,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from batchgen.rehearsal.timing import rate_per_s
+from batchgen.simulator.timing import rate_per_s
 from tests.bench.figures import Figure, parsed, scratch, show, used_by
 from tests.processes import Batchgen, serving, write_csv
 

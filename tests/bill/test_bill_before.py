@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from batchgen import Options
-from batchgen.exits import Refusal
+from batchgen.core.errors import Refusal
 from tests.bill.conftest import SEED, Shell, dunes, posts
 from tests.processes import Server, serving
 

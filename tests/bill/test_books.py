@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from batchgen.audit import Audit, Books, Entry
-from batchgen.cli.show import account
+from batchgen.cli.tables import account
+from batchgen.results.audit import Audit, Books, Entry
 from tests.bill.conftest import Shell, dunes
 from tests.processes import Server, serving
 

@@ -22,20 +22,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchgen.budget import Money
-from batchgen.catalogue import Catalogue
 from batchgen.collector.download import downloads_session
-from batchgen.exits import Exit
-from batchgen.gathering import gather
-from batchgen.job import CostKnown, Event, Intent, Job, JobFailed, PriceKnown, State, Succeeded
-from batchgen.opened import Opened
-from batchgen.options import Options
-from batchgen.outcome import Report
+from batchgen.core.errors import Exit
+from batchgen.core.job import CostKnown, Event, Intent, Job, JobFailed, PriceKnown, State, Succeeded
+from batchgen.core.money import Money
+from batchgen.models.catalog import Catalogue
 from batchgen.providers.contract import (
+    AnswerUnknown,
     Busy,
     Failure,
-    Lost,
-    NoNews,
+    NoAnswer,
     NotSent,
     Rejected,
     ResultAnswer,
@@ -43,11 +39,15 @@ from batchgen.providers.contract import (
     SubmitAnswer,
     Success,
 )
-from batchgen.providers.runcomfy import RunComfy
-from batchgen.reconcile import release
-from batchgen.runfolder import RunFolder
+from batchgen.providers.runcomfy.model_api import RunComfy
+from batchgen.runner.load import gather
+from batchgen.runner.options import Options
+from batchgen.runner.outcome import Report
+from batchgen.runner.recover import release
+from batchgen.runner.session import Session
 from batchgen.scheduler import Scheduler
-from batchgen.statefile import Reader, open_state, read_only
+from batchgen.state import Reader, open_state, read_only
+from batchgen.storage.paths import RunFolder
 from tests.collector.media import picture
 from tests.money.here import collecting
 from tests.processes import MODEL
@@ -98,9 +98,9 @@ class Toll(FakeProvider):
         self.floors[text] = self.highest_told * ask.units
         await before_sending()
         if self.went_off():
-            return Lost("no power")
+            return AnswerUnknown("no power")
         said = self.submits.get(text) or []
-        if not said or (isinstance(said[0], Lost) and said[0].reason == "charged"):
+        if not said or (isinstance(said[0], AnswerUnknown) and said[0].reason == "charged"):
             self.paid.setdefault(text, []).append(ask.cost_micro)
         await asyncio.sleep(ask.answer_ms / 1000)
 
@@ -113,11 +113,11 @@ class Toll(FakeProvider):
         return self.is_off
 
     async def status(self, request_id: str) -> StatusAnswer:
-        return NoNews("no power", contact=True) if self.is_off else await super().status(request_id)
+        return NoAnswer("no power", contact=True) if self.is_off else await super().status(request_id)
 
     async def result(self, request_id: str, model: str) -> ResultAnswer:
         if self.is_off:
-            return NoNews("no power", contact=True)
+            return NoAnswer("no power", contact=True)
         told = await super().result(request_id, model)
         if not isinstance(told, Success):
             return told
@@ -128,8 +128,8 @@ class Toll(FakeProvider):
 
 
 ANSWERS: Mapping[str, Callable[[], SubmitAnswer]] = {
-    "charged": lambda: Lost("charged"),
-    "lost": lambda: Lost("not charged"),
+    "charged": lambda: AnswerUnknown("charged"),
+    "lost": lambda: AnswerUnknown("not charged"),
     "busy": lambda: Busy("later", 0.0),
     "rejected": lambda: Rejected("no"),
 }
@@ -205,7 +205,7 @@ class Life:
                 collecting(state.folder, session, asyncio.get_running_loop().time) as collector,
             ):
                 provider = cast(RunComfy, self.provider)  # it passes the same contract
-                opened = Opened(state.folder, options, state, provider, collector, catalogue)
+                opened = Session(state.folder, options, state, provider, collector, catalogue)
                 await opened.keep_budget()
                 await opened.settle_unanswered()
                 scratch, problems = await gather(self.manifest, catalogue, state.reader)

@@ -6,7 +6,7 @@ import csv
 from contextlib import closing
 from pathlib import Path
 
-from batchgen.statefile import Reader, read_only
+from batchgen.state import Reader, read_only
 from tests.money.here import ran, serving_here
 
 TEXTS = ["=cmd|x", "@home", "-a dune", "+a dune", "'=a", "''@b", "'quoted'", "-1", "Über Café", "a dune"]

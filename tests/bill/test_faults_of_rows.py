@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from batchgen.core.row import Problem, Row
 from batchgen.manifest import read
-from batchgen.request import Problem, Row
-from batchgen.schema import ModelSchema, shipped, shipped_model_ids
-from batchgen.schema.media import MediaCheck
+from batchgen.models import ModelSchema, shipped, shipped_model_ids
+from batchgen.models.media_check import MediaCheck
 from tests.processes import MODEL, Batchgen, Server, serving
 
 URL = "https://example.com/a.png"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.gathering import gather
-from batchgen.job import Accepted, Intent, State
-from batchgen.statefile import Scope, judge
-from batchgen.statefile.repair import repair
+from batchgen.core.job import Accepted, Intent, State
+from batchgen.runner.load import gather
+from batchgen.state import Scope, judge
+from batchgen.state.repair import repair
 from tests.bill.test_known_rows import BASE, Folder, catalogue, folder
 
 MATRIX = "matrix: {style: [white marble]}\ntemplate: {text: 'in {{ style }}'}\nrows: [{id: sku_001, images: [IMAGE]}]\n"

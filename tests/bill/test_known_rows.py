@@ -18,22 +18,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from batchgen.catalogue import Catalogue
-from batchgen.gathering import gather
-from batchgen.job import Accepted, Intent, State
-from batchgen.request import Problem
-from batchgen.runfolder import RunFolder
-from batchgen.schema import SchemaCache, shipped
-from batchgen.statefile import (
-    Judgement,
-    Reader,
-    Scope,
-    StateFile,
-    judge,
-    local_files_to_send,
-    open_state,
-    read_only,
-)
+from batchgen.core.job import Accepted, Intent, State
+from batchgen.core.row import Problem
+from batchgen.models import SchemaCache, shipped
+from batchgen.models.catalog import Catalogue
+from batchgen.runner.load import gather
+from batchgen.state import ManifestDiff, Reader, Scope, StateFile, judge, local_files_to_send, open_state, read_only
+from batchgen.storage.paths import RunFolder
 from tests.processes import MODEL
 
 BASE = "http://127.0.0.1:9/v1"
@@ -87,7 +78,7 @@ class Folder:
         return int(self.state.reader.connection.execute(sql).fetchone()[0])
 
 
-def _in_short(judged: Judgement) -> tuple[Any, ...]:
+def _in_short(judged: ManifestDiff) -> tuple[Any, ...]:
     return judged.models, judged.changed_paid_ids, judged.left_unnamed_paid, judged.renamed, judged.live
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from batchgen import run_async
-from batchgen.billing import Plan, Refused
-from batchgen.job import State
-from batchgen.options import Options
-from batchgen.outcome import Report
-from batchgen.runner import plan
+from batchgen.core.job import State
+from batchgen.runner.bill import Plan, Refused
+from batchgen.runner.commands import plan
+from batchgen.runner.options import Options
+from batchgen.runner.outcome import Report
 from tests.money.here import EmbeddedServer, serving_here
 from tests.processes import TOKEN, write_csv
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from batchgen.options import Options
-from batchgen.runner import plan
+from batchgen.runner.commands import plan
+from batchgen.runner.options import Options
 
 PROMPT = {"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]}
 ENTRIES: dict[str, Any] = {

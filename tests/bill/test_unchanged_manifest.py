@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from batchgen.gathering import gather
-from batchgen.job import Billed, JobFailed, State
-from batchgen.statefile import Reader, Scope, expiring_inputs, judge, local_files_to_send, read_only
+from batchgen.core.job import Billed, JobFailed, State
+from batchgen.runner.load import gather
+from batchgen.state import Reader, Scope, expiring_inputs, judge, local_files_to_send, read_only
 from tests.bill.test_known_rows import Cells, Folder, catalogue, folder, write
 from tests.money.here import ran, serving_here
 from tests.processes import Batchgen, kill_group, serving, write_csv
@@ -41,7 +41,7 @@ async def told(one: Folder, manifest: Path) -> list[Any]:
     scratch, problems = await gather(manifest, catalogue("", manifest.parent), one.state.reader)
     connection = one.state.reader.connection
     try:
-        held = [scratch.has(name) or bool(scratch.recalled and scratch.recalled.holds(name)) for name in IDS]
+        held = [scratch.has(name) or bool(scratch.recalled and scratch.recalled(name)) for name in IDS]
         bills = [
             (
                 judge(connection, scratch, scope),

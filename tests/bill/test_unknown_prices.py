@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from batchgen.statefile import Reader, read_only
+from batchgen.state import Reader, read_only
 from tests.bill.conftest import SEED, Shell, dunes, posts
 from tests.money.harness import until
 from tests.processes import Batchgen, Server, kill_group, serving

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from batchgen.cli.ends import refusals, say
-from batchgen.exits import Exit
-from batchgen.redaction import hide
+from batchgen.cli.output import refusals, say
+from batchgen.core.errors import Exit
+from batchgen.core.redaction import hide
 from tests.cli.conftest import Shell, table
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07 a dune \u202eevil"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.budget import Money
-from batchgen.cli.show import report
-from batchgen.exits import Exit
-from batchgen.job import State
-from batchgen.outcome import Report
+from batchgen.cli.tables import report
+from batchgen.core.errors import Exit
+from batchgen.core.job import State
+from batchgen.core.money import Money
+from batchgen.runner.outcome import Report
 
 OUT = Path("/out/ads.rehearsal")
 WORK_THERE = {"report", "show", "rehearse", "run"}

@@ -11,10 +11,10 @@ import pytest
 import typer
 
 from batchgen.cli import app, spread
+from batchgen.cli.app import VERBS
 from batchgen.cli.flags import duration_s, in_flight, rate_per_min, size_bytes
 from batchgen.cli.values import maker
-from batchgen.cli.verbs import VERBS
-from batchgen.providers.runcomfy import BASE_VARIABLES
+from batchgen.providers.runcomfy.model_api import BASE_VARIABLES
 
 CONSENT = {
     "--yes",

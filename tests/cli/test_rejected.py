@@ -6,8 +6,8 @@ import json
 import time
 from pathlib import Path
 
-from batchgen.marks import append_mark
-from batchgen.runfolder import RunFolder
+from batchgen.results.reviews import append_mark
+from batchgen.storage.paths import RunFolder
 from tests.processes import Batchgen, serving, write_csv
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from batchgen.cli.settling import _doubt, _doubt_lines, _next_steps
-from batchgen.job import Job, State
+from batchgen.cli.commands.recover import _doubt, _doubt_lines, _next_steps
+from batchgen.core.job import Job, State
 
 
 def doubtful(row_id: str, **asked: object) -> Job:

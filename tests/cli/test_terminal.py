@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.job import State
-from batchgen.standing import status
+from batchgen.core.job import State
+from batchgen.results.status import status
 from tests.cli.conftest import posts
 from tests.processes import Batchgen, Server, serving, write_csv
 

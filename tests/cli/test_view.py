@@ -11,13 +11,14 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from batchgen.budget import Money
-from batchgen.cli.frame import styled
-from batchgen.cli.live import line
-from batchgen.cli.view import in_ascii, view
-from batchgen.job import State
-from batchgen.standing import Activity, Last, Standing
-from batchgen.wording import clock, duration, harmless, rate, size
+from batchgen.cli.live.frame import styled
+from batchgen.cli.live.lines import line
+from batchgen.cli.live.text import in_ascii
+from batchgen.cli.live.view import view
+from batchgen.core.job import State
+from batchgen.core.money import Money
+from batchgen.core.text import clock, duration, harmless, rate, size
+from batchgen.results.status import Activity, FinishedRow, RunStatus
 
 NOW = 1_700_000_000.0
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\u202eevil\u2066\r\n\x9b31m\udcff\u200b\x00" + "e\u0301" * 300 + "漢字🦊" * 50
@@ -43,11 +44,11 @@ ACTIVITY = Activity(
     overdue=("dune-7",),
     cost_left_micro=(20_401_000, 23_900_000),
 )
-LAST = Last(
+LAST = FinishedRow(
     "dune-004", State.COLLECTED, NOW - 5, 42.4, 60_000, "a dune", ("images-00.png", "images-01.png"), 2_100_000, ""
 )
 FAILED = replace(LAST, row_id="oasis-1", state=State.FAILED, files=(), reason="the model refused the prompt")
-STANDING = Standing(
+STANDING = RunStatus(
     out=Path("nights/ads"),
     at=NOW,
     rehearsal=False,
@@ -61,7 +62,7 @@ STANDING = Standing(
 )
 
 
-def text(standing: Standing, width: int = 80, height: int = 40) -> str:
+def text(standing: RunStatus, width: int = 80, height: int = 40) -> str:
     return "\n".join(drawn.plain for drawn in view(standing, width, height))
 
 

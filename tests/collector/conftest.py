@@ -12,8 +12,8 @@ import pytest
 
 from batchgen.collector.collect import Collector, TryLater
 from batchgen.collector.download import downloads_session
-from batchgen.job import Collected, Job, JobFailed, Output, State
-from batchgen.runfolder import RunFolder
+from batchgen.core.job import Collected, Job, JobFailed, Output, State
+from batchgen.storage.paths import RunFolder
 from tests.collector.filehost import FileHost, file_host
 
 

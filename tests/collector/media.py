@@ -10,7 +10,7 @@ import zlib
 
 from PIL import Image
 
-from batchgen.rehearsal.motion import mp4
+from batchgen.simulator.motion import mp4
 
 
 def picture(kind: str = "PNG", width: int = 64, height: int = 48, seed: int = 1) -> bytes:

@@ -12,8 +12,8 @@ import pytest
 
 from batchgen.collector.collect import Collector, TryLater
 from batchgen.collector.download import downloads_session
-from batchgen.job import Billed, JobFailed
-from batchgen.rehearsal.sound import melody
+from batchgen.core.job import Billed, JobFailed
+from batchgen.simulator.sound import melody
 from tests.collector.conftest import Bench, ready
 from tests.collector.filehost import (
     FileHost,

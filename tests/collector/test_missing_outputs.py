@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.collector import rowfolder
+from batchgen.collector import row_folder
 from batchgen.collector.collect import TryLater
-from batchgen.job import Collected, Job, State, advance
-from batchgen.verify import verify
+from batchgen.collector.verify import verify
+from batchgen.core.job import Collected, Job, State, advance
 from tests.collector.conftest import Bench, ready
 from tests.collector.filehost import FileHost, Way, breaks_off, sends
 from tests.collector.media import picture
@@ -161,7 +161,7 @@ def kill(event, arguments):
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(kill)
-rowfolder.add_files(*pickle.load(sys.stdin.buffer))
+row_folder.add_files(*pickle.load(sys.stdin.buffer))
 """
 
 
@@ -169,9 +169,9 @@ rowfolder.add_files(*pickle.load(sys.stdin.buffer))
 async def test_a_kill_while_a_file_is_added_loses_nothing(host: FileHost, bench: Bench, renames: int) -> None:
     good, bad = host.puts("/1.png", sends(PNG)), host.puts("/2", sends(HTML))
     job = await collected(bench, good, bad)
-    parts = rowfolder.open_parts(bench.folder, job)
+    parts = row_folder.open_parts(bench.folder, job)
     (parts / "images-01.png").write_bytes(OTHER)
-    added = rowfolder.saved_file("images-01.png", verify(parts / "images-01.png"))
+    added = row_folder.saved_file("images-01.png", verify(parts / "images-01.png"))
     told = pickle.dumps((bench.folder, job, (), [*job.saved, added], None))
     killed = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-c", _KILLED, str(renames)], input=told, check=False

@@ -10,8 +10,8 @@ import pytest
 
 from batchgen.collector.address import NoAddress, web_address
 from batchgen.collector.collect import TryLater
-from batchgen.job import Billed, Output
-from batchgen.links import expires_at
+from batchgen.core.job import Billed, Output
+from batchgen.core.urls import expires_at
 from tests.collector.conftest import Bench, ready
 from tests.collector.filehost import FileHost, redirects, says, sends
 from tests.collector.media import film, picture

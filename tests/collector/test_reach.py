@@ -11,7 +11,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from batchgen.collector.download import Broken, Download, Refused, Whole, download, downloads_session
-from batchgen.runfolder import RunFolder
+from batchgen.storage.paths import RunFolder
 from tests.providers.rawserver import RawServer, Reply, raw_server, reply
 
 PICTURE = b"a picture"

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.children import environ_of_our_own
-from batchgen.collector.shelf import Shelf
-from batchgen.collector.shelve import Arrival, Shelved, shelve
-from batchgen.collector.shelver import Shelver, ShelverDied
-from batchgen.job import SavedFile
-from batchgen.runfolder import RunFolder
-from batchgen.verify import Undecodable
+from batchgen.collector.batching import RowBatcher
+from batchgen.collector.verify import Undecodable
+from batchgen.collector.workers.writer import ShelverDied, WriterProcess
+from batchgen.collector.write_rows import RowFiles, Shelved, shelve
+from batchgen.core.children import environ_of_our_own
+from batchgen.core.job import SavedFile
+from batchgen.storage.paths import RunFolder
 from tests.collector.conftest import Bench, ready
 from tests.collector.filehost import FileHost, sends
 from tests.collector.media import picture
@@ -35,8 +35,8 @@ def folder(tmp_path: Path) -> RunFolder:
     return folder
 
 
-def arrival(row_id: str, content: bytes, publish: bool = True) -> Arrival:
-    return Arrival(ready("https://example.com/a.png", row_id=row_id), (), {"images-00": content}, publish)
+def arrival(row_id: str, content: bytes, publish: bool = True) -> RowFiles:
+    return RowFiles(ready("https://example.com/a.png", row_id=row_id), (), {"images-00": content}, publish)
 
 
 def test_every_row_of_a_group_gets_its_folder(folder: RunFolder) -> None:
@@ -61,7 +61,7 @@ def test_what_goes_wrong_with_one_row_is_its_own(folder: RunFolder) -> None:
 
 def test_a_file_that_is_none_keeps_its_row_from_its_folder_and_its_bytes_in_the_part(folder: RunFolder) -> None:
     whole = picture()
-    both = Arrival(ready("https://a/1", "https://a/2"), (), {"images-00": whole, "images-01": b"<html>"}, True)
+    both = RowFiles(ready("https://a/1", "https://a/2"), (), {"images-00": whole, "images-01": b"<html>"}, True)
     (outcome,) = shelve(folder, [both])
     assert isinstance(outcome, dict)
     assert isinstance(outcome["images-00"], SavedFile)
@@ -79,7 +79,7 @@ def test_a_row_that_is_not_complete_keeps_its_files_and_gets_no_folder(folder: R
 
 @pytest.mark.parametrize("rows", [1, 63, 64, 150])
 async def test_few_rows_and_many_are_put_on_disk(folder: RunFolder, rows: int) -> None:
-    shelf = Shelf(folder)
+    shelf = RowBatcher(folder)
     try:
         names = [f"row-{number:03d}" for number in range(rows)]
         async with asyncio.timeout(20):
@@ -94,14 +94,14 @@ async def test_few_rows_and_many_are_put_on_disk(folder: RunFolder, rows: int) -
 async def test_rows_wait_while_others_come_but_not_for_long(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     groups: list[int] = []
 
-    shelves = Shelver.shelve
+    shelves = WriterProcess.shelve
 
-    def counted(shelver: Shelver, folder: RunFolder, arrivals: Sequence[Arrival]) -> list[Shelved | Exception]:
+    def counted(shelver: WriterProcess, folder: RunFolder, arrivals: Sequence[RowFiles]) -> list[Shelved | Exception]:
         groups.append(len(arrivals))
         return shelves(shelver, folder, arrivals)
 
-    monkeypatch.setattr(Shelver, "shelve", counted)
-    shelf, waited_s = Shelf(folder), []
+    monkeypatch.setattr(WriterProcess, "shelve", counted)
+    shelf, waited_s = RowBatcher(folder), []
 
     async def put(row_id: str, after_s: float) -> None:
         await asyncio.sleep(after_s)
@@ -118,7 +118,7 @@ async def test_rows_wait_while_others_come_but_not_for_long(folder: RunFolder, m
 
 
 async def test_rows_that_wait_for_company_when_the_run_leaves_are_left_to_the_next_run(folder: RunFolder) -> None:
-    shelf = Shelf(folder)
+    shelf = RowBatcher(folder)
     waiting = asyncio.create_task(shelf.put(arrival("dune", picture())))
     await asyncio.sleep(0)
     waiting.cancel()
@@ -129,7 +129,7 @@ async def test_rows_that_wait_for_company_when_the_run_leaves_are_left_to_the_ne
 
 
 async def test_where_no_thread_can_be_started_the_row_is_told_so(folder: RunFolder) -> None:
-    shelf = Shelf(folder)
+    shelf = RowBatcher(folder)
     shelf.close()
     async with asyncio.timeout(5):
         with pytest.raises(OSError, match="no thread"):
@@ -137,7 +137,7 @@ async def test_where_no_thread_can_be_started_the_row_is_told_so(folder: RunFold
 
 
 async def test_a_process_that_was_killed_is_replaced(folder: RunFolder) -> None:
-    shelf = Shelf(folder)
+    shelf = RowBatcher(folder)
     try:
         await shelf.put(arrival("a", picture()))
         (shelver,) = shelf.idle
@@ -154,7 +154,7 @@ async def test_a_process_that_is_killed_each_time_is_an_error(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.executable", shutil.which("false"))
-    shelf = Shelf(folder)
+    shelf = RowBatcher(folder)
     try:
         for expected in (ShelverDied, ShelverDied, OSError):
             with pytest.raises(expected, match="killed"):
@@ -166,7 +166,7 @@ async def test_a_process_that_is_killed_each_time_is_an_error(
 async def test_errors_of_the_system_keep_their_number(folder: RunFolder) -> None:
     folder.parts("a", 1).parent.mkdir()
     folder.parts("a", 1).touch()
-    shelf = Shelf(folder)
+    shelf = RowBatcher(folder)
     try:
         with pytest.raises(NotADirectoryError) as caught:
             await shelf.put(arrival("a", picture()))
@@ -181,7 +181,7 @@ def test_the_process_ends_with_whoever_began_it_whatever_it_is_doing(folder: Run
     folder.parts("a", 1).mkdir(parents=True)
     os.mkfifo(folder.parts("a", 1) / "images-00.part")
     group = pickle.dumps((folder, [arrival("a", picture())]))
-    shelver = subprocess.Popen([sys.executable, "-P", "-m", "batchgen.collector.shelver"], stdin=subprocess.PIPE)
+    shelver = subprocess.Popen([sys.executable, "-P", "-m", "batchgen.collector.workers.writer"], stdin=subprocess.PIPE)
     assert shelver.stdin is not None
     shelver.stdin.write(group)
     shelver.stdin.flush()
@@ -205,17 +205,17 @@ async def test_a_row_whose_process_is_killed_is_tried_again_from_what_is_there(h
 async def test_a_row_whose_folder_had_moved_when_its_process_was_killed_is_not_fetched_again(
     host: FileHost, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content, shelves = picture(), Shelver.shelve
+    content, shelves = picture(), WriterProcess.shelve
 
     def killed_before_it_answers(
-        shelver: Shelver, folder: RunFolder, arrivals: Sequence[Arrival]
+        shelver: WriterProcess, folder: RunFolder, arrivals: Sequence[RowFiles]
     ) -> list[Shelved | Exception]:
-        monkeypatch.setattr(Shelver, "shelve", shelves)
+        monkeypatch.setattr(WriterProcess, "shelve", shelves)
         assert not any(isinstance(outcome, Exception) for outcome in shelves(shelver, folder, arrivals))
         os.kill(shelver.pid, signal.SIGKILL)
         return shelves(shelver, folder, arrivals)
 
-    monkeypatch.setattr(Shelver, "shelve", killed_before_it_answers)
+    monkeypatch.setattr(WriterProcess, "shelve", killed_before_it_answers)
     fetched = await bench.fetch(ready(host.puts("/a.png", sends(content))))
     assert len(fetched.waits) == 1
     assert len(host.asked) == 1
@@ -233,7 +233,7 @@ async def test_the_process_finds_its_modules_where_we_do_and_has_no_key(
     assert environ["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path / "modules")
     (tmp_path / "queue.py").write_text("raise SystemExit('not what was meant')")  # a user's own, where they stand
     monkeypatch.chdir(tmp_path)
-    shelf = Shelf(folder)
+    shelf = RowBatcher(folder)
     try:
         await shelf.put(arrival("a", picture()))
         assert (folder.row("a") / "row.json").is_file()

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from batchgen import takeback
-from batchgen.collector import rowfolder
+from batchgen.collector import row_folder
 from batchgen.collector.collect import Collector
 from batchgen.collector.download import downloads_session
-from batchgen.collector.shelve import Arrival, shelve
-from batchgen.job import Billed, Collected, Job, JobFailed, Output, State, Succeeded
-from batchgen.statefile import Reader, StateFile, read_only
+from batchgen.collector.write_rows import RowFiles, shelve
+from batchgen.core.job import Billed, Collected, Job, JobFailed, Output, State, Succeeded
+from batchgen.runner import takeback
+from batchgen.state import Reader, StateFile, read_only
 from tests.collector.media import picture
 from tests.money.harness import Scene, until
 from tests.money.strace import traced
@@ -47,9 +47,9 @@ class Aside:
         folder = self.state.folder
         if there:
             missing = "images-01: an error page"
-            await asyncio.to_thread(shelve, folder, [Arrival(job, (), there, True, missing)])
+            await asyncio.to_thread(shelve, folder, [RowFiles(job, (), there, True, missing)])
             job = await happen(
-                self.state, job, Collected(7.0, tuple(rowfolder.standing(folder, job).values()), missing)
+                self.state, job, Collected(7.0, tuple(row_folder.standing(folder, job).values()), missing)
             )
         else:
             job = await happen(self.state, job, JobFailed(7.0, "images-00: cut off", Billed.YES))
@@ -125,7 +125,7 @@ async def test_whoever_is_killed_before_it_is_recorded_takes_it_back_the_next_ti
     aside: Aside, there: dict[str, bytes]
 ) -> None:
     job = await aside.row(aside={"images-01": PICTURE}, there=there)
-    found = rowfolder.set_aside_of(aside.state.folder, job)
+    found = row_folder.set_aside_of(aside.state.folder, job)
     await aside.collector.take_back(job, (), found)  # and nobody records it
     assert aside.set_aside == ["dune.1.images-01.bytes"]
     taken = await aside.take_back()
@@ -137,7 +137,7 @@ async def test_whoever_is_killed_before_it_is_recorded_takes_it_back_the_next_ti
 
 async def test_whoever_is_killed_while_copying_takes_it_back_the_next_time(aside: Aside) -> None:
     job = await aside.row(aside={"images-01": PICTURE})
-    part = rowfolder.part_of(rowfolder.open_parts(aside.state.folder, job), "images-01")
+    part = row_folder.part_of(row_folder.open_parts(aside.state.folder, job), "images-01")
     part.write_bytes(PICTURE[:100])
     await aside.take_back()
     assert aside.saved == {"images-01.png": PICTURE}
@@ -145,7 +145,7 @@ async def test_whoever_is_killed_while_copying_takes_it_back_the_next_time(aside
 
 async def test_whoever_is_killed_after_it_was_recorded_has_nothing_to_do_but_tidy_up(aside: Aside) -> None:
     job = await aside.row(aside={"images-01": PICTURE})
-    found = rowfolder.set_aside_of(aside.state.folder, job)
+    found = row_folder.set_aside_of(aside.state.folder, job)
     await aside.state.record(job, await aside.collector.take_back(job, (), found))
     taken = await aside.take_back()
     assert aside.saved == {"images-01.png": PICTURE}

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.collector.decoder import Decoder
-from batchgen.collector.verifiers import Verifiers
-from batchgen.verify import Undecodable, verify
+from batchgen.collector.verify import Undecodable, verify
+from batchgen.collector.workers.decoder import Decoder
+from batchgen.collector.workers.verifiers import Verifiers
 from tests.collector.conftest import Bench, ready
 from tests.collector.filehost import FileHost, sends
 from tests.collector.media import picture
@@ -163,7 +163,8 @@ async def test_what_makes_row_folders_outlives_who_decodes_for_it(host: FileHost
 @posix
 def test_a_process_ends_by_itself_when_nobody_asks_any_more(sound: Path) -> None:
     code = (
-        "import asyncio, os, sys\nfrom pathlib import Path\nfrom batchgen.collector.verifiers import Verifiers\n"
+        "import asyncio, os, sys\nfrom pathlib import Path\n"
+        "from batchgen.collector.workers.verifiers import Verifiers\n"
         "async def main():\n    one = Verifiers(1)\n    await one.verify(Path(sys.argv[1]))\n"
         "    print(one.begun[0].pid, flush=True)\n    os.kill(os.getpid(), 9)\nasyncio.run(main())"
     )
@@ -210,6 +211,6 @@ def verifiers_of(parent: int) -> set[int]:
     with suppress(OSError):
         for task in Path(f"/proc/{parent}/task").iterdir():
             for child in (task / "children").read_text().split():
-                if b"batchgen.verify" in Path(f"/proc/{child}/cmdline").read_bytes():
+                if b"batchgen.collector.verify" in Path(f"/proc/{child}/cmdline").read_bytes():
                     found.add(int(child))
     return found

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from batchgen.core.row import Problem, Row
 from batchgen.manifest import ManifestError, read
-from batchgen.request import Problem, Row
-from batchgen.schema import ModelSchema, ModelUnknown, shipped, shipped_model_ids
+from batchgen.models import ModelSchema, ModelUnknown, shipped, shipped_model_ids
 
 SEED = "bytedance/seedream-4-0/edit-sequential"
 WORDS = "acestep-ai/ace-step-1.5/text-to-audio"

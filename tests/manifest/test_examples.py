@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from batchgen.schema.media import MediaCheck
+from batchgen.models.media_check import MediaCheck
 from tests.manifest.reading import Read, schemas
 
 EXAMPLES = Path(__file__).parents[2] / "manifests"

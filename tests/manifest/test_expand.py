@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from batchgen.expand import Matrix, TemplateFault, TextTemplate
+from batchgen.core.templates import Matrix, TemplateFault, TextTemplate
 
 
 def test_the_last_axis_changes_fastest() -> None:

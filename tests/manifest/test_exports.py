@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.manifest.jsonlines import read_jsonl
-from batchgen.manifest.memory import Memory
+from batchgen.manifest.formats.jsonl import read_jsonl
+from batchgen.manifest.problems import in_short
 from batchgen.manifest.record import Record
-from batchgen.problems import in_short
+from batchgen.manifest.unchanged import RecordDigests
 from tests.manifest.reading import SEED, Reading, reading_in
 
 URL = "https://example.com/a.png"
@@ -163,7 +163,7 @@ def test_a_long_array_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> N
         file.write("]")
     tracemalloc.start()
     try:
-        found = read_jsonl(path, Memory()).records
+        found = read_jsonl(path, RecordDigests()).records
         assert sum(isinstance(record, Record) for record in found) == 60_000
         assert tracemalloc.get_traced_memory()[1] < 8_000_000  # the file has 14 MB
     finally:

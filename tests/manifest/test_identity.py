@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.request import fingerprint, folded, row_id_fault
+from batchgen.core.row import fingerprint, folded, row_id_fault
 from tests.manifest.reading import SEED, Reading, reading_in
 
 URL = "https://example.com/a.png"

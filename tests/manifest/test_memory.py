@@ -12,7 +12,7 @@ _READ = """
 import resource, sys
 from pathlib import Path
 from batchgen.manifest import read
-from batchgen.schema import shipped
+from batchgen.models import shipped
 count = sum(1 for row in read(Path(sys.argv[1]), shipped))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(count, peak)

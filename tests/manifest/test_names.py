@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.expand import Matrix
+from batchgen.core.row import FINGERPRINT_VERSION, Row, folded, row_id_fault
+from batchgen.core.templates import Matrix
 from batchgen.manifest import read
 from batchgen.manifest.names import names_of
-from batchgen.request import FINGERPRINT_VERSION, Row, folded, row_id_fault
 from tests.manifest.reading import SEED, schemas
 
 

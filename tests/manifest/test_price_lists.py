@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.manifest import ManifestError, price_list, prices
-from batchgen.schema import UnitPrice
+from batchgen.models import UnitPrice
 
 
 def test_a_price_is_of_what_the_models_own_is_one_of_unless_it_says_of_what(tmp_path: Path) -> None:

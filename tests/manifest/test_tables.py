@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchgen.manifest import ManifestError, read
-from batchgen.manifest.memory import Memory
+from batchgen.manifest.formats.csv import read_csv
 from batchgen.manifest.record import Record
-from batchgen.manifest.separated import read_csv
+from batchgen.manifest.unchanged import RecordDigests
 from tests.manifest.reading import SEED, Read, Reading, reading_in, schemas
 
 URL = "https://example.com/a.png"
@@ -239,7 +239,7 @@ def test_every_cell_comes_back_as_csv_wrote_it(tmp_path: Path, rows: list[tuple[
     (quoted if alone else plain).writerows([("a", "b", "c"), *rows])
     path = tmp_path / "cells.csv"
     path.write_bytes(text.getvalue().encode())
-    records = [record for record in read_csv(path, Memory()).records if isinstance(record, Record)]
+    records = [record for record in read_csv(path, RecordDigests()).records if isinstance(record, Record)]
     got = [tuple(record.cells.get(name, "") for name in "abc") for record in records]
     assert got == [row for row in rows if any(row)]
 

@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from batchgen.job import State
+from batchgen.core.job import State
 from tests.money.answering import ACCEPTED, ID, AnsweringServer, answering
 from tests.money.here import attempts, ran
 from tests.providers.rawserver import Seen, reply

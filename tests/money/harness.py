@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from batchgen.rehearsal.faults import FAULTS
+from batchgen.simulator.faults import FAULTS
 from tests.processes import Batchgen, Server, kill_group
 
 MOST_ON_THE_WIRE = 32

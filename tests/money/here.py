@@ -13,21 +13,21 @@ from typing import Any
 
 import aiohttp
 
-from batchgen.budget import Price
 from batchgen.collector.collect import Collector
 from batchgen.collector.download import downloads_session
-from batchgen.job import Job
-from batchgen.opened import Watch
-from batchgen.options import Options
-from batchgen.outcome import Report
-from batchgen.pacing import ProportionalPolling
-from batchgen.providers.runcomfy import RunComfy
-from batchgen.rehearsal.provider import Provider
-from batchgen.rehearsal.server import ServeOptions, running
-from batchgen.runfolder import RunFolder
-from batchgen.runner import run
-from batchgen.scheduler import Ending, Limits, Scheduler
-from batchgen.statefile import Reader, StateFile, open_state, read_only
+from batchgen.core.job import Job
+from batchgen.core.money import Price
+from batchgen.providers.runcomfy.model_api import RunComfy
+from batchgen.runner.commands import run
+from batchgen.runner.options import Options
+from batchgen.runner.outcome import Report
+from batchgen.runner.session import Watch
+from batchgen.scheduler import Limits, Scheduler, StopInfo
+from batchgen.scheduler.pacing import ProportionalPolling
+from batchgen.simulator.provider import Provider
+from batchgen.simulator.server import ServeOptions, running
+from batchgen.state import Reader, StateFile, open_state, read_only
+from batchgen.storage.paths import RunFolder
 from tests.money.harness import sha256_of
 from tests.processes import MODEL, TOKEN, write_csv
 
@@ -81,7 +81,7 @@ async def collecting(
         await collector.close()
 
 
-async def hurried(folder: Path, base: str, rows: int, in_flight: int, times: float = 20.0) -> Ending:
+async def hurried(folder: Path, base: str, rows: int, in_flight: int, times: float = 20.0) -> StopInfo:
     """The same rows through the scheduler by a clock that runs *times* as fast: pauses of minutes take seconds."""
     await ran(folder, base, rows=rows, limit=0)
     started = time.time()

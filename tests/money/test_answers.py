@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.job import Billed, State
+from batchgen.core.job import Billed, State
 from batchgen.providers.contract import Cause
 from batchgen.scheduler import Scheduler
 from tests.money.answering import ACCEPTED, ID, answering

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 import yaml
 
-from batchgen.billing import Refused
-from batchgen.job import State
+from batchgen.core.job import State
+from batchgen.runner.bill import Refused
 from batchgen.scheduler import Scheduler
-from batchgen.statefile import Reader, read_only
+from batchgen.state import Reader, read_only
 from tests.money.here import ran, serving_here
 
 ROWS = 300

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.job import Accepted, Intent, State
-from batchgen.runfolder import RunFolder
-from batchgen.statefile import StateFile, StateUnusable
-from batchgen.statefile.journal import Journal
+from batchgen.core.job import Accepted, Intent, State
+from batchgen.state import StateFile, StateUnusable
+from batchgen.state.journal import Journal
+from batchgen.storage.paths import RunFolder
 from tests.money.disks import fill, small_disk
 from tests.money.here import opened, ran, serving_here
 

@@ -8,14 +8,14 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from batchgen.exits import Exit
-from batchgen.job import State
-from batchgen.options import Options
-from batchgen.outcome import Report
-from batchgen.report.write import write_report
-from batchgen.runner import collect
+from batchgen.core.errors import Exit
+from batchgen.core.job import State
+from batchgen.results.report.write import write_report
+from batchgen.runner.activity import ActivityReporter
+from batchgen.runner.commands import collect
+from batchgen.runner.options import Options
+from batchgen.runner.outcome import Report
 from batchgen.scheduler import Scheduler
-from batchgen.standing import Watched
 from tests.money.here import EmbeddedServer, attempts, collected_whole, ran, serving_here
 from tests.processes import TOKEN
 
@@ -94,7 +94,7 @@ async def test_the_screen_says_which_row_waits_for_links_and_until_when(tmp_path
 
     async def watch(scheduler: Scheduler) -> None:
         while not seen:
-            seen.extend(line for line in Watched(scheduler).activity().troubles if "waiting for links" in line)
+            seen.extend(line for line in ActivityReporter(scheduler).activity().troubles if "waiting for links" in line)
             await asyncio.sleep(0.05)
         scheduler.leave()
 

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from batchgen.budget import Price
 from batchgen.collector.download import downloads_session
-from batchgen.job import State
-from batchgen.pacing import ProportionalPolling
-from batchgen.providers.runcomfy import RunComfy
-from batchgen.runfolder import RunFolder
+from batchgen.core.job import State
+from batchgen.core.money import Price
+from batchgen.providers.runcomfy.model_api import RunComfy
 from batchgen.scheduler import Limits, Scheduler
-from batchgen.statefile import StateFile
+from batchgen.scheduler.pacing import ProportionalPolling
+from batchgen.state import StateFile
+from batchgen.storage.paths import RunFolder
 from tests.money.here import EmbeddedServer, attempts, collecting, opened, ran, serving_here
 from tests.processes import MODEL, TOKEN
 

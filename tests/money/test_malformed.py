@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from batchgen.job import Billed, Job, State
-from batchgen.rehearsal.malformed import KINDS
-from batchgen.statefile import Reader, read_only
+from batchgen.core.job import Billed, Job, State
+from batchgen.simulator.malformed import KINDS
+from batchgen.state import Reader, read_only
 from tests.money.harness import body_sha256
 from tests.processes import Batchgen, serving, write_csv
 

@@ -19,14 +19,14 @@ from typing import Any
 
 import pytest
 
-from batchgen.job import State
-from batchgen.opened import Watch
-from batchgen.options import Options
-from batchgen.runfolder import RunFolder
-from batchgen.runner import collect, retry
+from batchgen.core.job import State
+from batchgen.runner.commands import collect, retry
+from batchgen.runner.options import Options
+from batchgen.runner.session import Watch
 from batchgen.scheduler import Scheduler
-from batchgen.statefile import FolderInUse, StateUnusable
-from batchgen.statefile.repair import repair
+from batchgen.state import FolderInUse, StateUnusable
+from batchgen.state.repair import repair
+from batchgen.storage.paths import RunFolder
 from tests.money.here import EmbeddedServer, attempts, opened, ran, serving_here
 from tests.processes import MODEL, TOKEN
 

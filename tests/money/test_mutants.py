@@ -39,7 +39,7 @@ MUTANTS = [
     ),
     Mutant(
         "the journal is skipped",
-        "statefile/writer.py",
+        "state/writer.py",
         "self._journal.append([*self._owed_lines, *lines])",
         "pass",
         checks.the_intent_is_on_disk_twice_when_the_post_arrives,
@@ -68,7 +68,7 @@ MUTANTS = [
     ),
     Mutant(
         "a failed job is sent again",
-        "options.py",
+        "runner/options.py",
         "Scope(folder.holds(manifest),",
         "Scope(True,",
         checks.a_failed_job_is_never_sent_again,

@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from batchgen.billing import Refused
-from batchgen.exits import Exit
-from batchgen.job import State
-from batchgen.marks import append_mark
-from batchgen.options import Options
-from batchgen.outcome import Report
-from batchgen.runfolder import RunFolder
-from batchgen.runner import retry
-from batchgen.seeds import NoNewSeed
-from batchgen.statefile import StateUnusable
-from batchgen.statefile.repair import repair
-from batchgen.story import story
+from batchgen.core.errors import Exit
+from batchgen.core.job import State
+from batchgen.results.reviews import append_mark
+from batchgen.results.row_history import story
+from batchgen.runner.bill import Refused
+from batchgen.runner.commands import retry
+from batchgen.runner.options import Options
+from batchgen.runner.outcome import Report
+from batchgen.runner.seeds import NoNewSeed
+from batchgen.state import StateUnusable
+from batchgen.state.repair import repair
+from batchgen.storage.paths import RunFolder
 from tests.money.harness import Scene
 from tests.money.here import attempts, ran, serving_here
 from tests.money.strace import traced

@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from batchgen.job import Billed, State
-from batchgen.opened import open_existing
-from batchgen.options import Options
-from batchgen.reconcile import release
-from batchgen.runfolder import RunFolder
-from batchgen.runner import collect, retry
-from batchgen.statefile import StateUnusable
-from batchgen.statefile.repair import Repaired, repair
+from batchgen.core.job import Billed, State
+from batchgen.runner.commands import collect, retry
+from batchgen.runner.options import Options
+from batchgen.runner.recover import release
+from batchgen.runner.session import open_existing
+from batchgen.state import StateUnusable
+from batchgen.state.repair import Repaired, repair
+from batchgen.storage.paths import RunFolder
 from tests.money.here import EmbeddedServer, attempts, collected_whole, ran, serving_here
 from tests.processes import MODEL, TOKEN
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from batchgen.job import Billed, State
-from batchgen.options import Options
-from batchgen.runner import collect
+from batchgen.core.job import Billed, State
+from batchgen.runner.commands import collect
+from batchgen.runner.options import Options
 from tests.money.here import attempts, collected_whole, ran, serving_here
 from tests.processes import TOKEN
 

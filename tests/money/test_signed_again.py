@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from batchgen import reconcile
-from batchgen.billing import Plan
-from batchgen.job import State
-from batchgen.marks import append_mark
-from batchgen.opened import open_existing
-from batchgen.options import Options
-from batchgen.runfolder import RunFolder
-from batchgen.runner import plan, retry
+from batchgen.core.job import State
+from batchgen.results.reviews import append_mark
+from batchgen.runner import recover
+from batchgen.runner.bill import Plan
+from batchgen.runner.commands import plan, retry
+from batchgen.runner.options import Options
+from batchgen.runner.session import open_existing
+from batchgen.storage.paths import RunFolder
 from tests.money.harness import body_sha256
 from tests.money.here import EmbeddedServer, attempts, ran, serving_here
 from tests.processes import TOKEN
@@ -155,7 +155,7 @@ async def test_a_doubtful_row_that_was_released_sends_the_newest_link(tmp_path: 
         await one.run()
         server.change(faults="")
         async with open_existing(tmp_path / "out", one.options()) as opened:
-            await reconcile.release(opened.state, [reconcile.in_doubt(opened.state, "row-0000")])
+            await recover.release(opened.state, [recover.in_doubt(opened.state, "row-0000")])
         await one.run()
         assert await one.sent() == [OLD, NEW]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from batchgen.job import State
-from batchgen.runfolder import RunFolder
-from batchgen.statefile import StateUnusable
-from batchgen.statefile.repair import repair
+from batchgen.core.job import State
+from batchgen.state import StateUnusable
+from batchgen.state.repair import repair
+from batchgen.storage.paths import RunFolder
 from tests.money.harness import Scene
 from tests.money.here import collected_whole, ran, serving_here
 from tests.processes import serving

@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from batchgen import budget
-from batchgen.job import (
+from batchgen.core import money
+from batchgen.core.job import (
     ENDED,
     TRANSITIONS,
     Accepted,
@@ -49,11 +49,11 @@ from batchgen.job import (
     Succeeded,
     advance,
 )
-from batchgen.request import Row, fingerprint
-from batchgen.runfolder import RunFolder
-from batchgen.statefile import Asked, Scratch, StateFile, StateUnusable, read_only
-from batchgen.statefile.repair import repair
-from batchgen.statefile.tally import AS_TALLIED
+from batchgen.core.row import Row, fingerprint
+from batchgen.state import Asked, Staging, StateFile, StateUnusable, read_only
+from batchgen.state.counters import AS_TALLIED
+from batchgen.state.repair import repair
+from batchgen.storage.paths import RunFolder
 from tests.money.here import opened
 from tests.processes import MODEL
 
@@ -112,7 +112,7 @@ def _row(row_id: str) -> Row:
 
 
 async def _enrol(state: StateFile, row_ids: list[str]) -> None:
-    scratch = Scratch()
+    scratch = Staging()
     try:
         for row_id in row_ids:
             assert scratch.add(_row(row_id), Asked(1, 1)) is None
@@ -234,8 +234,8 @@ class StateFileMachine(RuleBasedStateMachine):
     def counts_and_money_are_the_same_in_memory_in_sql_and_by_the_table(self) -> None:
         counts = Counter(self.latest(row_id).state for row_id in ROWS)
         assert self.state.tally.counts == self.state.reader.counts() == dict.fromkeys(State, 0) | counts
-        money = sum((budget.money(job) for job in self.expected.values()), budget.NOTHING)
-        assert self.state.tally.money == self.state.reader.money() == money
+        charged = sum((money.money(job) for job in self.expected.values()), money.NOTHING)
+        assert self.state.tally.money == self.state.reader.money() == charged
         kept, anew = _tallies(self.folder)
         assert kept == anew
 
@@ -342,8 +342,8 @@ async def test_a_move_is_made_and_counted_though_nobody_waits_for_it_any_more(tm
 _CHILD = """
     import asyncio, sys, uuid
     from pathlib import Path
-    from batchgen.job import Accepted, Intent, State
-    from batchgen.runfolder import RunFolder
+    from batchgen.core.job import Accepted, Intent, State
+    from batchgen.storage.paths import RunFolder
     from tests.money.here import opened
     from tests.money.test_states import BASE, _enrol
 

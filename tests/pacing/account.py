@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from batchgen.pacing import Crowd, InFlight, Lag, PollPolicy, SubmitRate
+from batchgen.scheduler.pacing import Crowd, InFlight, Lag, PollPolicy, SubmitRate
 
 LOOK_S = 0.05
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from batchgen.pacing.forecast import Measure, cost_left_micro, time_left_s
+from batchgen.core.forecast import Measure, cost_left_micro, time_left_s
 from tests.pacing.account import list_schedule_s
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 
-from batchgen.pacing import AutoInFlight, FixedInFlight, InFlight, LearnedPolling
+from batchgen.scheduler.pacing import AutoInFlight, FixedInFlight, InFlight, LearnedPolling
 from tests.pacing.account import Account, Client, Run, list_schedule_s
 
 Slots = TypeVar("Slots", bound=InFlight)

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 import pytest
 
-from batchgen.pacing import Crowd, Lag, LearnedPolling, ProportionalPolling
-from batchgen.pacing.ages import EDGES_S, AgesAtEnd, bin_of
+from batchgen.scheduler.pacing import Crowd, Lag, LearnedPolling, ProportionalPolling
+from batchgen.scheduler.pacing.ages import EDGES_S, AgesAtEnd, bin_of
 
 BINS = len(EDGES_S) - 1
 

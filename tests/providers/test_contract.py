@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from batchgen.job import Output
+from batchgen.core.job import Output
 from batchgen.providers.answers import outputs_of, retry_after_s
 from batchgen.providers.contract import (
     AccountBlocked,
+    AnswerUnknown,
     Busy,
     Cancelled,
     CancelOutcome,
     Cause,
     Failure,
-    Lost,
+    JobEnded,
     ModelMissing,
-    NoNews,
+    NoAnswer,
     NotSent,
-    Over,
     Provider,
     Rejected,
     Success,
@@ -31,8 +31,8 @@ from batchgen.providers.contract import (
     Unknown,
     Waiting,
 )
-from batchgen.providers.runcomfy import NoAddress, RunComfy, api_base, base_of_environment, is_loopback
-from batchgen.providers.wire import AnswerLost
+from batchgen.providers.http import AnswerLost
+from batchgen.providers.runcomfy.model_api import NoAddress, RunComfy, api_base, base_of_environment, is_loopback
 from tests.providers.fake import FakeProvider
 from tests.providers.rawserver import (
     CLOSED_WITHOUT_AN_ANSWER,
@@ -98,7 +98,7 @@ async def test_a_request_is_taken_followed_and_read_and_then_an_unknown_id_is_un
     assert isinstance(taken, Taken)
     assert taken.request_id
     assert sent() > 0
-    assert isinstance(await provider.status(taken.request_id), Over)
+    assert isinstance(await provider.status(taken.request_id), JobEnded)
     result = await provider.result(taken.request_id, MODEL)
     assert isinstance(result, Success)
     assert [output.key for output in result.outputs] == ["images"]
@@ -204,20 +204,20 @@ ANSWERS: list[tuple[str, Reply, Any]] = [
     ("503 of the API", reply(503, {"error_message": "busy"}, Retry_After="30"), (Busy, 30.0)),
     ("503 of the API without a hint", reply(503, {"detail": [{"msg": "busy"}]}), (Busy, None)),
     ("503 with a code and no more", reply(503, {"error_code": 503001}), (Busy, None)),
-    ("503 with a hint and no word", reply(503, b"", Retry_After="30"), Lost),
-    ("503 with a page", reply(503, HTML, Retry_After="30"), Lost),
-    ("503 with others' JSON", reply(503, {"message": "Service Unavailable"}, Retry_After="30"), Lost),
-    ("503 whose words are empty", reply(503, {"detail": None, "error_message": ""}, Retry_After="30"), Lost),
-    ("503 with a list", reply(503, ["error_code"], Retry_After="30"), Lost),
-    ("503 without anything", reply(503, b""), Lost),
+    ("503 with a hint and no word", reply(503, b"", Retry_After="30"), AnswerUnknown),
+    ("503 with a page", reply(503, HTML, Retry_After="30"), AnswerUnknown),
+    ("503 with others' JSON", reply(503, {"message": "Service Unavailable"}, Retry_After="30"), AnswerUnknown),
+    ("503 whose words are empty", reply(503, {"detail": None, "error_message": ""}, Retry_After="30"), AnswerUnknown),
+    ("503 with a list", reply(503, ["error_code"], Retry_After="30"), AnswerUnknown),
+    ("503 without anything", reply(503, b""), AnswerUnknown),
     ("400 with JSON", reply(400, {"message": "bad"}), Rejected),
     ("413 with JSON", reply(413, {"message": "too large"}), Rejected),
     ("415 with JSON", reply(415, {"message": "type"}), Rejected),
     ("422 with a detail list", reply(422, {"detail": [{"loc": ["text"], "msg": "too long"}]}), Rejected),
     ("422 with a bare list", reply(422, [{"msg": "too long"}]), Rejected),
     ("422 with a code nobody documented", reply(422, {"error_code": 422001}), Rejected),
-    ("400 with a page", reply(400, HTML), Lost),
-    ("422 without a body", reply(422, b""), Lost),
+    ("400 with a page", reply(400, HTML), AnswerUnknown),
+    ("422 without a body", reply(422, b""), AnswerUnknown),
     ("413 with a page", reply(413, HTML), Rejected),
     ("414 with a page", reply(414, HTML), Rejected),
     ("415 without a body", reply(415, b""), Rejected),
@@ -225,21 +225,21 @@ ANSWERS: list[tuple[str, Reply, Any]] = [
     ("404 without a code", reply(404, {"message": "no such route"}), ModelMissing),
     ("404 with a page", reply(404, HTML), ModelMissing),
     ("405 without a body", reply(405, b""), ModelMissing),
-    ("410", reply(410, {"message": "gone"}), Lost),
-    ("408", reply(408, {"message": "time"}), Lost),
-    ("409", reply(409, {"message": "conflict"}), Lost),
-    ("500 with a code", reply(500, {"error_code": 400002}), Lost),
-    ("502 with a page", reply(502, HTML), Lost),
-    ("301", reply(301, b"", Location="/elsewhere"), Lost),
-    ("302", reply(302, b"", Location="/elsewhere"), Lost),
-    ("307", reply(307, b"", Location="/elsewhere"), Lost),
-    ("200 with a page", reply(200, HTML), Lost),
-    ("200 without a body", reply(200, b""), Lost),
-    ("200 without an id", reply(200, {"status": "in_queue"}), Lost),
-    ("200 with an empty id", reply(200, {"request_id": ""}), Lost),
-    ("200 with a blank id", reply(200, {"request_id": "  "}), Lost),
-    ("200 with null for an id", reply(200, {"request_id": None}), Lost),
-    ("200 with a list", reply(200, ["id-1"]), Lost),
+    ("410", reply(410, {"message": "gone"}), AnswerUnknown),
+    ("408", reply(408, {"message": "time"}), AnswerUnknown),
+    ("409", reply(409, {"message": "conflict"}), AnswerUnknown),
+    ("500 with a code", reply(500, {"error_code": 400002}), AnswerUnknown),
+    ("502 with a page", reply(502, HTML), AnswerUnknown),
+    ("301", reply(301, b"", Location="/elsewhere"), AnswerUnknown),
+    ("302", reply(302, b"", Location="/elsewhere"), AnswerUnknown),
+    ("307", reply(307, b"", Location="/elsewhere"), AnswerUnknown),
+    ("200 with a page", reply(200, HTML), AnswerUnknown),
+    ("200 without a body", reply(200, b""), AnswerUnknown),
+    ("200 without an id", reply(200, {"status": "in_queue"}), AnswerUnknown),
+    ("200 with an empty id", reply(200, {"request_id": ""}), AnswerUnknown),
+    ("200 with a blank id", reply(200, {"request_id": "  "}), AnswerUnknown),
+    ("200 with null for an id", reply(200, {"request_id": None}), AnswerUnknown),
+    ("200 with a list", reply(200, ["id-1"]), AnswerUnknown),
     ("200 with a code of class 401", reply(200, {"error_code": 401001}), (AccountBlocked, Cause.TOKEN)),
     ("200 with a code of class 403", reply(200, {"error_code": 403003}), (AccountBlocked, Cause.TOKEN)),
     ("202 with the code 403", reply(202, {"error_code": 403}), (AccountBlocked, Cause.TOKEN)),
@@ -248,16 +248,16 @@ ANSWERS: list[tuple[str, Reply, Any]] = [
     ("200 with a code of class 404", reply(200, {"error_code": 404017}), ModelMissing),
     ("200 with a code of class 400", reply(200, {"error_code": 400099}), Rejected),
     ("200 with the code 422", reply(200, {"error_code": 422}), Rejected),
-    ("200 with a code of class 429", reply(200, {"error_code": 429001}), Lost),
-    ("200 with a code of class 500", reply(200, {"error_code": 500001}), Lost),
-    ("200 with a code of no class", reply(200, {"error_code": 40}), Lost),
-    ("200 with a code that is a word", reply(200, {"error_code": "forbidden"}), Lost),
-    ("302 with a code of class 403", reply(302, {"error_code": 403003}), Lost),
-    ("a cut body", reply(200, b'{"request_id": "id', then="close", length=400), Lost),
-    ("a body that was reset", reply(200, b'{"request_id": "id', then="reset", length=400), Lost),
-    ("no answer", CLOSED_WITHOUT_AN_ANSWER, Lost),
-    ("no answer but a reset", RESET_WITHOUT_AN_ANSWER, Lost),
-    ("what is not HTTP", Reply(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "close"), Lost),
+    ("200 with a code of class 429", reply(200, {"error_code": 429001}), AnswerUnknown),
+    ("200 with a code of class 500", reply(200, {"error_code": 500001}), AnswerUnknown),
+    ("200 with a code of no class", reply(200, {"error_code": 40}), AnswerUnknown),
+    ("200 with a code that is a word", reply(200, {"error_code": "forbidden"}), AnswerUnknown),
+    ("302 with a code of class 403", reply(302, {"error_code": 403003}), AnswerUnknown),
+    ("a cut body", reply(200, b'{"request_id": "id', then="close", length=400), AnswerUnknown),
+    ("a body that was reset", reply(200, b'{"request_id": "id', then="reset", length=400), AnswerUnknown),
+    ("no answer", CLOSED_WITHOUT_AN_ANSWER, AnswerUnknown),
+    ("no answer but a reset", RESET_WITHOUT_AN_ANSWER, AnswerUnknown),
+    ("what is not HTTP", Reply(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "close"), AnswerUnknown),
 ]
 
 
@@ -415,28 +415,31 @@ STATUSES: list[tuple[str, Reply, Any]] = [
     *((word, reply(200, {"status": word}), Waiting(True, word)) for word in ("in_progress", "processing", "running")),
     ("IN_PROGRESS", reply(200, {"status": "IN_PROGRESS"}), Waiting(True, "in_progress")),
     ("a word nobody knows", reply(200, {"status": "warming_up"}), Waiting(None, "warming_up")),
-    *((word, reply(200, {"status": word}), Over(word)) for word in ("completed", "succeeded", "cancelled", "canceled")),
-    ("failed", reply(200, {"status": "failed", "error": {"m": 1}}), Over("failed", '{"m": 1}')),
+    *(
+        (word, reply(200, {"status": word}), JobEnded(word))
+        for word in ("completed", "succeeded", "cancelled", "canceled")
+    ),
+    ("failed", reply(200, {"status": "failed", "error": {"m": 1}}), JobEnded("failed", '{"m": 1}')),
     ("404001", reply(404, {"error_code": 404001}), Unknown),
     ("404 alone", reply(404, HTML), Unknown),
     ("403", reply(403, {"error_code": 403001}), Unknown),
     ("403001 in a 200", reply(200, {"error_code": 403001}), Unknown),
     ("401", reply(401, b""), AccountBlocked),
     ("400004", reply(400, {"error_code": 400004}), AccountBlocked),
-    ("429", reply(429, b""), NoNews),
-    ("500", reply(500, {"status": "failed"}), NoNews),
-    ("503 with a page", reply(503, HTML), NoNews),
-    ("a page", reply(200, HTML), NoNews),
-    ("nothing", reply(200, b""), NoNews),
-    ("a list", reply(200, ["completed"]), NoNews),
-    ("no word", reply(200, {"request_id": "id-1"}), NoNews),
-    ("a redirect", reply(302, b"", Location="/login"), NoNews),
-    ("its own id", reply(200, {"request_id": "id-1", "status": "completed"}), Over("completed")),
-    ("another id", reply(200, {"request_id": "id-2", "status": "completed"}), NoNews),
-    ("another id that is a number", reply(200, {"request_id": 1, "status": "completed"}), NoNews),
-    ("a list of ids", reply(200, {"request_id": ["id-1"], "status": "completed"}), NoNews),
-    ("a cut body", reply(200, b'{"status": "comp', then="close", length=99), NoNews),
-    ("no answer", CLOSED_WITHOUT_AN_ANSWER, NoNews),
+    ("429", reply(429, b""), NoAnswer),
+    ("500", reply(500, {"status": "failed"}), NoAnswer),
+    ("503 with a page", reply(503, HTML), NoAnswer),
+    ("a page", reply(200, HTML), NoAnswer),
+    ("nothing", reply(200, b""), NoAnswer),
+    ("a list", reply(200, ["completed"]), NoAnswer),
+    ("no word", reply(200, {"request_id": "id-1"}), NoAnswer),
+    ("a redirect", reply(302, b"", Location="/login"), NoAnswer),
+    ("its own id", reply(200, {"request_id": "id-1", "status": "completed"}), JobEnded("completed")),
+    ("another id", reply(200, {"request_id": "id-2", "status": "completed"}), NoAnswer),
+    ("another id that is a number", reply(200, {"request_id": 1, "status": "completed"}), NoAnswer),
+    ("a list of ids", reply(200, {"request_id": ["id-1"], "status": "completed"}), NoAnswer),
+    ("a cut body", reply(200, b'{"status": "comp', then="close", length=99), NoAnswer),
+    ("no answer", CLOSED_WITHOUT_AN_ANSWER, NoAnswer),
 ]
 
 
@@ -468,17 +471,17 @@ RESULTS: list[tuple[str, Reply, Any]] = [
     ("a word nobody knows", reply(200, {"status": "thawing", "output": OUTPUT}), Waiting(None, "thawing")),
     ("404001", reply(404, {"error_code": 404001}), Unknown),
     ("401", reply(401, b""), AccountBlocked),
-    ("502", reply(502, HTML), NoNews),
+    ("502", reply(502, HTML), NoAnswer),
     ("its own id and model", reply(200, {**FINISHED, "request_id": "id-1", "model_id": MODEL}), Success(DONE, None)),
     ("no id and no model", reply(200, {**FINISHED, "request_id": None, "model_id": None}), Success(DONE, None)),
-    ("another id", reply(200, {**FINISHED, "request_id": "id-2"}), NoNews),
-    ("an empty id", reply(200, {**FINISHED, "request_id": ""}), NoNews),
-    ("another model", reply(200, {**FINISHED, "request_id": "id-1", "model_id": "other/model"}), NoNews),
-    ("another failure", reply(200, {"request_id": "id-2", "status": "failed"}), NoNews),
-    ("another cancel", reply(200, {"request_id": "id-2", "status": "cancelled"}), NoNews),
-    ("no word", reply(200, {"output": OUTPUT}), NoNews),
-    ("an error in a 200", reply(200, {"error_code": 500001, "status": "succeeded", "output": OUTPUT}), NoNews),
-    ("no answer", RESET_WITHOUT_AN_ANSWER, NoNews),
+    ("another id", reply(200, {**FINISHED, "request_id": "id-2"}), NoAnswer),
+    ("an empty id", reply(200, {**FINISHED, "request_id": ""}), NoAnswer),
+    ("another model", reply(200, {**FINISHED, "request_id": "id-1", "model_id": "other/model"}), NoAnswer),
+    ("another failure", reply(200, {"request_id": "id-2", "status": "failed"}), NoAnswer),
+    ("another cancel", reply(200, {"request_id": "id-2", "status": "cancelled"}), NoAnswer),
+    ("no word", reply(200, {"output": OUTPUT}), NoAnswer),
+    ("an error in a 200", reply(200, {"error_code": 500001, "status": "succeeded", "output": OUTPUT}), NoAnswer),
+    ("no answer", RESET_WITHOUT_AN_ANSWER, NoAnswer),
 ]
 
 
@@ -492,8 +495,8 @@ async def test_success_is_the_results_word_in_both_vocabularies(answer: Reply, m
 async def test_no_news_says_whether_there_was_contact_at_all() -> None:
     async with answering(reply(502, HTML), CLOSED_WITHOUT_AN_ANSWER) as (provider, _):
         over_the_line, cut_off = await provider.status("id-1"), await provider.status("id-1")
-    assert isinstance(over_the_line, NoNews)
-    assert isinstance(cut_off, NoNews)
+    assert isinstance(over_the_line, NoAnswer)
+    assert isinstance(cut_off, NoAnswer)
     assert (over_the_line.contact, cut_off.contact) == (True, False)
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from batchgen.job import State
+from batchgen.core.job import State
 from tests.money.here import EmbeddedServer, attempts, ran, serving_here
 from tests.providers.gateways import Gateway, each_gateway
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from batchgen.report.write import write_report
+from batchgen.results.report.write import write_report
 from tests.report.folders import large_folder, mixed_folder
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from batchgen.job import (
+from batchgen.core.job import (
     Accepted,
     Billed,
     Collected,
@@ -29,10 +29,10 @@ from batchgen.job import (
     State,
     Succeeded,
 )
-from batchgen.rehearsal.motion import mp4
-from batchgen.request import LocalFile, Row, fingerprint
-from batchgen.runfolder import RunFolder
-from batchgen.statefile import Asked, Scratch, StateFile, open_state
+from batchgen.core.row import LocalFile, Row, fingerprint
+from batchgen.simulator.motion import mp4
+from batchgen.state import Asked, Staging, StateFile, open_state
+from batchgen.storage.paths import RunFolder
 from tests.collector.media import film, sound
 
 EDIT = "bytedance/seedream-4-0/edit-sequential"
@@ -87,7 +87,7 @@ def a_row(row_id: str, prompt: str, model: str = EDIT, local: Path | None = None
 
 
 def enrol(state: StateFile, rows: Iterable[Row], outputs: int = 1) -> None:
-    scratch = Scratch()
+    scratch = Staging()
     for row in rows:
         assert scratch.add(row, Asked(outputs, outputs)) is None
     scratch.done()

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from batchgen.cli.view import view
-from batchgen.datasets.dataframe import records
-from batchgen.datasets.export import export
-from batchgen.datasets.settings import Settings
-from batchgen.report.write import write_report
-from batchgen.standing import status
+from batchgen.cli.live.view import view
+from batchgen.results.export.dataframe import records
+from batchgen.results.export.export import export
+from batchgen.results.export.settings import Settings
+from batchgen.results.report.write import write_report
+from batchgen.results.status import status
 from tests.report.folders import STARTED, a_row, collected, enrol, happen, jobs_of, opened, save, scene, sent
 from tests.report.test_page import rows_of
 from tests.verify.files import saved

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from batchgen.marks import marks_file, rejected_rows
-from batchgen.runfolder import RunFolder
+from batchgen.results.reviews import marks_file, rejected_rows
+from batchgen.storage.paths import RunFolder
 from tests.processes import Batchgen, kill_group, write_csv
 from tests.report.conftest import OpenPage, reported
 from tests.report.folders import large_folder, mixed_folder

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.marks import append_mark, marks_file, read_marks, rejected_rows
-from batchgen.runfolder import RunFolder
-from batchgen.statefile import Reader, read_only
+from batchgen.results.reviews import append_mark, marks_file, read_marks, rejected_rows
+from batchgen.state import Reader, read_only
+from batchgen.storage.paths import RunFolder
 from tests.report.folders import mixed_folder
 
 

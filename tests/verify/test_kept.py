@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from batchgen.verify import Undecodable, Verified, identify, verify
+from batchgen.collector.verify import Undecodable, Verified, identify, verify
 from tests.collector.media import film, picture, sound
 from tests.verify.files import (
     archive,
@@ -209,7 +209,7 @@ def test_a_path_on_stdin_is_answered_with_what_the_file_is(looked_at: Path) -> N
     looked_at.write_bytes(SVG)
     asked = f"{json.dumps(str(looked_at))}\n{json.dumps(str(looked_at) + '.absent')}\n"
     ended = subprocess.run(
-        [sys.executable, "-m", "batchgen.verify"], input=asked, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "batchgen.collector.verify"], input=asked, capture_output=True, text=True, check=True
     )
     there, absent = map(json.loads, ended.stdout.splitlines())
     assert there["verified"]["media_type"] == "image/svg+xml"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from batchgen import pictures
-from batchgen.verify import verify
+from batchgen.collector.verify import verify
+from batchgen.core import pictures
 from tests.collector.media import animation_bomb, picture, picture_bomb
 from tests.verify.files import canvas, saved
 
@@ -34,7 +34,7 @@ def test_what_says_it_is_larger_than_may_be_decoded_is_not(content: bytes) -> No
 def test_no_memory_is_taken_for_a_canvas_before_its_size_is_judged(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(canvas(16_383, 16_383))
     code = (
-        "import resource, sys\nfrom pathlib import Path\nfrom batchgen.verify import verify\n"
+        "import resource, sys\nfrom pathlib import Path\nfrom batchgen.collector.verify import verify\n"
         "verify(Path(sys.argv[1]))\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     if sys.platform != "linux":

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from batchgen.verify import Verified, verify
+from batchgen.collector.verify import Verified, verify
 from tests.collector.media import sound
 from tests.verify.files import saved
 
@@ -102,6 +102,6 @@ def test_a_cover_is_no_size(place: Path) -> None:
 def test_a_film_whose_frames_are_larger_than_may_be_decoded_is_checked_by_its_container(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchgen.pictures.MOST_FILM_PIXELS", 96 * 64 - 1)
+    monkeypatch.setattr("batchgen.core.pictures.MOST_FILM_PIXELS", 96 * 64 - 1)
     found = seen(place, film("mp4", [noise(96, 64, 1)]))
     assert (found.checked, found.doubt) == ("container", "")

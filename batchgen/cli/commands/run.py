@@ -1,0 +1,451 @@
+"""The commands that send, poll and collect: run, rehearse, plan, collect, retry."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from batchgen.cli import flags
+from batchgen.cli.hooks import EndHooks
+from batchgen.cli.output import carried, confirmed, emit, emit_with, end, refusals, say, tell, width_of
+from batchgen.core.errors import Exit
+from batchgen.core.log import written
+from batchgen.core.money import dollars
+from batchgen.core.text import counted
+from batchgen.storage.paths import RunFolder
+
+if TYPE_CHECKING:
+    from batchgen.models import UnitPrice
+    from batchgen.runner.bill import Consents, Plan
+    from batchgen.runner.canary import CanaryResult
+    from batchgen.runner.outcome import Report
+
+_JOB_TIMEOUT_S = 7200.0
+_MIN_FREE = 1024**3
+
+
+def run(
+    manifest: flags.Manifest,
+    out: flags.Out = None,
+    in_flight: flags.InFlight = None,
+    submit_rate: flags.SubmitRate = None,
+    poll_rate: flags.PollRate = None,
+    wait_for_balance: flags.WaitForBalance = False,
+    wait_for_provider: flags.WaitForProvider = False,
+    budget: flags.Budget = None,
+    limit: flags.Limit = None,
+    only: flags.Only = None,
+    yes: flags.Yes = False,
+    as_json: flags.Json = False,
+    events: flags.Events = False,
+    quiet: flags.Quiet = False,
+    verbose: flags.Verbose = False,
+    log: flags.Log = None,
+    api_base: flags.ApiBase = None,
+    job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
+    min_free: flags.MinFree = _MIN_FREE,
+    inline_files: flags.InlineFiles = False,
+    rerun_changed: flags.RerunChanged = False,
+    keep_changed: flags.KeepChanged = False,
+    new_rows: flags.NewRows = False,
+    downloads: flags.Downloads = 16,
+    collect_workers: flags.CollectWorkers = None,
+    canary: flags.Canary = None,
+    offline: flags.Offline = False,
+    check_urls: flags.CheckUrls = False,
+    prices: flags.Prices = None,
+    notify_url: flags.NotifyUrl = None,
+    on_finish: flags.OnFinish = None,
+) -> None:
+    """Validate, show the bill, ask, submit, poll and collect. Run it again, and it resumes."""
+    at_end = EndHooks("run", _folder(manifest, out), notify_url, on_finish)
+    with at_end, refusals(), written(log, verbose):
+        from batchgen.cli.live.progress import Progress
+        from batchgen.runner.commands import run
+        from batchgen.runner.options import Options
+
+        progress = Progress(events, quiet or verbose)
+        options = Options(
+            out=out,
+            api_base=api_base,
+            token=token_if_any(),  # an invalid manifest is told before a missing token
+            in_flight=in_flight,
+            downloads=downloads,
+            collect_workers=collect_workers,
+            submit_rate=submit_rate,
+            poll_rate=poll_rate,
+            wait_for_balance=wait_for_balance,
+            wait_for_provider=wait_for_provider,
+            budget_usd=budget,
+            limit=limit,
+            only=_ids(only),
+            job_timeout_s=job_timeout,
+            min_free_bytes=min_free,
+            inline_files=inline_files,
+            rerun_changed=rerun_changed,
+            keep_changed=keep_changed,
+            new_rows=new_rows,
+            canary=canary,
+            after_canary=_after_canary(yes),
+            offline=offline,
+            check_urls=check_urls,
+            prices=_price_list(prices),
+            on_trouble=progress.trouble,
+            on_move=progress.moved,
+            on_breaker=progress.breaker,
+        )
+        with _invalid_manifests(as_json):
+            report = carried(lambda: run(manifest, options, _consent(yes, options.consents), progress.watch))
+    _finish(report, as_json, at_end)
+
+
+def rehearse(
+    manifest: flags.Manifest,
+    out: flags.Out = None,
+    in_flight: flags.InFlight = None,
+    limit: flags.Limit = None,
+    only: flags.Only = None,
+    as_json: flags.Json = False,
+    events: flags.Events = False,
+    quiet: flags.Quiet = False,
+    verbose: flags.Verbose = False,
+    log: flags.Log = None,
+    faults: Annotated[
+        str, typer.Option(metavar="PLAN", envvar="BATCHGEN_FAULTS", help="Faults the server makes on purpose.")
+    ] = "",
+    latency: Annotated[
+        str,
+        typer.Option(
+            metavar="SPREAD",
+            envvar="BATCHGEN_LATENCY",
+            help="How long jobs run: fixed:50ms, lognormal:2s (the median), uniform:1s:3s or bimodal:8s:60s.",
+        ),
+    ] = "lognormal:2s",
+    draw: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW",
+            envvar="BATCHGEN_DRAW",
+            help="full: real pictures; tiny: 16x16 each; bytes:1MB: that big.",
+        ),
+    ] = "full",
+    notify_url: flags.NotifyUrl = None,
+    on_finish: flags.OnFinish = None,
+) -> None:
+    """The same run against the embedded server: free, and in a folder of its own (OUT.rehearsal)."""
+    at_end = EndHooks("rehearse", _folder(manifest, out).rehearsal, notify_url, on_finish)
+    with at_end, refusals(), written(log, verbose):
+        from batchgen.cli.live.progress import Progress
+        from batchgen.runner.options import Options
+        from batchgen.runner.rehearse import rehearse
+
+        progress = Progress(events, quiet or verbose)
+        options = Options(
+            out=out,
+            in_flight=in_flight,
+            limit=limit,
+            only=_ids(only),
+            rehearsal=True,
+            inline_files=True,
+            on_move=progress.moved,
+            on_breaker=progress.breaker,
+        )
+        with _invalid_manifests(as_json):
+            report = carried(
+                lambda: rehearse(manifest, options, progress.watch, _free, faults=faults, latency=latency, draw=draw)
+            )
+    _finish(report, as_json, at_end, rehearsal=True)
+
+
+def plan(
+    manifest: flags.Manifest,
+    out: flags.Out = None,
+    limit: flags.Limit = None,
+    only: flags.Only = None,
+    budget: flags.Budget = None,
+    as_json: flags.Json = False,
+    api_base: flags.ApiBase = None,
+    inline_files: flags.InlineFiles = False,
+    rerun_changed: flags.RerunChanged = False,
+    keep_changed: flags.KeepChanged = False,
+    new_rows: flags.NewRows = False,
+    in_flight: flags.InFlight = None,
+    offline: flags.Offline = False,
+    check_urls: flags.CheckUrls = False,
+    prices: flags.Prices = None,
+) -> None:
+    """The bill of a manifest and everything that is wrong with it. Nothing is sent."""
+    from batchgen.cli.tables import bill
+
+    with refusals():
+        from batchgen.runner.commands import plan
+        from batchgen.runner.options import Options
+
+        options = Options(
+            out=out,
+            api_base=api_base,
+            token=token_if_any(),
+            limit=limit,
+            only=_ids(only),
+            budget_usd=budget,
+            inline_files=inline_files,
+            rerun_changed=rerun_changed,
+            keep_changed=keep_changed,
+            new_rows=new_rows,
+            in_flight=in_flight,
+            offline=offline,
+            check_urls=check_urls,
+            prices=_price_list(prices),
+        )
+        made = carried(lambda: plan(manifest, options))
+    if as_json:
+        emit_with(made.without_problems(), problems=made.problems_as_json())
+    elif not made.problems.errors:
+        tell(*bill(made, width_of(sys.stdout)))
+        if options.token is None:
+            say("note: no token, so prices and balance could not be asked of the provider; `run` needs one")
+    if made.problems:
+        from batchgen.manifest.problems import in_short
+
+        say(*in_short(made.problems))
+    if made.problems.errors:
+        say(_counted(made))
+    if not made.would_run:
+        end(Exit.USAGE)
+
+
+def collect(
+    out: flags.OutFolder,
+    verify: Annotated[
+        bool, typer.Option("--verify", envvar="BATCHGEN_VERIFY", help="Hash every file again; fetch what is lost.")
+    ] = False,
+    take_back: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROW...",
+            envvar="BATCHGEN_TAKE_BACK",
+            help="Take in what was set aside of these rows, as it is; free.",
+            show_default=False,
+        ),
+    ] = None,
+    only: flags.Only = None,
+    as_json: flags.Json = False,
+    events: flags.Events = False,
+    quiet: flags.Quiet = False,
+    verbose: flags.Verbose = False,
+    log: flags.Log = None,
+    api_base: flags.ApiBase = None,
+    job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
+    poll_rate: flags.PollRate = None,
+    downloads: flags.Downloads = 16,
+    collect_workers: flags.CollectWorkers = None,
+    notify_url: flags.NotifyUrl = None,
+    on_finish: flags.OnFinish = None,
+) -> None:
+    """Poll and download what was paid for. Never submits anything."""
+    at_end = EndHooks("collect", RunFolder.at(out), notify_url, on_finish)
+    with at_end, refusals(), written(log, verbose):
+        from batchgen.cli.live.progress import Progress
+        from batchgen.providers.credentials import find_token
+        from batchgen.runner.commands import collect
+        from batchgen.runner.options import Options
+
+        progress = Progress(events, quiet or verbose)
+        options = Options(
+            api_base=base_of(out, api_base),
+            token=find_token(),
+            only=_ids(only),
+            job_timeout_s=job_timeout,
+            poll_rate=poll_rate,
+            downloads=downloads,
+            collect_workers=collect_workers,
+            on_trouble=progress.trouble,
+            on_move=progress.moved,
+            on_breaker=progress.breaker,
+        )
+        report = carried(lambda: collect(out, options, verify, progress.watch, take_back or []))
+    _finish(report, as_json, at_end)
+
+
+def retry(
+    out: flags.OutFolder,
+    rerun: Annotated[bool, typer.Option("--rerun", help="Pay again for collected rows, too.")] = False,
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="Just the rows with an output that you rejected.")
+    ] = False,
+    new_seed: Annotated[
+        bool,
+        typer.Option(
+            "--new-seed",
+            envvar="BATCHGEN_NEW_SEED",
+            help="Give each new attempt a seed that its row did not have.",
+        ),
+    ] = False,
+    in_flight: flags.InFlight = None,
+    submit_rate: flags.SubmitRate = None,
+    poll_rate: flags.PollRate = None,
+    wait_for_balance: flags.WaitForBalance = False,
+    wait_for_provider: flags.WaitForProvider = False,
+    budget: flags.Budget = None,
+    only: flags.Only = None,
+    yes: flags.Yes = False,
+    as_json: flags.Json = False,
+    events: flags.Events = False,
+    quiet: flags.Quiet = False,
+    verbose: flags.Verbose = False,
+    log: flags.Log = None,
+    api_base: flags.ApiBase = None,
+    job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
+    min_free: flags.MinFree = _MIN_FREE,
+    inline_files: flags.InlineFiles = False,
+    prices: flags.Prices = None,
+    notify_url: flags.NotifyUrl = None,
+    on_finish: flags.OnFinish = None,
+) -> None:
+    """Send failed and cancelled rows again, each as a new attempt."""
+    at_end = EndHooks("retry", RunFolder.at(out), notify_url, on_finish)
+    with at_end, refusals(), written(log, verbose):
+        from batchgen.cli.live.progress import Progress
+        from batchgen.providers.credentials import find_token
+        from batchgen.runner.commands import retry
+        from batchgen.runner.options import Options
+
+        progress = Progress(events, quiet or verbose)
+        options = Options(
+            api_base=base_of(out, api_base),
+            token=find_token(),
+            in_flight=in_flight,
+            submit_rate=submit_rate,
+            poll_rate=poll_rate,
+            wait_for_balance=wait_for_balance,
+            wait_for_provider=wait_for_provider,
+            budget_usd=budget,
+            only=_ids(only),
+            job_timeout_s=job_timeout,
+            min_free_bytes=min_free,
+            inline_files=inline_files,
+            prices=_price_list(prices),
+            on_trouble=progress.trouble,
+            on_move=progress.moved,
+            on_breaker=progress.breaker,
+        )
+        report = carried(
+            lambda: retry(out, options, _consent(yes, options.consents), rerun, rejected, new_seed, progress.watch)
+        )
+    _finish(report, as_json, at_end)
+
+
+@contextmanager
+def _invalid_manifests(as_json: bool) -> Iterator[None]:
+    """Show every problem of a manifest that cannot be run."""
+    from batchgen.manifest.problems import in_short
+    from batchgen.runner.commands import InvalidManifest
+
+    try:
+        yield
+    except InvalidManifest as invalid:
+        if as_json:
+            found = invalid.plan.problems_as_json()
+            emit_with(invalid.plan.without_problems() | {"exit": int(Exit.USAGE)}, problems=found)
+        say(*in_short(invalid.plan.problems), _counted(invalid.plan))
+        end(Exit.USAGE)
+
+
+def _counted(plan: Plan) -> str:
+    return f"batchgen: {counted(plan.problems.errors, 'problem')} in {plan.manifest}; nothing was sent"
+
+
+def _consent(yes: bool, consents: Consents) -> Callable[[Plan], bool]:
+    """Show the bill and ask; a machine has to have said --yes."""
+    from batchgen.cli.tables import bill
+    from batchgen.manifest.problems import in_short
+    from batchgen.runner.bill import refuse_beyond_yes
+
+    def agreed(plan: Plan) -> bool:
+        say(*in_short(plan.problems), *bill(plan, width_of(sys.stderr)))
+        if yes:
+            refuse_beyond_yes(plan, consents)
+            return True
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            say("not a terminal, so nobody can be asked: --yes agrees to this bill")
+            return False
+        return confirmed("Send them?")
+
+    return agreed
+
+
+def _free(plan: Plan) -> bool:
+    """A rehearsal needs no word, only to be told from a run."""
+    rows, outputs = counted(plan.to_send, "row"), counted(plan.judgement.all.outputs, "output")
+    say(f"rehearsal of {rows}, {outputs}, on the embedded server: free, nothing leaves this machine")
+    say(f"what it says of money is play money: {dollars(plan.total_usd)} by the server's own prices")
+    return True
+
+
+def _after_canary(yes: bool) -> Callable[[CanaryResult], bool]:
+    """Show what the sample came to; a person decides, a machine goes on only if the estimate held."""
+
+    def goes_on(result: CanaryResult) -> bool:
+        say(f"canary: {result}", f"its files: {result.rows_folder}", f"the rest: {result.rest}")
+        if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return result.promising
+        return confirmed("Send the rest?")
+
+    return goes_on
+
+
+def _price_list(file: Path | None) -> dict[str, UnitPrice]:
+    if file is None:
+        return {}
+    from batchgen.manifest import price_list
+
+    return price_list(file)
+
+
+def _finish(report: Report, as_json: bool, at_end: EndHooks, rehearsal: bool = False) -> NoReturn:
+    from batchgen.cli.tables import report as lines
+
+    at_end.report = report
+    with at_end:
+        if as_json:
+            with suppress(OSError):  # the disk takes no more; the exit code still says how the run ended
+                emit(report.as_json())
+        say(*lines(report, rehearsal))
+        end(report.exit)
+
+
+def _ids(only: list[str] | None) -> frozenset[str] | None:
+    return frozenset(only) if only else None
+
+
+def token_if_any() -> str | None:
+    from batchgen.providers.credentials import TokenMissing, find_token
+
+    try:
+        return find_token()
+    except TokenMissing:
+        return None
+
+
+def base_of(out: Path, given: str | None) -> str | None:
+    """The API base that a folder belongs to, unless another is given."""
+    from batchgen.state import Reader, read_only
+    from batchgen.storage.paths import RunFolder
+
+    folder = RunFolder.at(out)
+    if given is not None or not folder.state.exists():
+        return given
+    reader = Reader(read_only(folder.state))
+    try:
+        return reader.meta("base")
+    finally:
+        reader.close()
+
+
+def _folder(manifest: Path, out: Path | None) -> RunFolder:
+    return RunFolder.at(out) if out is not None else RunFolder.beside(manifest)

@@ -1,0 +1,1 @@
+"""What every layer above may use: pure values and decisions, without clock, chance or I/O."""

@@ -1,0 +1,1 @@
+"""The use cases of batchgen and the open run folder they share."""

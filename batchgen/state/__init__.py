@@ -1,0 +1,100 @@
+"""The state of a run folder: SQLite and its journal, one writer, durable before anything acts on it.
+
+The names below are loaded when they are first used: `status` reads, and has no use for what writes.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from batchgen.state.diff import (
+        DiffCounts,
+        ManifestDiff,
+        Scope,
+        expiring_inputs,
+        judge,
+        local_files_to_send,
+        rows_within,
+        to_send_among,
+    )
+    from batchgen.state.file import OnMove, OtherBase, StateFile, Tally
+    from batchgen.state.holder import held_by
+    from batchgen.state.lock import HEARTBEAT_S, FolderInUse
+    from batchgen.state.neighbours import paid_elsewhere
+    from batchgen.state.opening import open_state
+    from batchgen.state.reader import Reader, empty, read_only
+    from batchgen.state.seen import Memo
+    from batchgen.state.staging import Asked, Staging
+    from batchgen.state.tables import StateUnusable
+    from batchgen.state.unchanged import UnchangedRows, kept_schemas
+    from batchgen.state.writer import OnTrouble, Record
+
+_HOMES = {
+    "Asked": "staging",
+    "FolderInUse": "lock",
+    "HEARTBEAT_S": "lock",
+    "ManifestDiff": "diff",
+    "UnchangedRows": "unchanged",
+    "Memo": "seen",
+    "OnMove": "file",
+    "OnTrouble": "writer",
+    "OtherBase": "file",
+    "Reader": "reader",
+    "Record": "writer",
+    "DiffCounts": "diff",
+    "Scope": "diff",
+    "Staging": "staging",
+    "StateFile": "file",
+    "StateUnusable": "tables",
+    "Tally": "file",
+    "empty": "reader",
+    "expiring_inputs": "diff",
+    "held_by": "holder",
+    "judge": "diff",
+    "kept_schemas": "unchanged",
+    "local_files_to_send": "diff",
+    "open_state": "opening",
+    "paid_elsewhere": "neighbours",
+    "rows_within": "diff",
+    "read_only": "reader",
+    "to_send_among": "diff",
+}
+
+__all__ = [
+    "HEARTBEAT_S",
+    "Asked",
+    "DiffCounts",
+    "FolderInUse",
+    "ManifestDiff",
+    "Memo",
+    "OnMove",
+    "OnTrouble",
+    "OtherBase",
+    "Reader",
+    "Record",
+    "Scope",
+    "Staging",
+    "StateFile",
+    "StateUnusable",
+    "Tally",
+    "UnchangedRows",
+    "empty",
+    "expiring_inputs",
+    "held_by",
+    "judge",
+    "kept_schemas",
+    "local_files_to_send",
+    "open_state",
+    "paid_elsewhere",
+    "read_only",
+    "rows_within",
+    "to_send_among",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'batchgen.state' has no attribute {name!r}")
+    return getattr(import_module(f"batchgen.state.{_HOMES[name]}"), name)

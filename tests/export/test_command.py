@@ -1,0 +1,149 @@
+"""The `export` command: what it prints, refuses and writes on the card."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from batchgen.core.errors import Exit, Refusal
+from batchgen.results.export import Settings, export
+from batchgen.results.export.ledger import NotAnExport, claim
+from batchgen.state import StateUnusable
+from tests.export.conftest import EDIT, PICTURE, Run
+
+
+def test_the_command_says_what_came_in(run: Run, tmp_path: Path) -> None:
+    flags = ("--to", "jsonl", "--where", f"model == '{EDIT}'", "--caption", "{{ meta.subject }}", "--json")
+    ended = run.command("export", run.out, tmp_path / "data", *flags)
+    assert ended.exit == 0, ended.stderr
+    assert ended.json == {
+        "items": 60, "splits": {"train": 60}, "new": 60, "left_out": {"where": 24}, "dest": str(tmp_path / "data"),
+    }  # fmt: skip
+    assert "24 by where" in ended.stderr
+
+
+def test_a_split_that_stays_empty_is_said(run: Run, tmp_path: Path) -> None:
+    flags = ("--split", "train=0.9,val=0.1", "--group-by", "model")
+    ended = run.command("export", run.out, tmp_path / "data", "--to", "jsonl", *flags)
+    assert ended.exit == 0, ended.stderr
+    assert "val: 0" in ended.stdout
+    assert "val is empty: whole groups go to a split by the hash of model" in ended.stderr
+    card = (tmp_path / "data/README.md").read_text("utf-8")
+    assert "| val | 0 |" in card
+    files = yaml.safe_load(card.split("---\n")[1])["configs"][0]["data_files"]
+    assert files == [{"split": "train", "path": "train.jsonl"}]
+
+
+def test_the_command_refuses_in_one_sentence(run: Run, tmp_path: Path) -> None:
+    ended = run.command("export", run.out, tmp_path / "data", "--to", "imagefolders")
+    assert (ended.exit, ended.stdout) == (Exit.USAGE, "")
+    assert "did you mean 'imagefolder'?" in ended.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"where": "widht > 3"},
+        {"caption": "promt"},
+        {"group_by": "meta.subjct"},
+        {"split": "train=2"},
+        {"outputs": "last"},
+    ],
+)
+def test_what_cannot_be_understood_leaves_nothing_behind(run: Run, tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(Refusal):
+        run.export(tmp_path / "data", "jsonl", **wrong)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_destination_keeps_its_settings_and_its_run(run: Run, rehearsed: Run, tmp_path: Path) -> None:
+    run.export(tmp_path / "data", "jsonl", split="train=0.9,val=0.1")
+    with pytest.raises(NotAnExport, match=re.escape("--split train=0.9,val=0.1, not train=1")):
+        run.export(tmp_path / "data", "jsonl")
+    with pytest.raises(NotAnExport, match="another run"):
+        rehearsed.export(tmp_path / "data", "jsonl", split="train=0.9,val=0.1")
+
+
+def test_other_peoples_files_and_the_run_folder_are_left_alone(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(NotAnExport, match="no data set of ours"):
+        run.export(tmp_path, "jsonl")
+    with pytest.raises(NotAnExport, match="lies in the run folder"):
+        run.export(run.out / "data", "jsonl")
+    with pytest.raises(StateUnusable):
+        export(tmp_path, tmp_path / "data", Settings("jsonl"))
+
+
+def test_two_exports_keep_out_of_one_destination(run: Run, tmp_path: Path) -> None:
+    lock = claim(tmp_path / "data")
+    try:
+        ended = run.command("export", run.out, tmp_path / "data", "--to", "jsonl")
+    finally:
+        lock.release()
+    assert ended.exit == Exit.FOLDER_IN_USE
+    run.export(tmp_path / "data", "jsonl")
+
+
+def test_parquet_without_its_extra_names_it(run: Run, tmp_path: Path) -> None:
+    code = (
+        "import sys\nsys.modules['pyarrow'] = None\nfrom batchgen.cli import main\n"
+        f"sys.argv = ['batchgen', 'export', {str(run.out)!r}, {str(tmp_path / 'data')!r}, '--to', 'parquet']\nmain()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == Exit.USAGE
+    assert "pip install 'batchgen-runner[parquet]'" in ended.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_choice_that_leaves_nothing_says_why(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="84 by where"):
+        run.export(tmp_path / "data", "jsonl", where="width > 5000")
+    run.export(tmp_path / "data", "jsonl")
+
+
+def test_the_card_says_what_is_in_the_data_set(run: Run, tmp_path: Path) -> None:
+    run.export(tmp_path / "data", "imagefolder", min_side=16, where="width > 3")
+    card = (tmp_path / "data/README.md").read_text("utf-8")
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["license"] is None
+    assert front["configs"][0]["data_files"] == [{"split": "train", "path": "train/**"}]
+    for told in (
+        "84 items", "60 of them are pairs", "generated by machine-learning models", EDIT, PICTURE, "`width > 3`",
+        "smallest side of a picture: 16", "manifest fingerprint", "![samples](samples.jpg)", "Licence",
+    ):  # fmt: skip
+        assert told in card
+    assert "<script>" not in card
+    from PIL import Image
+
+    with Image.open(tmp_path / "data/samples.jpg") as sheet:
+        assert sheet.width > 500
+
+
+def test_the_card_shows_a_hostile_caption_as_it_is(run: Run, tmp_path: Path) -> None:
+    run.export(tmp_path / "data", "jsonl", where="row_id == 'picture-003'")
+    card = (tmp_path / "data/README.md").read_text("utf-8")
+    assert r"| 00000000 | &lt;script&gt;alert(1)&lt;/script&gt; \| pipe ``` \!\[x\](y) {{ 7\*7 }} |" in card
+
+
+def test_nothing_of_this_machine_is_in_a_data_set(run: Run, tmp_path: Path) -> None:
+    for to in ("jsonl", "imagefolder", "webdataset"):
+        run.export(tmp_path / to, to)
+        for path in (tmp_path / to).rglob("*"):
+            if path.is_file() and path.name != "state.lock":
+                content = path.read_bytes()
+                assert str(run.command.folder).encode() not in content
+                assert b"127.0.0.1" not in content
+
+
+def test_left_out_lines_are_json(run: Run, tmp_path: Path) -> None:
+    run.export(tmp_path / "data", "csv", where="output == 0")
+    lines = (tmp_path / "data/.batchgen/left-out.jsonl").read_text("utf-8").splitlines()
+    assert {json.loads(line)["reason"] for line in lines} == {"where"}

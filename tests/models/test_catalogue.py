@@ -1,0 +1,56 @@
+"""What the provider's catalogue answers is held against what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchgen import Options, plan_async
+from batchgen.models import ModelUnknown, SchemaCache
+from batchgen.models.catalog import Catalogue
+from tests.processes import MODEL
+from tests.providers.rawserver import raw_server, reply
+
+BASE = "http://127.0.0.1:1"
+OBJECT = {"type": "object", "properties": {"text": {"type": "string"}}}
+
+
+@dataclass
+class Answering:
+    """A catalogue that gives *entry* whatever it is asked for."""
+
+    entry: Mapping[str, Any]
+    asked: list[str] = field(default_factory=list)
+
+    async def catalogue_entry(self, model: str) -> Mapping[str, Any] | None:
+        self.asked.append(model)
+        return self.entry
+
+
+@pytest.mark.parametrize("other", ["other/model", f"{MODEL}/pro", MODEL.upper(), f" {MODEL}", "", "x" * 10_000])
+async def test_an_entry_of_another_model_is_refused_and_not_kept(tmp_path: Path, other: str) -> None:
+    cache, answering = SchemaCache(tmp_path), Answering({"model_id": other, "input_schema": OBJECT})
+    for _ in range(2):
+        with pytest.raises(ModelUnknown, match="with the entry of") as refused:
+            await asyncio.to_thread(Catalogue(BASE, answering, cache=cache).schema, MODEL)
+        assert len(str(refused.value)) < 300
+    assert answering.asked == [MODEL, MODEL]
+    assert cache.get(BASE, other) is None
+
+
+async def test_rows_of_a_model_whose_entry_is_anothers_are_a_problem_and_nothing_is_planned_to_be_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    manifest = tmp_path / "ads.csv"
+    manifest.write_text(f"id,model,text\na,{MODEL},x\n", "utf-8")
+    entry = {"model_id": "dear/model", "input_schema": OBJECT, "base_price_usd": 900, "price_unit": "output"}
+    async with raw_server(reply(200, entry)) as server:
+        bill = await plan_async(manifest, Options(api_base=server.base, token="t", out=tmp_path / "out"))
+    assert any("with the entry of 'dear/model'" in str(problem) for problem in bill.problems)
+    assert not [seen for seen in server.seen if seen.method == "POST"]
