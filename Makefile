@@ -34,6 +34,18 @@ test: $(DEV)
 test-all: test
 	$(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal -m slow
 
+# What the tests reach, in the terminal and as build/coverage/index.html.
+.PHONY: coverage
+coverage: $(DEV)
+	$(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal -m "not slow" \
+	  --cov --cov-report term:skip-covered --cov-report html:build/coverage
+
+# The pages of docs/ and the API reference as a web site in build/docs.
+.PHONY: docs
+docs: $(DEV)
+	$(BIN)/python -m pip install --quiet --no-compile --constraint .ci/constraints.txt --group docs
+	$(BIN)/mkdocs build --strict --config-file - < docs/mkdocs.yml
+
 lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -176,7 +176,7 @@ Events = Annotated[
     typer.Option(
         "--events",
         envvar="BATCHGEN_EVENTS",
-        help="A JSON line on stdout for every event of every row, and every pause; the README lists them.",
+        help="A JSON line on stdout for every event of every row, and every pause; docs/states-and-events.md has them.",
     ),
 ]
 Verbose = Annotated[

@@ -38,7 +38,7 @@ MEANING: Mapping[Exit, str] = {
     Exit.STILL_LIVE: "stopped while paid jobs are live: `collect` or `run` again is safe",
     Exit.STOPPED: "stopped by you, nothing live",
 }
-"""The README's table of exit codes, in words that hooks are told as well."""
+"""The meaning of each code, in the words of docs/commands.md; the end hooks get them too."""
 
 
 class Refusal(Exception):

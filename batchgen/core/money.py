@@ -43,7 +43,7 @@ def dollars(amount_usd: float | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """Sums over attempts, as section "Money" of the README defines them.
+    """Sums over attempts, as docs/money.md defines them.
 
     *unpriced* counts accepted or reserved attempts whose price nobody knows, so that no sum looks complete
     when it is not.

@@ -237,7 +237,7 @@ class Life:
         )
 
     def _check(self, job: Job, event: Event, reader: Reader) -> None:
-        """Section "Money" of the README, at this very move."""
+        """docs/money.md, at this very move."""
         if isinstance(event, Intent):
             assert reader.money().unpriced == 0, "sent while nobody knew what is left of the budget"
             assert event.estimate_micro is not None

@@ -1,4 +1,4 @@
-"""The README's bill and its error report are what the command prints."""
+"""The bill and the error report in docs/manifests.md are what the command prints."""
 
 from __future__ import annotations
 
@@ -20,21 +20,20 @@ tree,a tree, alone,https://example.com/tree.png,,2,4
 
 
 def printed(command: str) -> str:
-    """What the README shows under *command*."""
-    found = re.search(
-        rf"```text\n\$ {re.escape(command)}\n(.*?)```", (PROJECT / "README.md").read_text("utf-8"), re.DOTALL
-    )
-    assert found is not None, f"the README shows no `{command}`"
+    """What the docs show under *command*."""
+    page = (PROJECT / "docs/manifests.md").read_text("utf-8")
+    found = re.search(rf"```text\n\$ {re.escape(command)}\n(.*?)```", page, re.DOTALL)
+    assert found is not None, f"docs/manifests.md shows no `{command}`"
     return found[1]
 
 
-def test_the_plan_in_the_readme_is_what_is_printed(tmp_path: Path, shell: Shell) -> None:
+def test_the_plan_in_the_docs_is_what_is_printed(tmp_path: Path, shell: Shell) -> None:
     shutil.copytree(PROJECT / "manifests", tmp_path / "manifests", ignore=shutil.ignore_patterns("out"))
     ended = shell("plan", "manifests/postcards.csv")
     assert (ended.stdout, ended.stderr, ended.exit) == (printed("batchgen plan manifests/postcards.csv"), "", 0)
 
 
-def test_the_error_report_in_the_readme_is_what_is_printed(tmp_path: Path, shell: Shell) -> None:
+def test_the_error_report_in_the_docs_is_what_is_printed(tmp_path: Path, shell: Shell) -> None:
     shutil.copytree(PROJECT / "manifests", tmp_path / "manifests", ignore=shutil.ignore_patterns("out"))
     (tmp_path / "broken.csv").write_text(BROKEN)
     ended = shell("run", "broken.csv", "--yes")
