@@ -47,6 +47,7 @@ from batchgen.core.job import (
     SavedFile,
     State,
     Succeeded,
+    TakenBack,
     advance,
 )
 from batchgen.core.row import Row, fingerprint
@@ -86,7 +87,8 @@ EVENTS: dict[type, st.SearchStrategy[Any]] = {
     JobFailed: st.builds(JobFailed, _times, _texts, st.sampled_from([Billed.YES, Billed.UNKNOWN]), _costs),
     JobCancelled: st.builds(JobCancelled, _times, _texts, _costs),
     LinksExpired: st.builds(LinksExpired, _times),
-    Collected: st.builds(Collected, _times, _saved),
+    Collected: st.builds(Collected, _times, _saved, st.none() | _texts),
+    TakenBack: st.builds(TakenBack, _times, _saved, st.none() | _texts),
     FilesLost: st.builds(FilesLost, _times, _texts),
     CostKnown: st.builds(CostKnown, _times, _money),
     PriceKnown: st.builds(PriceKnown, _times, _money),
@@ -94,10 +96,10 @@ EVENTS: dict[type, st.SearchStrategy[Any]] = {
 
 
 def _not_owed(job: Job) -> set[type]:
-    """What cannot be told of a job's money, whatever its state."""
+    """What cannot be told of a job that was not accepted, or whose money is known, whatever its state."""
     kinds: set[type] = set()
-    if job.request_id is None:
-        kinds.add(CostKnown)
+    if job.request_id is None:  # nothing was accepted: it has neither a cost nor files
+        kinds |= {CostKnown, TakenBack}
     if job.estimate_micro is not None or job.billed is Billed.NO:
         kinds.add(PriceKnown)
     return kinds
