@@ -178,6 +178,18 @@ def test_an_effect_has_one_home(effect: str) -> None:
     assert [path for path in holders if not path.startswith(HOMES[effect])] == []
 
 
+def test_sql_is_asked_in_the_state_alone() -> None:
+    """Elsewhere a question is a method of Reader: neither a statement is executed, nor a connection passed around."""
+    asking = {"execute", "executemany", "executescript", "_connection"}
+    askers = {
+        path
+        for path, tree in sources().items()
+        if any(isinstance(node, ast.Attribute) and node.attr in asking for node in ast.walk(tree))
+    }
+    assert "state/reader.py" in askers
+    assert {path for path in askers if not path.startswith("state/")} == set()
+
+
 def test_only_the_command_line_prints() -> None:
     def prints(tree: ast.Module) -> bool:
         return any(

@@ -137,7 +137,7 @@ async def test_a_state_that_can_no_longer_be_read_stops_the_run_and_loses_no_id(
 
         async def break_reader(scheduler: Scheduler) -> None:
             await asyncio.sleep(5.0)
-            scheduler.state.reader.connection.close()
+            scheduler.state.reader._connection.close()
 
         await here.run(names(5), during=break_reader, in_flight=1)
         assert here.ending.cause is Cause.DISK

@@ -26,11 +26,6 @@ from batchgen.state import (
     Reader,
     Scope,
     Staging,
-    expiring_inputs,
-    judge,
-    local_files_to_send,
-    rows_within,
-    to_send_among,
 )
 from batchgen.storage.paths import RunFolder
 
@@ -251,20 +246,18 @@ def make_plan(
     around: Circumstances,
 ) -> Plan:
     """Judge a gathered manifest against the state that *reader* shows, and price what would be sent."""
-    judgement = judge(reader.connection, scratch, scope)
-    made = plan_of(judgement, path, out, reader, catalogue, around)
+    comparison = reader.comparison(scratch, scope)
+    made = plan_of(comparison.diff(), path, out, reader, catalogue, around)
     if made.is_over_budget and made.left_micro is not None:
         prices = {line.model: micro(line.price_usd) or 0 for line in made.bill}
-        fit = rows_within(reader.connection, scratch, scope, prices, made.left_micro)
+        fit = comparison.rows_within(prices, made.left_micro)
         made = replace(made, rows_within_budget=fit)
     slow_s = made.expected_s[1] if made.expected_s is not None else 0.0
     each_s = slow_s / max(made.to_send, 1)
-    expiring = expiring_inputs(reader.connection, scratch, scope, around.now, each_s)
-    expired = expiring_inputs(reader.connection, scratch, scope, around.now, 0.0)
-    local_files = local_files_to_send(reader.connection, scratch, scope)
-    accepted = accepted_outputs(
-        RunFolder.at(out), reader, lambda row_ids: to_send_among(reader.connection, scratch, scope, row_ids)
-    )
+    expiring = comparison.expiring_inputs(around.now, each_s)
+    expired = comparison.expiring_inputs(around.now, 0.0)
+    local_files = comparison.local_files_to_send()
+    accepted = accepted_outputs(RunFolder.at(out), reader, comparison.to_send_among)
     return replace(
         made,
         accepted=accepted,

@@ -55,7 +55,6 @@ from batchgen.state import (
     Scope,
     Staging,
     empty,
-    paid_elsewhere,
     read_only,
 )
 from batchgen.storage.paths import RunFolder
@@ -181,7 +180,7 @@ async def _read(
     problems.add(_unknown_rows(manifest, scratch, known, options.only))
     around = await _circumstances(options, asked)
     beside = await asyncio.to_thread(neighbours, folder, manifest)
-    paid = await asyncio.to_thread(paid_elsewhere, known.connection, scratch, scope, beside, options.base)
+    paid = await asyncio.to_thread(known.paid_elsewhere, scratch, scope, beside, options.base)
     there = {state.parent: rows for state, rows in paid.items()}
     return _Read(manifest, folder, scope, scratch, problems, catalogue, around, there)
 

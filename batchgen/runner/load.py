@@ -18,7 +18,7 @@ from batchgen.manifest.problems import Problems
 from batchgen.models import ModelSchema, ModelUnknown
 from batchgen.models.catalog import Catalogue
 from batchgen.models.media_check import MediaCheck
-from batchgen.state import Asked, Reader, Staging, UnchangedRows, kept_schemas
+from batchgen.state import Asked, Reader, Staging, UnchangedRows
 
 DEFAULT_MODEL = "bytedance/seedream-4-0/edit-sequential"
 """The model of a manifest that names none."""
@@ -95,14 +95,14 @@ def _is_unchanged(path: Path, known: Reader, rows_known: UnchangedRows) -> bool:
 
 async def _recalled(catalogue: Catalogue, known: Reader) -> UnchangedRows | None:
     """The rows of the folder, unless the schema of one of its models is another than they were checked by."""
-    schemas = kept_schemas(known)
+    schemas = known.kept_schemas()
     try:
         for model, digest in schemas.items():
             if (await asyncio.to_thread(catalogue.schema, model)).digest != digest:
                 return None
     except ModelUnknown:
         return None
-    return await asyncio.to_thread(UnchangedRows, known) if schemas else None
+    return await asyncio.to_thread(known.unchanged_rows) if schemas else None
 
 
 def _note_basis(
@@ -111,7 +111,7 @@ def _note_basis(
     """Where the rows are from, and by what they were checked, those that were only seen included."""
     scratch.source = os.path.abspath(path)
     scratch.recalled = None if rows_known is None else rows_known.holds
-    scratch.schemas = {} if rows_known is None else dict(kept_schemas(known))
+    scratch.schemas = {} if rows_known is None else known.kept_schemas()
     for model in scratch.models():
         schema = catalogue.known(model)
         assert schema is not None, "a row of this model was checked by it"

@@ -9,7 +9,7 @@ from batchgen.core.text import counted
 from batchgen.providers.runcomfy.model_api import is_loopback
 from batchgen.runner.load import gather
 from batchgen.runner.session import Session
-from batchgen.state import Scope, judge
+from batchgen.state import Scope
 
 
 async def take_newest_wording(opened: Session) -> list[str]:
@@ -30,7 +30,7 @@ async def take_newest_wording(opened: Session) -> list[str]:
                 f"{source} has problems now, so rows are sent as they were taken in from it; the first: {faults[0]}"
             ]
         await opened.state.renew(scratch)
-        changed = judge(opened.state.reader.connection, scratch, Scope()).all.changed
+        changed = opened.state.reader.comparison(scratch, Scope()).diff().all.changed
     finally:
         scratch.close()
     if not changed:

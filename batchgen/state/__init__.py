@@ -13,26 +13,21 @@ if TYPE_CHECKING:
         DiffCounts,
         ManifestDiff,
         Scope,
-        expiring_inputs,
-        judge,
-        local_files_to_send,
-        rows_within,
-        to_send_among,
     )
     from batchgen.state.file import OnMove, OtherBase, StateFile, Tally
     from batchgen.state.holder import held_by
     from batchgen.state.lock import HEARTBEAT_S, FolderInUse
-    from batchgen.state.neighbours import paid_elsewhere
     from batchgen.state.opening import open_state
-    from batchgen.state.reader import Reader, empty, read_only
+    from batchgen.state.reader import ChangeMark, Reader, empty, read_only
     from batchgen.state.seen import Memo
     from batchgen.state.staging import Asked, Staging
     from batchgen.state.tables import StateUnusable
-    from batchgen.state.unchanged import UnchangedRows, kept_schemas
+    from batchgen.state.unchanged import UnchangedRows
     from batchgen.state.writer import OnTrouble, Record
 
 _HOMES = {
     "Asked": "staging",
+    "ChangeMark": "reader",
     "FolderInUse": "lock",
     "HEARTBEAT_S": "lock",
     "ManifestDiff": "diff",
@@ -50,21 +45,15 @@ _HOMES = {
     "StateUnusable": "tables",
     "Tally": "file",
     "empty": "reader",
-    "expiring_inputs": "diff",
     "held_by": "holder",
-    "judge": "diff",
-    "kept_schemas": "unchanged",
-    "local_files_to_send": "diff",
     "open_state": "opening",
-    "paid_elsewhere": "neighbours",
-    "rows_within": "diff",
     "read_only": "reader",
-    "to_send_among": "diff",
 }
 
 __all__ = [
     "HEARTBEAT_S",
     "Asked",
+    "ChangeMark",
     "DiffCounts",
     "FolderInUse",
     "ManifestDiff",
@@ -81,16 +70,9 @@ __all__ = [
     "Tally",
     "UnchangedRows",
     "empty",
-    "expiring_inputs",
     "held_by",
-    "judge",
-    "kept_schemas",
-    "local_files_to_send",
     "open_state",
-    "paid_elsewhere",
     "read_only",
-    "rows_within",
-    "to_send_among",
 ]
 
 

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Mapping
 from dataclasses import astuple, dataclass
+from typing import Any
 
 from batchgen.state.staging import Staging, attached
 
@@ -75,63 +76,61 @@ class Scope:
     limit: int | None = None
 
 
-def judge(state: sqlite3.Connection, scratch: Staging, scope: Scope) -> ManifestDiff:
-    """Compare the gathered rows with *state*; writes nothing."""
-    with attached(state, scratch):
-        absent = "main.rows WHERE 0" if scratch.unchanged else _ABSENT
-        state.execute(f"CREATE TEMP TABLE absent AS SELECT key FROM {absent}")
-        try:
-            return _judge(state, scope, scratch)
-        finally:
-            state.execute("DROP TABLE absent")
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A staged manifest beside the rows of a folder, within a scope. Every call asks anew, and writes nothing."""
 
+    state: sqlite3.Connection
+    scratch: Staging
+    scope: Scope
 
-def rows_within(
-    state: sqlite3.Connection, scratch: Staging, scope: Scope, unit_prices: Mapping[str, int], left_micro: int
-) -> int:
-    """How many of the rows to send, in the order of sending, *left_micro* pays for; *unit_prices* are by model."""
-    with attached(state, scratch):
-        rows = _rows_to_send(scope, scratch)
-        found = state.execute(
+    def diff(self) -> ManifestDiff:
+        """What enrolling the manifest would do."""
+        with attached(self.state, self.scratch):
+            absent = "main.rows WHERE 0" if self.scratch.unchanged else _ABSENT
+            self.state.execute(f"CREATE TEMP TABLE absent AS SELECT key FROM {absent}")
+            try:
+                return _diff(self.state, self.scope, self.scratch)
+            finally:
+                self.state.execute("DROP TABLE absent")
+
+    def rows_within(self, unit_prices: Mapping[str, int], left_micro: int) -> int:
+        """How many of the rows to send, in the order of sending, *left_micro* pays for; *unit_prices* are by model."""
+        found = self._ask(
             "SELECT COUNT(*) FROM (SELECT SUM(units * prices.value) OVER (ORDER BY priority DESC, position "
-            f"ROWS UNBOUNDED PRECEDING) AS total FROM ({rows}) JOIN json_each(:prices) AS prices "
+            "ROWS UNBOUNDED PRECEDING) AS total FROM ({rows}) JOIN json_each(:prices) AS prices "
             "ON prices.key = model) WHERE total <= :left",
-            {"only": json.dumps([*(scope.only or ())]), "prices": json.dumps(unit_prices), "left": left_micro},
+            prices=json.dumps(unit_prices),
+            left=left_micro,
         )
-        return int(found.fetchone()[0])
+        return int(found[0][0])
 
+    def local_files_to_send(self) -> int:
+        """How many local input files go with the rows to send."""
+        return int(self._ask("SELECT SUM(local_files) FROM ({rows})")[0][0] or 0)
 
-def local_files_to_send(state: sqlite3.Connection, scratch: Staging, scope: Scope) -> int:
-    """How many local input files go with the rows to send."""
-    with attached(state, scratch):
-        found = state.execute(
-            f"SELECT SUM(local_files) FROM ({_rows_to_send(scope, scratch)})",
-            {"only": json.dumps([*(scope.only or ())])},
-        )
-        return int(found.fetchone()[0] or 0)
+    def to_send_among(self, row_ids: Collection[str]) -> list[str]:
+        """Which of *row_ids* are rows to send."""
+        sql = "SELECT row_id FROM ({rows}) WHERE row_id IN (SELECT value FROM json_each(:ids))"
+        return [row_id for (row_id,) in self._ask(sql, ids=json.dumps([*row_ids]))]
 
-
-def to_send_among(state: sqlite3.Connection, scratch: Staging, scope: Scope, row_ids: Collection[str]) -> list[str]:
-    """Which of *row_ids* are rows to send."""
-    with attached(state, scratch):
-        found = state.execute(
-            f"SELECT row_id FROM ({_rows_to_send(scope, scratch)}) WHERE row_id IN (SELECT value FROM json_each(:ids))",
-            {"only": json.dumps([*(scope.only or ())]), "ids": json.dumps([*row_ids])},
-        )
-        return [row_id for (row_id,) in found]
-
-
-def expiring_inputs(state: sqlite3.Connection, scratch: Staging, scope: Scope, now: float, each_s: float) -> list[str]:
-    """Rows to send whose signed input URLs stop working before their turn, if one is started every *each_s*."""
-    with attached(state, scratch):
-        rows = _rows_to_send(scope, scratch)
-        found = state.execute(
+    def expiring_inputs(self, now: float, each_s: float) -> list[str]:
+        """Rows to send whose signed input URLs stop working before their turn, if one is started every *each_s*."""
+        found = self._ask(
             "SELECT row_id FROM (SELECT row_id, inputs_expire_at, "
-            f"ROW_NUMBER() OVER (ORDER BY priority DESC, position) - 1 AS before_it FROM ({rows})) "
+            "ROW_NUMBER() OVER (ORDER BY priority DESC, position) - 1 AS before_it FROM ({rows})) "
             "WHERE inputs_expire_at <= :now + before_it * :each_s ORDER BY before_it",
-            {"only": json.dumps([*(scope.only or ())]), "now": now, "each_s": each_s},
+            now=now,
+            each_s=each_s,
         )
         return [row_id for (row_id,) in found]
+
+    def _ask(self, sql: str, **parameters: object) -> list[tuple[Any, ...]]:
+        """The answer to *sql*, in which {rows} stands for the rows to send."""
+        with attached(self.state, self.scratch):
+            rows = _rows_to_send(self.scope, self.scratch)
+            parameters["only"] = json.dumps([*(self.scope.only or ())])
+            return self.state.execute(sql.format(rows=rows), parameters).fetchall()
 
 
 _CHANGED = f"{_BOTH} WHERE jobs.fingerprint <> scratch.fingerprint"
@@ -144,7 +143,7 @@ _LEFT = "temp.absent JOIN main.rows USING (key) JOIN main.jobs ON jobs.key = row
 _LIVE = "jobs.state IN ('submitting', 'in_doubt', 'submitted', 'ready')"  # as the index on them has it
 
 
-def _judge(state: sqlite3.Connection, scope: Scope, scratch: Staging) -> ManifestDiff:
+def _diff(state: sqlite3.Connection, scope: Scope, scratch: Staging) -> ManifestDiff:
     def count(sql: str) -> int:
         return int(state.execute(f"SELECT COUNT(*) FROM {sql}").fetchone()[0])
 

@@ -158,7 +158,7 @@ class StateFile:
         if self.lost() is not None:
             return
         self._lock.beat()
-        generation.keep_soon(self.folder, generation.of_state(self.reader.connection))
+        generation.keep_soon(self.folder, self.reader.generation())
 
     def stop_waiting(self) -> None:
         """Told to leave: an answer that the disk does not take is given up; its row is found in doubt."""
@@ -203,9 +203,4 @@ class StateFile:
     def _recount(self) -> None:
         self.tally.counts = self.reader.counts()
         self.tally.money = self.reader.money()
-        self._queued = {
-            key
-            for (key,) in self.reader.connection.execute(
-                "SELECT key FROM rows WHERE next_request IS NOT NULL AND json_extract(next_request, '$.start')"
-            )
-        }
+        self._queued = self.reader.queued()

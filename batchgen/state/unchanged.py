@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Iterable
 
 from batchgen.core.row import Problem
-from batchgen.state.reader import Reader
 from batchgen.state.staging import Staging, attached, taken
 
 
@@ -19,23 +18,23 @@ class UnchangedRows:
     ends it.
     """
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    def __init__(self, state: sqlite3.Connection, input_files: Iterable[tuple[str, int, int, str]]) -> None:
+        self._state = state
         self._found = bytearray()
         self._all = False
         self._sql = "SELECT key FROM rows WHERE digest = ?"
-        self._files_stand = all(_stands(*file) for file in reader.input_files())
+        self._files_stand = all(_stands(*file) for file in input_files)
         if not self._files_stand:
             self._sql += " AND NOT local_files"
-        reader.connection.execute("BEGIN")
+        state.execute("BEGIN")
 
     def end_reading(self) -> None:
         """Let go of the state file."""
-        self._reader.connection.execute("COMMIT")
+        self._state.execute("COMMIT")
 
     def take(self, digest: bytes) -> int | None:
         """The key of a row that was not taken before; None if the folder has none for *digest*."""
-        for (key,) in self._reader.connection.execute(self._sql, (digest,)):
+        for (key,) in self._state.execute(self._sql, (digest,)):
             place, bit = key >> 3, 1 << (key & 7)
             if place >= len(self._found):
                 self._found.extend(bytes(place + 4096 - len(self._found)))
@@ -52,7 +51,7 @@ class UnchangedRows:
     def holds(self, row_id: str) -> bool:
         """Whether the row of that id was taken."""
         sql = "SELECT key, position FROM rows WHERE row_id = ?"
-        found = self._reader.connection.execute(sql, (row_id,)).fetchone()
+        found = self._state.execute(sql, (row_id,)).fetchone()
         if found is None or self._all:
             return found is not None and found[1] is not None
         place = found[0] >> 3
@@ -64,8 +63,8 @@ class UnchangedRows:
         Those without an id of their own are true duplicates and get the next number; for all others a Problem is
         told.
         """
-        with attached(self._reader.connection, scratch):
-            clashes = [one for table in (_READ, _FAULTY) for one in self._reader.connection.execute(_clashes(table))]
+        with attached(self._state, scratch):
+            clashes = [one for table in (_READ, _FAULTY) for one in self._state.execute(_clashes(table))]
         problems = []
         for position, row_id, is_explicit, source, line, key, seen_id, seen_line in clashes:
             if not is_explicit:
@@ -87,12 +86,6 @@ def _stands(path: str, size_bytes: int, mtime_ns: int, sha256: str) -> bool:
     except OSError:
         return False
     return (stat.st_size, stat.st_mtime_ns) == (size_bytes, mtime_ns)
-
-
-def kept_schemas(reader: Reader) -> Mapping[str, str]:
-    """The digest of each model's schema by which the folder's rows were checked."""
-    schemas: dict[str, str] = json.loads(reader.meta("schemas") or "{}")
-    return schemas
 
 
 _READ = "(SELECT position, folded, row_id, explicit_id, source, line FROM scratch.scratch)"

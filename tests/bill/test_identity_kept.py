@@ -12,7 +12,7 @@ import pytest
 
 from batchgen.core.job import Accepted, Intent, State
 from batchgen.runner.load import gather
-from batchgen.state import Scope, judge
+from batchgen.state import Scope
 from batchgen.state.repair import repair
 from tests.bill.test_known_rows import BASE, Folder, catalogue, folder
 
@@ -36,7 +36,7 @@ async def differs(one: Folder, manifest: Path) -> tuple[int, int, int]:
     scratch, problems = await gather(manifest, catalogue("", manifest.parent), one.state.reader)
     assert not problems
     with closing(scratch):
-        rows = judge(one.state.reader.connection, scratch, Scope()).all
+        rows = one.state.reader.comparison(scratch, Scope()).diff().all
     return rows.new, rows.changed, rows.left
 
 

@@ -23,7 +23,7 @@ from batchgen.core.row import Problem
 from batchgen.models import SchemaCache, shipped
 from batchgen.models.catalog import Catalogue
 from batchgen.runner.load import gather
-from batchgen.state import ManifestDiff, Reader, Scope, StateFile, judge, local_files_to_send, open_state, read_only
+from batchgen.state import ManifestDiff, Reader, Scope, StateFile, open_state, read_only
 from batchgen.storage.paths import RunFolder
 from tests.processes import MODEL
 
@@ -46,7 +46,7 @@ class Folder:
             await self.state.set_meta(schemas="{}")
         scratch, problems = await gather(manifest, catalogue, self.state.reader)
         try:
-            judged = judge(self.state.reader.connection, scratch, Scope())
+            judged = self.state.reader.comparison(scratch, Scope()).diff()
             if not problems:
                 await self.state.enrol(scratch)
         finally:
@@ -62,11 +62,11 @@ class Folder:
         place = "rows.position, jobs.position, rows.priority, rows.meta, rows.note, rows.source, rows.line"
         request = "jobs.state, jobs.model, jobs.input, jobs.files, jobs.fingerprint, jobs.outputs_asked, jobs.units"
         kept = "rows.local_files, rows.inputs_expire_at, rows.next_request"
-        every = self.state.reader.connection.execute(
+        every = self.state.reader._connection.execute(
             f"SELECT {place}, {request}, {kept} FROM rows JOIN jobs ON jobs.key = rows.key AND jobs.latest "
             "WHERE rows.position IS NOT NULL ORDER BY rows.position"
         ).fetchall()
-        by_id = self.state.reader.connection.execute(
+        by_id = self.state.reader._connection.execute(
             "SELECT row_id, explicit_id, rows.position IS NULL, jobs.fingerprint, jobs.n "
             "FROM rows JOIN jobs USING (key) ORDER BY row_id, jobs.n"
         ).fetchall()
@@ -75,7 +75,7 @@ class Folder:
     def unread(self) -> int:
         """How many rows would not be read again."""
         sql = "SELECT COUNT(*) FROM rows WHERE digest IS NOT NULL AND position IS NOT NULL"
-        return int(self.state.reader.connection.execute(sql).fetchone()[0])
+        return int(self.state.reader._connection.execute(sql).fetchone()[0])
 
 
 def _in_short(judged: ManifestDiff) -> tuple[Any, ...]:
@@ -228,7 +228,7 @@ async def test_every_kind_of_manifest_is_remembered(tmp_path: Path, text: str) -
                 await one.take(tmp_path / name, catalogue("", tmp_path), frozenset())
             scratch, problems = await gather(tmp_path / name, catalogue("", tmp_path), one.state.reader)
             assert (scratch.row_ids(), list(problems)) == ([], []), name
-            assert judge(one.state.reader.connection, scratch, Scope()).all.waiting == 1 + (name == "b.yaml")
+            assert one.state.reader.comparison(scratch, Scope()).diff().all.waiting == 1 + (name == "b.yaml")
             scratch.close()
             if "matrix" not in manifests[name] and name.endswith(".yaml"):
                 (tmp_path / name).write_text(manifests[name].replace("seed: 7", "seed: '7'"), "utf-8")
@@ -264,8 +264,8 @@ async def test_a_folder_of_an_older_version_is_judged_as_it_is_and_brought_forwa
         connection.executescript(f"{' '.join(newer)} PRAGMA user_version = {version}")
     with closing(Reader(read_only(path))) as reader:
         scratch, _ = await gather(manifest, catalogue("", tmp_path), reader)
-        assert judge(reader.connection, scratch, Scope()).all.waiting == 3
-        assert local_files_to_send(reader.connection, scratch, Scope()) == 0
+        assert reader.comparison(scratch, Scope()).diff().all.waiting == 3
+        assert reader.comparison(scratch, Scope()).local_files_to_send() == 0
         scratch.close()
     with folder(tmp_path / "out") as one:
         assert (path.parent / f"state.v{version}.backup.db").exists()
@@ -281,7 +281,7 @@ async def test_a_record_that_was_sent_and_then_changed_is_read_until_it_is_what_
         write(manifest, [("row", "a sea", *before[2:])])
         for _ in range(2):
             scratch, _ = await gather(manifest, catalogue("", tmp_path), one.state.reader)
-            assert judge(one.state.reader.connection, scratch, Scope()).all.changed_paid == 1
+            assert one.state.reader.comparison(scratch, Scope()).diff().all.changed_paid == 1
             await one.state.enrol(scratch, keep_changed=True)
             scratch.close()
             assert one.unread() == 0

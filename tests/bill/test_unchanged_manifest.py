@@ -15,7 +15,7 @@ from PIL import Image
 
 from batchgen.core.job import Billed, JobFailed, State
 from batchgen.runner.load import gather
-from batchgen.state import Reader, Scope, expiring_inputs, judge, local_files_to_send, read_only
+from batchgen.state import Reader, Scope, read_only
 from tests.bill.test_known_rows import Cells, Folder, catalogue, folder, write
 from tests.money.here import ran, serving_here
 from tests.processes import Batchgen, kill_group, serving, write_csv
@@ -39,16 +39,11 @@ async def unread(one: Folder, manifest: Path) -> bool:
 async def told(one: Folder, manifest: Path) -> list[Any]:
     """Everything that a bill is made from, in every scope."""
     scratch, problems = await gather(manifest, catalogue("", manifest.parent), one.state.reader)
-    connection = one.state.reader.connection
     try:
         held = [scratch.has(name) or bool(scratch.recalled and scratch.recalled(name)) for name in IDS]
         bills = [
-            (
-                judge(connection, scratch, scope),
-                local_files_to_send(connection, scratch, scope),
-                expiring_inputs(connection, scratch, scope, 1e9, 1.0),
-            )
-            for scope in SCOPES
+            (compared.diff(), compared.local_files_to_send(), compared.expiring_inputs(1e9, 1.0))
+            for compared in (one.state.reader.comparison(scratch, scope) for scope in SCOPES)
         ]
     finally:
         scratch.close()

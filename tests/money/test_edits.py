@@ -164,5 +164,5 @@ async def _leave_soon(scheduler: Scheduler) -> None:
 def _times_sent(folder: Path) -> Counter[str]:
     """How many attempts at each row were accepted."""
     with closing(Reader(read_only(folder / "out" / "state.db"))) as reader:
-        found = reader.connection.execute("SELECT row_id FROM jobs JOIN rows USING (key) WHERE request_id NOT NULL")
+        found = reader._connection.execute("SELECT row_id FROM jobs JOIN rows USING (key) WHERE request_id NOT NULL")
         return Counter(row_id for (row_id,) in found)

@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
                 await happen(state, job, *sent(STARTED, job), *collected(STARTED, 5.0, (known,)))
 
         asyncio.run(everything())
-        plan = state.reader.connection.execute(
+        plan = state.reader._connection.execute(
             "EXPLAIN QUERY PLAN SELECT COUNT(*) FROM jobs, json_each(jobs.saved) WHERE jobs.latest AND "
             """instr(saved, '"blank": true') AND json_extract(json_each.value, '$.blank')"""
         ).fetchall()

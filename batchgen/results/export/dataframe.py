@@ -30,7 +30,7 @@ def records(out: str | Path) -> pd.DataFrame:
         raise StateUnusable(f"{folder.path} is not a run folder: it has no state.db")
     marks = read_marks(folder)
     with closing(Reader(read_only(folder.state))) as reader:
-        reader.connection.execute("BEGIN")  # one view of a run that may go on meanwhile
+        reader.begin_view()
         empty = blank(in_order(open_columns(reader)))
         lines = [
             empty | record_of(made.job, made.number, made.file, source_of(made.job, made.file.media_type), *made[-2:])

@@ -65,7 +65,7 @@ def export(out: str | Path, dest: str | Path, settings: Settings) -> Told:
 
 
 def _export(folder: RunFolder, reader: Reader, dest: Path, settings: Settings, made: Format) -> Told:
-    reader.connection.execute("BEGIN")  # one view of a run that may go on meanwhile
+    reader.begin_view()
     found = survey(reader)
     if not reader.has_collected:
         raise NothingToExport(f"{folder.path} has nothing collected yet")
@@ -78,7 +78,7 @@ def _export(folder: RunFolder, reader: Reader, dest: Path, settings: Settings, m
             made.write(DataSet(folder, reader, dest, ledger, settings.embed))
         before = ledger.total
         planned = plan_round(folder, reader, ledger, plan)
-        reader.connection.rollback()
+        reader.end_view()
         if ledger.is_new:
             raise NothingToExport(f"no output was chosen: {_reasons(planned.left_out)}; {ledger.left_out} names each")
         data = DataSet(folder, reader, dest, ledger, settings.embed)

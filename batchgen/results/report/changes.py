@@ -9,12 +9,12 @@ from pathlib import Path
 from batchgen.core.row import row_id_fault
 from batchgen.results.audit import audit
 from batchgen.results.report.render import page, part
-from batchgen.results.report.rows import Seen, Shown, Source, changed_since, newest, of_keys, shown
+from batchgen.results.report.rows import Shown, Source, shown
 from batchgen.results.report.summary import find, summarise
 from batchgen.results.report.thumbnails import make, thumb_path
 from batchgen.results.report.write import open_reader
 from batchgen.results.reviews import read_marks
-from batchgen.state import Reader
+from batchgen.state import ChangeMark, Reader
 from batchgen.storage.paths import RunFolder
 
 _ROWS_AT_ONCE = 96
@@ -35,7 +35,7 @@ class Look:
     out: str
     sources: Sources
     reader: Reader = field(init=False)
-    _seen: Seen = field(default_factory=Seen)
+    _mark: ChangeMark = field(default_factory=ChangeMark)
     _version: int | None = None
 
     def __post_init__(self) -> None:
@@ -43,16 +43,16 @@ class Look:
 
     def news(self) -> list[int]:
         """The keys of the rows that changed since the last call, what happened last first; all of them at first."""
-        version = int(self.reader.connection.execute("PRAGMA data_version").fetchone()[0])
+        version = self.reader.version()
         if version == self._version:
             return []
         self._version = version
-        keys, self._seen = changed_since(self.reader, self._seen)
+        keys, self._mark = self.reader.changed_since(self._mark)
         return keys
 
     def rows(self, keys: Sequence[int]) -> list[Shown]:
         rows = self.folder.rows
-        return [shown(rows, job, place, self._has_thumb) for job, place in of_keys(self.reader, keys)]
+        return [shown(rows, job, place, self._has_thumb) for job, place in self.reader.shown_of(keys)]
 
     def _has_thumb(self, source: Source) -> bool:
         """Pictures have one, made when it is asked for; of films only those that give one."""
@@ -82,7 +82,7 @@ class Look:
         summary = summarise(self.folder, self.reader, self.out, with_files=False)
         settings = {"live": True, "single": False, "total": summary.total, "marks": self.marks(), "chunks": []}
         settings["originals"] = "rows"
-        return page(summary, settings, self.rows(newest(self.reader, _ROWS_AT_ONCE)))
+        return page(summary, settings, self.rows(self.reader.newest(_ROWS_AT_ONCE)))
 
     def heading(self) -> str:
         return part("summary", run=summarise(self.folder, self.reader, self.out))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -11,21 +11,9 @@ from typing import Any, NamedTuple, TypeAlias
 from batchgen.core.job import Job
 from batchgen.core.row import published_input
 from batchgen.results.report.causes import cause_of
-from batchgen.state import Reader
-from batchgen.state.tables import JOB_COLUMNS, job_from_record
 
 _LONGEST_TEXT = 20_000
 _PROMPTS = ("prompt", "text")
-
-_IS_SHOWN = "jobs.latest AND (jobs.state <> 'pending' OR jobs.position IS NOT NULL)"
-
-# Rows that have left the manifest come after all others.
-_PLACE = "COALESCE(rows.position, 1000000000000 + rows.key)"
-_ROWS = f"SELECT {JOB_COLUMNS}, {_PLACE} FROM jobs JOIN rows USING (key) WHERE {_IS_SHOWN}"
-
-# `jobs.seq` grows with every record and `rowid` with every new attempt: what changed since is one comparison.
-_CHANGED = f"SELECT key, seq, rowid FROM jobs WHERE {_IS_SHOWN} AND (seq > ? OR rowid > ?) ORDER BY seq DESC, rowid"
-_NEWEST = f"SELECT key FROM jobs WHERE {_IS_SHOWN} ORDER BY seq DESC, rowid LIMIT ?"
 
 
 class ShownFile(NamedTuple):
@@ -96,44 +84,6 @@ class Source:
 
 
 HasThumb: TypeAlias = Callable[[Source], bool]
-
-
-def latest(reader: Reader) -> Iterator[tuple[Job, int]]:
-    """Every row, each with its place, in manifest order."""
-    for *record, place in reader.connection.execute(f"{_ROWS} ORDER BY {_PLACE}"):
-        yield job_from_record(tuple(record)), place
-
-
-def of_keys(reader: Reader, keys: Sequence[int]) -> list[tuple[Job, int]]:
-    """The rows of *keys*, in their order."""
-    found = {}
-    for *record, place in reader.connection.execute(
-        f"{_ROWS} AND jobs.key IN (SELECT value FROM json_each(?))", (json.dumps(keys),)
-    ):
-        found[record[0]] = job_from_record(tuple(record)), place
-    return [found[key] for key in keys if key in found]
-
-
-def newest(reader: Reader, most: int) -> list[int]:
-    """The keys of the rows of which something happened last, *most* of them at most."""
-    return [key for (key,) in reader.connection.execute(_NEWEST, (most,))]
-
-
-class Seen(NamedTuple):
-    """The last record and the last attempt that were looked at."""
-
-    seq: int = -1
-    attempt: int = -1
-
-
-def changed_since(reader: Reader, seen: Seen) -> tuple[list[int], Seen]:
-    """The keys of the rows that changed since, what happened last first, and what is seen with them."""
-    found = reader.connection.execute(_CHANGED, seen).fetchall()
-    if not found:
-        return [], seen
-    return [key for key, _, _ in found], Seen(
-        max(seen.seq, max(seq for _, seq, _ in found)), max(seen.attempt, max(attempt for _, _, attempt in found))
-    )
 
 
 def thumb_key(sha256: str) -> str:

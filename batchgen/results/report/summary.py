@@ -95,22 +95,9 @@ class Summary:
         return None if self.began is None or self.ended is None else duration(max(self.ended - self.began, 1.0))
 
 
-_FILES = """
-SELECT substr(media_type, 1, instr(media_type, '/') - 1), COUNT(*), SUM(bytes) FROM (
-  SELECT json_extract(value, '$.media_type') AS media_type, json_extract(value, '$.bytes') AS bytes
-  FROM jobs, json_each(jobs.saved) WHERE jobs.latest
-) GROUP BY 1
-"""
-
-_ENDED_AT = "CASE state WHEN 'collected' THEN COALESCE(collected_at, ended_at) ELSE ended_at END"
-_HAS_ENDED = "latest AND state IN ('collected', 'failed', 'cancelled')"
-
-
 def summarise(folder: RunFolder, reader: Reader, out: str, with_files: bool = True) -> Summary:
     """How the folder stands now. Quick, however many rows there are; without its files quicker still."""
-    files = reader.connection.execute(_FILES).fetchall() if with_files else []
-    began = reader.connection.execute("SELECT MIN(intent_at) FROM jobs WHERE latest").fetchone()[0]
-    ended = reader.connection.execute(f"SELECT MAX({_ENDED_AT}) FROM jobs WHERE {_HAS_ENDED}").fetchone()[0]
+    files = reader.files_by_kind() if with_files else []
     return Summary(
         out=out,
         name=folder.path.name,
@@ -123,8 +110,8 @@ def summarise(folder: RunFolder, reader: Reader, out: str, with_files: bool = Tr
         blank=reader.blank_files() if with_files else 0,
         money=reader.money(),
         budget_micro=reader.budget_micro(),
-        began=began,
-        ended=ended,
+        began=reader.began_at(),
+        ended=reader.ended_at(),
     )
 
 
@@ -153,14 +140,10 @@ class Findings:
 
 def find(reader: Reader, out: str) -> Findings:
     """What the tables tell of the whole run; *out* is the folder as commands name it."""
-    ask = reader.connection.execute
-    times_s = ask("SELECT ended_at - submitted_at FROM jobs WHERE latest AND state = 'collected'")
-    ends = ask(f"SELECT {_ENDED_AT}, state = 'collected' FROM jobs WHERE {_HAS_ENDED} ORDER BY 1")
-    began = ask("SELECT MIN(intent_at) FROM jobs WHERE latest").fetchone()[0]
     models = [ModelCost(*known) for known in reader.by_model()]
     return Findings(
-        histogram=histogram(took_s for (took_s,) in times_s if took_s is not None),
-        progress=progress(began, [(at, bool(is_good)) for at, is_good in ends if at is not None]),
+        histogram=histogram(reader.job_times_s()),
+        progress=progress(reader.began_at(), [*reader.ends()]),
         models=sorted(models, key=lambda cost: (-cost.money.committed, cost.model)),
         causes=causes(reader.jobs(TROUBLED), out),
     )

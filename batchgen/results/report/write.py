@@ -14,7 +14,7 @@ from urllib.parse import quote
 from batchgen.core.errors import Exit, Refusal
 from batchgen.results.audit import audit
 from batchgen.results.report.render import page
-from batchgen.results.report.rows import Shown, Source, as_script, input_sources, latest, output_sources, shown
+from batchgen.results.report.rows import Shown, Source, as_script, input_sources, output_sources, shown
 from batchgen.results.report.summary import find, summarise
 from batchgen.results.report.thumbnails import make_missing, thumb_path, thumbs_folder
 from batchgen.results.reviews import read_marks
@@ -64,7 +64,7 @@ def write_report(
         most = _MOST_INLINED if single_file else None
         pictures = sum(1 for _ in _sources(folder, reader, most))
         there = make_missing(folder, home, _sources(folder, reader, most), pictures, told)
-        rows = (shown(folder.rows, job, place, lambda source: source.key in there) for job, place in latest(reader))
+        rows = (shown(folder.rows, job, place, lambda source: source.key in there) for job, place in reader.shown())
         first = list(rows if single_file else islice(rows, INLINE_ROWS))
         chunks, more = _write_chunks(home, rows)
         settings = {"live": False, "total": len(first) + more, "marks": _marks(folder, reader), "chunks": chunks}
@@ -116,7 +116,7 @@ def _sources(folder: RunFolder, reader: Reader, most: int | None) -> Iterator[So
 
 def _every_source(rows: Path, reader: Reader) -> Iterator[Source]:
     seen: set[str] = set()
-    for job, _ in latest(reader):
+    for job, _ in reader.shown():
         for source in (*output_sources(rows, job), *input_sources(job)):
             if source.key not in seen:
                 seen.add(source.key)
@@ -130,7 +130,7 @@ def _marks(folder: RunFolder, reader: Reader) -> dict[str, str]:
         return {}
     return {
         f"{job.row_id}/{file.name}": mark
-        for job, _ in latest(reader)
+        for job, _ in reader.shown()
         for file in job.saved
         if (mark := marked.get((job.row_id, file.name, file.sha256))) is not None
     }
