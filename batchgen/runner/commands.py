@@ -142,10 +142,12 @@ async def run(manifest: Path, options: Options, consent: Consent, watch: Watch |
             partial=read.scope.partial,
             rerun_changed=options.rerun_changed,
             keep_changed=options.keep_changed,
+            only=options.only,
         )
         only = options.only
         if read.scope.partial:
-            only = frozenset(read.scratch.row_ids())
+            listed = frozenset(read.scratch.row_ids())
+            only = listed if only is None else listed & only
             await opened.state.start_attempts(list(reader.jobs([State.FAILED, State.CANCELLED], only)))
             await count_anew(opened.state, opened.catalogue, only)
         if options.canary and (stopped := await opened.carry_canary(options.canary, only, watch)) is not None:

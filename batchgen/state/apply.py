@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from batchgen.core.row import json_encoder
@@ -18,12 +18,19 @@ MAY_HAVE_BEEN_SENT = "rows_may_have_been_sent"
 
 
 def enrol(
-    state: sqlite3.Connection, scratch: Staging, *, partial: bool, rerun_changed: bool, keep_changed: bool
+    state: sqlite3.Connection,
+    scratch: Staging,
+    *,
+    partial: bool,
+    rerun_changed: bool,
+    keep_changed: bool,
+    only: Collection[str] | None = None,
 ) -> None:
     """Take the rows of *scratch*, which is attached, into *state*, inside the caller's transaction.
 
     Never-accepted rows are updated in place. With *rerun_changed*, a changed row that was accepted gets a new
-    attempt, once its live one has ended; a doubtful one never. With *keep_changed* it stays as it was paid for.
+    attempt, once its live one has ended; a doubtful one never; of *only* those rows, if any are named. With
+    *keep_changed* it stays as it was paid for.
     The rows of a *partial* manifest that failed keep their edits for the attempt that follows. What asks for the same
     as before is worded as it now stands in the manifest, whatever becomes of changed rows.
     """
@@ -43,7 +50,7 @@ def enrol(
         _update_unsent(state)
         _queue(state, "jobs.state IN ('failed', 'cancelled')" if partial else "jobs.billed = 'no'")
     if rerun_changed:
-        _queue_changed(state)
+        _queue_changed(state, only)
     _insert_new(state, "in_doubt" if _meta(state, MAY_HAVE_BEEN_SENT) else "pending")
     if not partial:
         state.execute("DELETE FROM meta WHERE name = ?", (MAY_HAVE_BEEN_SENT,))
@@ -151,11 +158,13 @@ def _update_unsent(state: sqlite3.Connection) -> None:
     )
 
 
-def _queue_changed(state: sqlite3.Connection) -> None:
+def _queue_changed(state: sqlite3.Connection, only: Collection[str] | None) -> None:
     _queue(state, "jobs.state NOT IN ('pending', 'in_doubt', 'submitting')")
+    named = "" if only is None else "AND rows.row_id IN (SELECT value FROM json_each(:only))"
     state.execute(
         "UPDATE rows SET next_request = json_set(next_request, '$.start', 1) FROM jobs "
-        f"WHERE rows.next_request IS NOT NULL AND jobs.key = rows.key AND jobs.latest AND {_ASKS_FOR_ANOTHER}"
+        f"WHERE rows.next_request IS NOT NULL AND jobs.key = rows.key AND jobs.latest AND {_ASKS_FOR_ANOTHER} {named}",
+        {"only": json.dumps([*(only or ())])},
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -93,13 +93,26 @@ class StateFile:
         return self._writer.record(job, advance(job, event), event)
 
     async def enrol(
-        self, scratch: Staging, *, partial: bool = False, rerun_changed: bool = False, keep_changed: bool = False
+        self,
+        scratch: Staging,
+        *,
+        partial: bool = False,
+        rerun_changed: bool = False,
+        keep_changed: bool = False,
+        only: Collection[str] | None = None,
     ) -> None:
-        """Take a judged manifest into the state. Raises StateUnusable in a copy of a folder."""
+        """Take a judged manifest into the state; see `apply.enrol`. Raises StateUnusable in a copy of a folder."""
         self.refuse_copy()
 
         def work(connection: sqlite3.Connection) -> None:
-            apply.enrol(connection, scratch, partial=partial, rerun_changed=rerun_changed, keep_changed=keep_changed)
+            apply.enrol(
+                connection,
+                scratch,
+                partial=partial,
+                rerun_changed=rerun_changed,
+                keep_changed=keep_changed,
+                only=only,
+            )
 
         await self._attached(scratch.path, work)
         self._recount()
