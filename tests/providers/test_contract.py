@@ -632,7 +632,7 @@ def test_the_base_may_be_given_with_or_without_v1(given: str | None, base: str) 
     "given",
     [
         "", "  ", "/", "a.example", "localhost:8000", "ftp://a", "http://", "https://a:port", "http://a\u2028b", "http://\ud83d.x",
-        "tok-5150",
+        "tok-5150", "http://tok-5150@a", "https://me:tok-5150@a.example/v1", "http://a/?key=tok-5150", "http://a?", "http://a/#v1",
     ],
 )  # fmt: skip
 def test_a_base_without_scheme_or_host_is_refused_and_not_repeated(given: str) -> None:

@@ -67,12 +67,13 @@ def api_base(given: str | None) -> str:
     try:
         parts = urlsplit(base)
         right = parts.scheme in ("http", "https") and bool(URL(base).raw_host) and parts.port != 0
+        right = right and "@" not in parts.netloc and not {"?", "#"} & set(base)
     except ValueError:  # such as a port that is no number, or a host that no name can be
         right = False
     if not right:
         raise NoAddress(
             "the API base (--api-base or RUNCOMFY_MODEL_API_BASE) is not an address; write it with https:// (or "
-            f"http://), such as {DEFAULT_BASE}"
+            f"http://) and without user, ? and #, such as {DEFAULT_BASE}"
         )
     return base.removesuffix("/v1").rstrip("/")
 
