@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 import typer.main
 
+import batchgen
 from batchgen.cli import app
 from batchgen.core.errors import MEANING, Exit
 from batchgen.core.job import TRANSITIONS, Event, State
@@ -142,6 +143,10 @@ def test_every_relative_link_leads_to_a_file_or_heading_that_exists(place: Path)
         target = place.parent / name if name else place
         assert target.is_file(), link
         assert not anchor or anchor in anchors(target.read_text("utf-8")), link
+
+
+def test_the_api_reference_has_every_public_name_and_no_other() -> None:
+    assert set(re.findall(r"^::: batchgen\.(\w+)$", page("api.md"), re.MULTILINE)) == set(batchgen.__all__)
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:
