@@ -12,7 +12,7 @@ import pytest
 from batchgen.models import ModelSchema
 from batchgen.models.catalog import Catalogue
 from batchgen.runner.load import gather
-from batchgen.state import Reader, empty
+from batchgen.state import empty_reader
 
 
 class SlowCatalogue(Catalogue):
@@ -35,7 +35,7 @@ async def test_reading_ends_with_the_row_at_which_it_was_cancelled(tmp_path: Pat
     rows = "".join(f"row-{number},a dune,https://e.com/a.png\n" for number in range(900))  # less than is read at once
     (tmp_path / "ads.csv").write_text("id,text,images\n" + rows)
     catalogue = SlowCatalogue()
-    with closing(Reader(empty())) as known:
+    with closing(empty_reader()) as known:
         reading = asyncio.create_task(gather(tmp_path / "ads.csv", catalogue, known))
         await catalogue.was_asked.wait()
         reading.cancel()

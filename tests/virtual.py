@@ -35,7 +35,7 @@ from batchgen.scheduler.pacing import BreakerState, LearnedPolling
 from batchgen.simulator import provider as embedded
 from batchgen.simulator.files import serve_file
 from batchgen.simulator.server import Api, ServeOptions
-from batchgen.state import Asked, Reader, Staging, StateFile, open_state, read_only
+from batchgen.state import Asked, Staging, StateFile, open_reader, open_state
 from batchgen.storage.paths import RunFolder
 from tests.processes import MODEL, TOKEN
 
@@ -286,7 +286,7 @@ class Night:
                 await session.close()
                 await provider.close()
         if self.folder.state.exists():
-            with closing(Reader(read_only(self.folder.state))) as reader:
+            with closing(open_reader(self.folder)) as reader:
                 self.jobs = {job.row_id: job for job in reader.jobs(list(State))}
         if beside is not None and not beside.cancelled() and (error := beside.exception()) is not None:
             raise error

@@ -10,7 +10,7 @@ from typing import Any
 
 from batchgen.core.job import Job, State
 from batchgen.core.spreadsheet import shown_as_text
-from batchgen.state import Reader, read_only
+from batchgen.state import Reader, open_reader
 from batchgen.storage.paths import RunFolder, write_whole
 
 
@@ -20,7 +20,7 @@ def write_failed_csv(folder: RunFolder) -> int:
     The reason stands in `note`; local input files are named by their absolute path. A row stands as the manifest
     asks for it, whatever seed its attempt had, so that running the file as it is changes no row. Returns how many.
     """
-    with closing(Reader(read_only(folder.state))) as reader:
+    with closing(open_reader(folder)) as reader:
         jobs = [_as_asked(job, reader) for job in reader.jobs([State.FAILED, State.CANCELLED])]
     if not jobs:
         folder.unlink(folder.failed_csv)

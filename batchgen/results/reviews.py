@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from batchgen.core.job import State
-from batchgen.state import Reader, read_only
+from batchgen.state import Reader, open_reader
 from batchgen.storage.paths import RunFolder
 
 Mark: TypeAlias = Literal["accepted", "rejected", "unsure", "none"]
@@ -81,7 +81,7 @@ def rejected_rows(folder: RunFolder) -> set[str]:
     if not rejected:
         return set()
     row_ids = {row_id for row_id, _, _ in rejected}
-    with closing(Reader(read_only(folder.state))) as reader:
+    with closing(open_reader(folder)) as reader:
         begun = [job.row_id for job in reader.jobs([State.PENDING], row_ids) if job.n > 1]
         came_from = [job for row_id in begun for job in reader.attempts(row_id)[-2:-1]]
         looked_at = [*reader.jobs([State.COLLECTED], row_ids), *came_from]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from batchgen.core.errors import Refusal
 from batchgen.core.job import Job
-from batchgen.state import Reader, StateUnusable, read_only
+from batchgen.state import open_reader
 from batchgen.storage.paths import RunFolder
 
 
@@ -37,13 +38,8 @@ class Story:
 def story(out: Path, row_id: str) -> Story:
     """What happened to one row. Raises NoSuchRow, and StateUnusable if *out* is not a run folder."""
     folder = RunFolder.at(out)
-    if not folder.state.exists():
-        raise StateUnusable(f"{folder.path} is not a run folder: it has no state.db")
-    reader = Reader(read_only(folder.state))
-    try:
+    with closing(open_reader(folder)) as reader:
         attempts = tuple(reader.attempts(row_id))
-    finally:
-        reader.close()
     if not attempts:
         raise NoSuchRow(f"{folder.path} has no row {row_id!r}; rows are called as in the manifest, and in rows/")
     return Story(attempts, tuple(_events(folder, row_id)))

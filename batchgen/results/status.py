@@ -16,7 +16,7 @@ from typing import Any
 from batchgen.core.job import ENDED, Job, State
 from batchgen.core.money import Money, cost_report, usd
 from batchgen.core.text import prompt_of
-from batchgen.state import Reader, StateUnusable, held_by, read_only
+from batchgen.state import Reader, held_by, open_reader
 from batchgen.storage.paths import RunFolder
 
 _STALE_S = 60.0
@@ -127,10 +127,7 @@ class RunStatus:
 def status(out: Path, last: int = 0) -> RunStatus:
     """How *out* stands, with its *last* finished rows. Raises StateUnusable if it is not a run folder."""
     folder = RunFolder.at(out)
-    if not folder.state.exists():
-        what = "it has no state.db" if folder.path.is_dir() else "there is no such folder"
-        raise StateUnusable(f"{folder.path} is not a run folder: {what}; a run's folder is named at its start and end")
-    with closing(Reader(read_only(folder.state))) as reader:
+    with closing(open_reader(folder)) as reader:
         now, holder = time.time(), held_by(folder)
         return RunStatus(
             folder.path,

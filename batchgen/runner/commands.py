@@ -54,8 +54,8 @@ from batchgen.state import (
     Reader,
     Scope,
     Staging,
-    empty,
-    read_only,
+    empty_reader,
+    open_reader,
 )
 from batchgen.storage.paths import RunFolder
 
@@ -108,7 +108,7 @@ async def plan(manifest: Path, options: Options) -> Plan:
 
 async def _plan(manifest: Path, options: Options, provider: RunComfy | None, stack: AsyncExitStack) -> Plan:
     folder = options.folder(manifest)
-    reader = stack.enter_context(closing(Reader(read_only(folder.state) if folder.state.exists() else empty())))
+    reader = stack.enter_context(closing(_reader(folder)))
     made = (await _read(manifest, options, provider, reader, stack)).plan(reader)
     refusals = (*objections(made, options.consents), *beyond_yes(made, options.consents))
     return replace(made, refusals=refusals, asks=tuple(asked_by_run(made, refusals)))
@@ -123,7 +123,7 @@ async def run(manifest: Path, options: Options, consent: Consent, watch: Watch |
     async with AsyncExitStack() as stack:
         provider = RunComfy(options.base, options.token or "")
         stack.push_async_callback(provider.close)
-        with closing(Reader(read_only(folder.state) if folder.state.exists() else empty())) as known:
+        with closing(_reader(folder)) as known:
             read = await _read(manifest, options, provider if options.token else None, known, stack)
             if read.problems.errors:
                 raise InvalidManifest(read.plan(known))
@@ -153,6 +153,11 @@ async def run(manifest: Path, options: Options, consent: Consent, watch: Watch |
         if options.canary and (stopped := await opened.carry_canary(options.canary, only, watch)) is not None:
             return stopped
         return await opened.carry(only, watch)
+
+
+def _reader(folder: RunFolder) -> Reader:
+    """What is known of the rows before the folder is opened, or made."""
+    return open_reader(folder) if folder.state.exists() else empty_reader()
 
 
 async def _provider(options: Options, stack: AsyncExitStack) -> RunComfy | None:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from batchgen.runner.options import Options
 from batchgen.runner.outcome import Report
 from batchgen.runner.session import Watch
 from batchgen.simulator.options import SERVE_TOKEN
-from batchgen.state import Reader, read_only
+from batchgen.state import open_reader
 from batchgen.storage.paths import RunFolder
 
 
@@ -45,11 +45,8 @@ def _clear(folder: RunFolder) -> None:
     if not folder.path.exists():
         return
     if folder.state.exists():
-        reader = Reader(read_only(folder.state))
-        try:
+        with closing(open_reader(folder)) as reader:
             rehearsal = reader.meta("rehearsal") == "yes"
-        finally:
-            reader.close()
         if rehearsal:
             for name in folder.names(folder.path):
                 folder.remove(folder.path / name)

@@ -36,7 +36,7 @@ from batchgen.runner.pricing import look_up, price_what_was_sent, prices
 from batchgen.scheduler import POLLING_LEARNED, Scheduler, StopInfo
 from batchgen.scheduler.fault import in_words
 from batchgen.scheduler.pacing import LearnedPolling
-from batchgen.state import OnMove, Reader, StateFile, StateUnusable, open_state, read_only
+from batchgen.state import OnMove, StateFile, no_run_folder, open_reader, open_state
 from batchgen.storage.paths import RunFolder
 
 _POLLS_PER_MIN = 6_000.0
@@ -127,7 +127,7 @@ class Session:
 
     def _remember(self, since: float) -> None:
         """Keep what this run measured for the forecasts of the next."""
-        with closing(Reader(read_only(self.folder.state))) as reader:
+        with closing(open_reader(self.folder)) as reader:
             ended = (job for job in reader.jobs([State.COLLECTED]) if (job.collected_at or 0.0) >= since)
             History(self.options.base).add(measured(ended))
 
@@ -317,7 +317,7 @@ async def open_existing(out: Path, options: Options) -> AsyncIterator[Session]:
     """Open the run folder *out*, which must be there already. Raises StateUnusable if it is not."""
     folder = RunFolder.at(out)
     if not folder.path.is_dir():
-        raise StateUnusable(f"{folder.path} is not a run folder: there is no such folder")
+        raise no_run_folder(folder)
     provider = RunComfy(options.base, options.token or "")
     try:
         async with open_run(folder, options, provider, Catalogue(options.base, provider, options.prices)) as opened:

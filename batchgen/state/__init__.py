@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from batchgen.state.holder import held_by
     from batchgen.state.lock import HEARTBEAT_S, FolderInUse
     from batchgen.state.opening import open_state
-    from batchgen.state.reader import ChangeMark, Reader, empty, read_only
+    from batchgen.state.reader import ChangeMark, Reader, empty_reader, open_reader
+    from batchgen.state.readonly import no_run_folder
     from batchgen.state.seen import Memo
     from batchgen.state.staging import Asked, Staging
     from batchgen.state.tables import StateUnusable
@@ -44,10 +45,11 @@ _HOMES = {
     "StateFile": "file",
     "StateUnusable": "tables",
     "Tally": "file",
-    "empty": "reader",
+    "empty_reader": "reader",
     "held_by": "holder",
     "open_state": "opening",
-    "read_only": "reader",
+    "no_run_folder": "readonly",
+    "open_reader": "reader",
 }
 
 __all__ = [
@@ -69,10 +71,11 @@ __all__ = [
     "StateUnusable",
     "Tally",
     "UnchangedRows",
-    "empty",
+    "empty_reader",
     "held_by",
+    "no_run_folder",
+    "open_reader",
     "open_state",
-    "read_only",
 ]
 
 

@@ -15,7 +15,7 @@ from batchgen.state import generation, place
 from batchgen.state.file import OnMove, OtherBase, StateFile, Tally
 from batchgen.state.journal import Journal, line_of_budget, line_of_head, line_of_whole
 from batchgen.state.lock import Lock
-from batchgen.state.reader import Reader, read_only
+from batchgen.state.reader import open_reader
 from batchgen.state.readonly import refuse_unwritable
 from batchgen.state.tables import JOB_COLUMNS, StateUnusable, bring_forward, create, job_from_record, prepare_moves
 from batchgen.state.traces import in_attempts, in_parts, in_rows, in_set_aside, unknown
@@ -60,7 +60,7 @@ def open_state(
     except BaseException:
         lock.release()
         raise
-    reader = Reader(read_only(folder.state))
+    reader = open_reader(folder)
     tally = Tally(reader.counts(), reader.money())
     _lay_up(folder)
 

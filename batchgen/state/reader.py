@@ -14,7 +14,7 @@ from batchgen.state import generation
 from batchgen.state.counters import AS_TALLIED
 from batchgen.state.diff import Comparison, Scope
 from batchgen.state.neighbours import paid_elsewhere
-from batchgen.state.readonly import opened_for_reading, why_unreadable
+from batchgen.state.readonly import no_run_folder, opened_for_reading, why_unreadable
 from batchgen.state.staging import Staging
 from batchgen.state.tables import (
     BOOK_COLUMNS,
@@ -59,13 +59,6 @@ def read_only(path: Path) -> sqlite3.Connection:
             connection.executescript(AS_TALLIED)
     except sqlite3.Error as error:
         raise StateUnusable(why_unreadable(path, error)) from None
-    return connection
-
-
-def empty() -> sqlite3.Connection:
-    """The state of a run folder that does not exist yet."""
-    connection = sqlite3.connect("file::memory:", uri=True, check_same_thread=False)
-    create(connection)
     return connection
 
 
@@ -446,3 +439,17 @@ class Reader:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def open_reader(folder: RunFolder) -> Reader:
+    """What the state file of *folder* says. Raises StateUnusable if it has none, or one that cannot be read."""
+    if not folder.state.exists():
+        raise no_run_folder(folder)
+    return Reader(read_only(folder.state))
+
+
+def empty_reader() -> Reader:
+    """What the state of a run folder that does not exist yet would say."""
+    connection = sqlite3.connect("file::memory:", uri=True, check_same_thread=False)
+    create(connection)
+    return Reader(connection)

@@ -46,6 +46,12 @@ def refuse_unwritable(folder: RunFolder) -> None:
         )
 
 
+def no_run_folder(folder: RunFolder) -> StateUnusable:
+    """That *folder* is none, and what it lacks."""
+    what = "it has no state.db" if folder.path.is_dir() else "there is no such folder"
+    return StateUnusable(f"{folder.path} is not a run folder: {what}; a run's folder is named at its start and end")
+
+
 def why_unreadable(path: Path, error: sqlite3.Error) -> str:
     """What is wrong with the state file at *path*, and what helps: a repair only where the file itself is damaged."""
     if not os.access(path, os.R_OK) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_PERMITTED:

@@ -22,7 +22,7 @@ from batchgen.state import generation, place, salvage
 from batchgen.state.apply import MAY_HAVE_BEEN_SENT
 from batchgen.state.journal import line_of_head
 from batchgen.state.lock import Lock
-from batchgen.state.reader import read_only
+from batchgen.state.reader import open_reader
 from batchgen.state.readonly import refuse_unwritable
 from batchgen.state.salvage import Found
 from batchgen.state.tables import (
@@ -89,8 +89,8 @@ def _repair(folder: RunFolder, base: str) -> Repaired:
             folder.replace(old, folder.set_aside / f"state.{stamp}.db{suffix}")
     folder.replace(part, folder.state)
     folder.sync(folder.path)
-    with closing(read_only(folder.state)) as connection:
-        generation.keep(folder, generation.of_state(connection))
+    with closing(open_reader(folder)) as reader:
+        generation.keep(folder, reader.generation())
     return Repaired(len(found.jobs), len({row_id for row_id, _ in found.jobs}), tuple(found.notes))
 
 

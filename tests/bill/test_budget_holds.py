@@ -46,7 +46,7 @@ from batchgen.runner.outcome import Report
 from batchgen.runner.recover import release
 from batchgen.runner.session import Session
 from batchgen.scheduler import Scheduler
-from batchgen.state import Reader, open_state, read_only
+from batchgen.state import Reader, open_reader, open_state
 from batchgen.storage.paths import RunFolder
 from tests.collector.media import picture
 from tests.money.here import collecting
@@ -261,7 +261,7 @@ class Life:
 
     def money(self) -> tuple[Money, int, list[Job], int]:
         """(the account, the surplus, rows still pending, the highest price seen) as the folder has them now."""
-        with closing(Reader(read_only(self.out / "state.db"))) as reader:
+        with closing(open_reader(RunFolder.at(self.out))) as reader:
             pending = list(reader.jobs([State.PENDING]))
             highest = max([LIST_MICRO, *reader.highest_unit_prices().values()])
             return reader.money(), self._surplus(reader), pending, highest

@@ -6,7 +6,8 @@ import csv
 from contextlib import closing
 from pathlib import Path
 
-from batchgen.state import Reader, read_only
+from batchgen.state import open_reader
+from batchgen.storage.paths import RunFolder
 from tests.money.here import ran, serving_here
 
 TEXTS = ["=cmd|x", "@home", "-a dune", "+a dune", "'=a", "''@b", "'quoted'", "-1", "Über Café", "a dune"]
@@ -29,7 +30,7 @@ async def test_cells_that_a_spreadsheet_would_run_are_text_there_and_run_again_a
         assert {cell for cell in cells if cell[:1] in ("=", "@", "+", "-")} == {"-1"}  # a number stays one
         server.change(faults="")
         await ran(tmp_path, server.url, manifest=failed)
-    with closing(Reader(read_only(tmp_path / "out" / "state.db"))) as reader:
+    with closing(open_reader(RunFolder.at(tmp_path / "out"))) as reader:
         jobs = [reader.attempts(f"-row {n}") for n in range(len(TEXTS))]
         assert [len(attempts) for attempts in jobs] == [2] * len(TEXTS)
         assert [attempts[1].input["text"] for attempts in jobs] == TEXTS

@@ -23,7 +23,7 @@ from batchgen.core.row import Problem
 from batchgen.models import SchemaCache, shipped
 from batchgen.models.catalog import Catalogue
 from batchgen.runner.load import gather
-from batchgen.state import ManifestDiff, Reader, Scope, StateFile, open_state, read_only
+from batchgen.state import ManifestDiff, Scope, StateFile, open_reader, open_state
 from batchgen.storage.paths import RunFolder
 from tests.processes import MODEL
 
@@ -262,7 +262,7 @@ async def test_a_folder_of_an_older_version_is_judged_as_it_is_and_brought_forwa
     with closing(sqlite3.connect(path)) as connection:
         newer = [sql for brought_by, sql in _TAKE_BACK.items() if brought_by > version]
         connection.executescript(f"{' '.join(newer)} PRAGMA user_version = {version}")
-    with closing(Reader(read_only(path))) as reader:
+    with closing(open_reader(RunFolder.at(tmp_path / "out"))) as reader:
         scratch, _ = await gather(manifest, catalogue("", tmp_path), reader)
         assert reader.comparison(scratch, Scope()).diff().all.waiting == 3
         assert reader.comparison(scratch, Scope()).local_files_to_send() == 0

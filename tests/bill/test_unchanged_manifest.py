@@ -15,7 +15,8 @@ from PIL import Image
 
 from batchgen.core.job import Billed, JobFailed, State
 from batchgen.runner.load import gather
-from batchgen.state import Reader, Scope, read_only
+from batchgen.state import Scope, open_reader
+from batchgen.storage.paths import RunFolder
 from tests.bill.test_known_rows import Cells, Folder, catalogue, folder, write
 from tests.money.here import ran, serving_here
 from tests.processes import Batchgen, kill_group, serving, write_csv
@@ -179,10 +180,10 @@ async def test_a_table_of_the_folder_itself_has_the_manifest_read_next(tmp_path:
     async with serving_here("job.fail=100%") as server:
         manifest = write_csv(tmp_path / "dunes.csv", 2)
         await ran(tmp_path, server.url, manifest=manifest)
-        with closing(Reader(read_only(tmp_path / "out" / "state.db"))) as reader:
+        with closing(open_reader(RunFolder.at(tmp_path / "out"))) as reader:
             assert reader.meta("manifest") is not None
         await ran(tmp_path, server.url, manifest=tmp_path / "out" / "failed.csv")
-        with closing(Reader(read_only(tmp_path / "out" / "state.db"))) as reader:
+        with closing(open_reader(RunFolder.at(tmp_path / "out"))) as reader:
             assert reader.meta("manifest") is None
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from batchgen.state import Reader, read_only
+from batchgen.state import open_reader
+from batchgen.storage.paths import RunFolder
 from tests.bill.conftest import SEED, Shell, dunes, posts
 from tests.money.harness import until
 from tests.processes import Batchgen, Server, kill_group, serving
@@ -47,7 +48,7 @@ def test_jobs_of_unknown_price_stop_a_budget_until_they_are_priced_and_count_wha
         killed_when_sent(Batchgen(tmp_path, server.url).start("run", *priced, "--yes", "--budget", 0.1), out, 3)
         (out / "state.db").unlink()  # the second copy knows what was reserved as well
         assert shell("repair", out).exit == 0
-        with closing(Reader(read_only(out / "state.db"))) as reader:
+        with closing(open_reader(RunFolder.at(out))) as reader:
             assert (reader.money().reserved, reader.money().unpriced) == (90_000, 0)
         ended = shell("run", *priced, "--yes", "--json", "--budget", 0.1, "--job-timeout", 1)
         assert ended.json["cost"] == {"charged": 0.0, "reserved": 0.09, "possibly": 0.0, "budget": 0.1}

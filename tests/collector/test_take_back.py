@@ -19,7 +19,8 @@ from batchgen.collector.download import downloads_session
 from batchgen.collector.write_rows import RowFiles, shelve
 from batchgen.core.job import Billed, Collected, Job, JobFailed, Output, State, Succeeded
 from batchgen.runner import takeback
-from batchgen.state import Reader, StateFile, read_only
+from batchgen.state import StateFile, open_reader
+from batchgen.storage.paths import RunFolder
 from tests.collector.media import picture
 from tests.money.harness import Scene, until
 from tests.money.strace import traced
@@ -208,7 +209,7 @@ def test_a_kill_at_its_fsyncs_loses_nothing(tmp_path: Path) -> None:
                 break
             until(lambda: taking.batchgen(*taking.arguments).exit in (0, 2))  # 8 while who was killed still dies
             assert (row / "images-00.bin").read_bytes() == page, f"killed at fsync {number}"
-            with closing(Reader(read_only(scene.out / "state.db"))) as reader:
+            with closing(open_reader(RunFolder.at(scene.out))) as reader:
                 assert [job.state for job in reader.attempts(row.name)] == [State.COLLECTED]
         assert number > 7
         assert len(server.charged) == 1

@@ -19,7 +19,8 @@ import batchgen
 from batchgen.core.errors import Exit
 from batchgen.core.job import State
 from batchgen.results.export import Settings, export
-from batchgen.state import Reader, read_only
+from batchgen.state import open_reader
+from batchgen.storage.paths import RunFolder
 from tests.bench.export import make_run
 from tests.export.conftest import Run, edits, made, pictures, written
 from tests.export.kills import FORMATS, contents, killed, only_whole_files, whole
@@ -207,7 +208,7 @@ def collected(out: Path) -> int:
     """How many rows of a run have come to their files so far."""
     if not (out / "state.db").exists():
         return 0
-    with closing(Reader(read_only(out / "state.db"))) as reader:
+    with closing(open_reader(RunFolder.at(out))) as reader:
         return reader.counts()[State.COLLECTED]
 
 

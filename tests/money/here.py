@@ -26,7 +26,7 @@ from batchgen.scheduler import Limits, Scheduler, StopInfo
 from batchgen.scheduler.pacing import ProportionalPolling
 from batchgen.simulator.provider import Provider
 from batchgen.simulator.server import ServeOptions, running
-from batchgen.state import Reader, StateFile, open_state, read_only
+from batchgen.state import StateFile, open_reader, open_state
 from batchgen.storage.paths import RunFolder
 from tests.money.harness import sha256_of
 from tests.processes import MODEL, TOKEN, write_csv
@@ -58,7 +58,7 @@ async def ran(
 
 def attempts(folder: Path, row_id: str = "row-0000") -> list[Job]:
     """Every attempt at a row of the run folder that `ran` uses."""
-    with closing(Reader(read_only(folder / "out" / "state.db"))) as reader:
+    with closing(open_reader(RunFolder.at(folder / "out"))) as reader:
         return reader.attempts(row_id)
 
 

@@ -21,7 +21,8 @@ import yaml
 from batchgen.core.job import State
 from batchgen.runner.bill import Refused
 from batchgen.scheduler import Scheduler
-from batchgen.state import Reader, read_only
+from batchgen.state import open_reader
+from batchgen.storage.paths import RunFolder
 from tests.money.here import ran, serving_here
 
 ROWS = 300
@@ -163,6 +164,6 @@ async def _leave_soon(scheduler: Scheduler) -> None:
 
 def _times_sent(folder: Path) -> Counter[str]:
     """How many attempts at each row were accepted."""
-    with closing(Reader(read_only(folder / "out" / "state.db"))) as reader:
+    with closing(open_reader(RunFolder.at(folder / "out"))) as reader:
         found = reader._connection.execute("SELECT row_id FROM jobs JOIN rows USING (key) WHERE request_id NOT NULL")
         return Counter(row_id for (row_id,) in found)

@@ -11,7 +11,8 @@ import pytest
 
 from batchgen.core.job import Billed, Job, State
 from batchgen.simulator.malformed import KINDS
-from batchgen.state import Reader, read_only
+from batchgen.state import open_reader
+from batchgen.storage.paths import RunFolder
 from tests.money.harness import body_sha256
 from tests.processes import Batchgen, serving, write_csv
 
@@ -69,7 +70,7 @@ def _kinds_met(charged: Mapping[str, Mapping[str, Any]]) -> set[str]:
 
 
 def _latest_jobs(out: Path) -> dict[str, Job]:
-    with closing(Reader(read_only(out / "state.db"))) as reader:
+    with closing(open_reader(RunFolder.at(out))) as reader:
         return {job.row_id: job for job in reader.jobs(list(State))}
 
 

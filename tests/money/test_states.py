@@ -51,8 +51,9 @@ from batchgen.core.job import (
     advance,
 )
 from batchgen.core.row import Row, fingerprint
-from batchgen.state import Asked, Staging, StateFile, StateUnusable, read_only
+from batchgen.state import Asked, Staging, StateFile, StateUnusable
 from batchgen.state.counters import AS_TALLIED
+from batchgen.state.reader import read_only
 from batchgen.state.repair import repair
 from batchgen.storage.paths import RunFolder
 from tests.money.here import opened

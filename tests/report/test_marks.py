@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.results.reviews import append_mark, marks_file, read_marks, rejected_rows
-from batchgen.state import Reader, read_only
+from batchgen.state import open_reader
 from batchgen.storage.paths import RunFolder
 from tests.report.folders import mixed_folder
 
@@ -18,7 +18,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def sha256_of(folder: RunFolder, row_id: str) -> str:
-    reader = Reader(read_only(folder.state))
+    reader = open_reader(folder)
     try:
         return reader.attempts(row_id)[-1].saved[0].sha256
     finally:

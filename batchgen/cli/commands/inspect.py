@@ -157,7 +157,7 @@ def audit(
         from batchgen.results.audit import audit, entries
         from batchgen.results.books import write_books
         from batchgen.runner.commands import ask_late_costs
-        from batchgen.state import Reader, read_only
+        from batchgen.state import open_reader
         from batchgen.storage.paths import RunFolder
 
         folder = RunFolder.at(out)
@@ -168,7 +168,7 @@ def audit(
                 say(f"note: {asked}")
         else:
             say("note: no token, so costs that are still missing were not asked for")
-        with closing(Reader(read_only(folder.state))) as reader:
+        with closing(open_reader(folder)) as reader:
             told = audit(folder, reader)
             if books is not None:
                 write_books(books, folder, reader)

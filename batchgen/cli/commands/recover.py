@@ -235,13 +235,13 @@ def repair(out: flags.OutFolder, as_json: flags.Json = False, api_base: flags.Ap
     """Rebuild a lost, damaged or outdated state.db from the journal and the row folders."""
     with refusals():
         from batchgen.providers.runcomfy.model_api import api_base as base_without_v1
-        from batchgen.state import StateUnusable
+        from batchgen.state import no_run_folder
         from batchgen.state.repair import repair
         from batchgen.storage.paths import RunFolder
 
         folder = RunFolder.at(out)
         if not folder.path.is_dir():
-            raise StateUnusable(f"{folder.path} is not a run folder: there is no such folder")
+            raise no_run_folder(folder)
         repaired = repair(folder, base_without_v1(api_base))
     if as_json:
         emit({"rows": repaired.rows, "attempts": repaired.attempts, "notes": list(repaired.notes)})

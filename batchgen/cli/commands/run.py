@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -434,17 +434,14 @@ def token_if_any() -> str | None:
 
 def base_of(out: Path, given: str | None) -> str | None:
     """The API base that a folder belongs to, unless another is given."""
-    from batchgen.state import Reader, read_only
+    from batchgen.state import open_reader
     from batchgen.storage.paths import RunFolder
 
     folder = RunFolder.at(out)
     if given is not None or not folder.state.exists():
         return given
-    reader = Reader(read_only(folder.state))
-    try:
+    with closing(open_reader(folder)) as reader:
         return reader.meta("base")
-    finally:
-        reader.close()
 
 
 def _folder(manifest: Path, out: Path | None) -> RunFolder:

@@ -11,7 +11,7 @@ from batchgen.results.export.outputs import outputs
 from batchgen.results.export.sources import source_of
 from batchgen.results.export.survey import open_columns
 from batchgen.results.reviews import read_marks
-from batchgen.state import Reader, StateUnusable, read_only
+from batchgen.state import open_reader
 from batchgen.storage.paths import RunFolder
 
 if TYPE_CHECKING:
@@ -26,10 +26,8 @@ def records(out: str | Path) -> pd.DataFrame:
     import pandas as pd
 
     folder = RunFolder.at(Path(out))
-    if not folder.state.exists():
-        raise StateUnusable(f"{folder.path} is not a run folder: it has no state.db")
-    marks = read_marks(folder)
-    with closing(Reader(read_only(folder.state))) as reader:
+    with closing(open_reader(folder)) as reader:
+        marks = read_marks(folder)
         reader.begin_view()
         empty = blank(in_order(open_columns(reader)))
         lines = [

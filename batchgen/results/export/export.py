@@ -28,7 +28,7 @@ from batchgen.results.export.selection import Condition
 from batchgen.results.export.settings import Settings
 from batchgen.results.export.splits import read_split
 from batchgen.results.export.survey import Survey, survey
-from batchgen.state import Reader, StateUnusable, read_only
+from batchgen.state import Reader, open_reader
 from batchgen.storage.paths import RunFolder
 
 
@@ -55,12 +55,10 @@ def export(out: str | Path, dest: str | Path, settings: Settings) -> Told:
     Raises a Refusal, with nothing written, for settings that cannot be understood or that *dest* was not made with.
     """
     folder, dest = RunFolder.at(Path(out)), Path(dest).absolute()
-    if not folder.state.exists():
-        raise StateUnusable(f"{folder.path} is not a run folder: it has no state.db")
-    if dest.resolve().is_relative_to(folder.path.resolve()):
-        raise NotAnExport(f"{dest} lies in the run folder, which is left as it is; name a folder elsewhere")
-    made = format_of(settings.to)
-    with closing(Reader(read_only(folder.state))) as reader:
+    with closing(open_reader(folder)) as reader:
+        if dest.resolve().is_relative_to(folder.path.resolve()):
+            raise NotAnExport(f"{dest} lies in the run folder, which is left as it is; name a folder elsewhere")
+        made = format_of(settings.to)
         return _export(folder, reader, dest, settings, made)
 
 

@@ -12,9 +12,8 @@ from batchgen.results.report.render import page, part
 from batchgen.results.report.rows import Shown, Source, shown
 from batchgen.results.report.summary import find, summarise
 from batchgen.results.report.thumbnails import make, thumb_path
-from batchgen.results.report.write import open_reader
 from batchgen.results.reviews import read_marks
-from batchgen.state import ChangeMark, Reader
+from batchgen.state import ChangeMark, Reader, open_reader
 from batchgen.storage.paths import RunFolder
 
 _ROWS_AT_ONCE = 96

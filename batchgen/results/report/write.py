@@ -18,7 +18,7 @@ from batchgen.results.report.rows import Shown, Source, as_script, input_sources
 from batchgen.results.report.summary import find, summarise
 from batchgen.results.report.thumbnails import make_missing, thumb_path, thumbs_folder
 from batchgen.results.reviews import read_marks
-from batchgen.state import Reader, StateUnusable, read_only
+from batchgen.state import Reader, open_reader
 from batchgen.storage.inside import Inside
 from batchgen.storage.paths import RunFolder, absolute
 
@@ -101,12 +101,6 @@ def _address_of(rows: Path, home: Path) -> str:
         return quote(os.path.relpath(rows.resolve(), home.resolve()).replace(os.sep, "/"))
     except ValueError:  # another drive of Windows
         return rows.as_uri()
-
-
-def open_reader(folder: RunFolder) -> Reader:
-    if not folder.state.exists():
-        raise StateUnusable(f"{folder.path} is not a run folder: it has no state.db")
-    return Reader(read_only(folder.state))
 
 
 def _sources(folder: RunFolder, reader: Reader, most: int | None) -> Iterator[Source]:
