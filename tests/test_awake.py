@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="as
 
 _INHIBIT = """#!/bin/sh
 # As systemd-inhibit: holds the lock for as long as the command after the options runs.
-echo "$$ $*" > "$HELD"
+echo "$$ $*" > '{held}'
 while [ "${1#--}" != "$1" ]; do shift; done
 exec "$@"
 """
@@ -27,10 +27,9 @@ exec "$@"
 def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file that tells how the stand-in was called."""
     tool = tmp_path / "systemd-inhibit"
-    tool.write_text(_INHIBIT)
+    tool.write_text(_INHIBIT.replace("{held}", str(tmp_path / "held")))
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("HELD", str(tmp_path / "held"))
     return tmp_path / "held"
 
 

@@ -152,7 +152,7 @@ async def test_what_does_not_come_this_time_either_changes_no_file(host: FileHos
 
 _KILLED = """
 import os, pickle, signal, sys
-from batchgen.collector import rowfolder
+from batchgen.collector import row_folder
 left = int(sys.argv[1])
 def kill(event, arguments):
     global left

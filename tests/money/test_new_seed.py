@@ -156,13 +156,15 @@ class Retry(Scene):
 @traced
 async def test_killed_anywhere_a_retry_with_a_new_seed_pays_for_it_once(tmp_path: Path) -> None:
     with serving(latency="fixed:100ms") as server:
-        done = tmp_path / "done"
+        done, kept = tmp_path / "done", tmp_path / "kept"
         await ran(done, server.url, manifest=Scene(done, server, "dune", rows=2).manifest)
         reject(done / "out", "dune-000")
+        done.rename(kept)
         for number in _KILLED_AT:
             before = {job["request_id"] for job in server.charged}
-            killed = Retry(shutil.copytree(done, tmp_path / f"sync-{number}"), server, "dune", rows=2)
-            shutil.copy(done / "dune.csv", killed.manifest)  # a scene writes its own, after the name of its folder
+            shutil.rmtree(done, ignore_errors=True)
+            killed = Retry(shutil.copytree(kept, done), server, "dune", rows=2)
+            shutil.copy(kept / "dune.csv", killed.manifest)  # a scene writes its own, after the name of its folder
             assert killed.kill_at_sync(number)
             doubtful = (await ran(killed.folder, server.url, manifest=killed.manifest)).in_doubt
             with suppress(Refused):  # the run may have left nothing to do

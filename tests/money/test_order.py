@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,7 +100,9 @@ def test_intents_ids_and_outcomes_are_synced_twice_before_the_run_acts_on_them(t
         assert trace.durable_before(fetched, ("Succeeded", link)) is None
 
 
-_MOVED = re.compile(r'rename(?:at2?)?\((?:[^"]*, )?"(?P<source>[^"]*)", (?:[^"]*, )?"(?P<target>[^"]*)"')
+_MOVED = re.compile(
+    r'rename(?:at2?)?\((?:[^"]*, )?"(?P<source>[^"]*)", (?:\d+<(?P<folder>[^>]*)>, |[^"]*, )?"(?P<target>[^"]*)"'
+)
 
 
 def moments(path: Path) -> dict[tuple[str, str], int]:
@@ -115,7 +118,7 @@ def moments(path: Path) -> dict[tuple[str, str], int]:
         if "sync" in call.partition("(")[0] and "unfinished" not in call and " = 0" in call:
             seen.setdefault(("synced", syncing.pop(found["thread"])), number)
         elif (moved := _MOVED.match(call)) is not None:
-            seen.setdefault(("named", moved["target"]), number)
+            seen.setdefault(("named", os.path.join(moved["folder"] or "", moved["target"])), number)
         elif call.startswith("write(") and _JOURNAL in call:
             for row_id in re.findall(r'\\"row\\":\\"([^\\]+)\\",\\"n\\":1,\\"event\\":\\"Collected\\"', call):
                 seen.setdefault(("collected", row_id), number)
