@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from batchgen.core.job import Job, State
-from batchgen.providers.contract import JobEnded, ResultAnswer, StatusAnswer, Waiting
+from batchgen.providers.contract import Over, ResultAnswer, StatusAnswer, Waiting
 from batchgen.scheduler.control import Limits, RunControl
 from batchgen.scheduler.pacing import Crowd, FixedInFlight, LearnedPolling
 from batchgen.scheduler.poll import Poller
@@ -36,9 +36,9 @@ class Scene:
         if self.now - self.began < 57.0:
             self.now -= self._setting_back_s if self.questions == 2 else 0.0
             return Waiting(True, "in_progress")
-        return JobEnded("completed")
+        return Over("completed")
 
-    async def result(self, request_id: str) -> ResultAnswer:
+    async def result(self, request_id: str, model: str) -> ResultAnswer:
         self._asked()
         return Waiting(None, "not ready yet")
 

@@ -21,16 +21,16 @@ from batchgen.core.money import Price
 from batchgen.core.row import Row, fingerprint
 from batchgen.providers.contract import (
     AccountBlocked,
-    AnswerUnknown,
     BeforeSending,
     Busy,
     Cancelled,
     Cause,
     Failure,
-    JobEnded,
+    Lost,
     ModelMissing,
-    NoAnswer,
+    NoNews,
     NotSent,
+    Over,
     Rejected,
     StatusAnswer,
     SubmitAnswer,
@@ -316,7 +316,7 @@ class Breaking(FakeProvider):
 
 
 async def test_a_lost_answer_leaves_the_row_in_doubt_and_is_not_sent_again(night: Night) -> None:
-    night.provider.submits["row-01"] = [AnswerUnknown("reset after 30 s")]
+    night.provider.submits["row-01"] = [Lost("reset after 30 s")]
     for _ in range(2):
         await night.run(*names(3))
         assert night.jobs["row-01"].state is State.IN_DOUBT
@@ -326,13 +326,13 @@ async def test_a_lost_answer_leaves_the_row_in_doubt_and_is_not_sent_again(night
 
 
 async def test_a_doubtful_row_holds_no_slot(night: Night) -> None:
-    night.provider.submits["row-00"] = [AnswerUnknown("reset")]
+    night.provider.submits["row-00"] = [Lost("reset")]
     await night.run(*names(3), in_flight=1)
     assert len(night.provider.posts) == 3
 
 
 async def test_after_three_doubts_submitting_pauses_and_then_tries_one_row_alone(night: Night) -> None:
-    night.provider.submits |= {name: [AnswerUnknown("reset")] for name in names(3)}
+    night.provider.submits |= {name: [Lost("reset")] for name in names(3)}
     night.provider.answer_s = 0.2
 
     async def watch(scheduler: Scheduler) -> None:
@@ -347,7 +347,7 @@ async def test_after_three_doubts_submitting_pauses_and_then_tries_one_row_alone
 
 
 async def test_the_row_that_tries_it_is_alone_until_it_is_answered(night: Night) -> None:
-    night.provider.submits |= {name: [AnswerUnknown("reset")] for name in names(3)}
+    night.provider.submits |= {name: [Lost("reset")] for name in names(3)}
     night.provider.answer_s = 0.2
 
     async def watch(scheduler: Scheduler) -> None:
@@ -482,9 +482,9 @@ async def test_an_ending_is_what_the_result_says_in_every_form_it_comes(night: N
     provider.results["hollow"] = [Success((), 40_000)] * 9
     provider.results["once-hollow"] = [Success((), None)]
     provider.results["status-failed"] = [Waiting(True, "in_progress")] * 9
-    provider.statuses["status-failed"] = [JobEnded("failed", "out of memory")]
-    provider.statuses["odd"] = [Waiting(None, "warming_up"), NoAnswer("HTTP 502", True), Waiting(False, "in_queue")]
-    provider.statuses["untrue"] = [JobEnded("completed")]
+    provider.statuses["status-failed"] = [Over("failed", "out of memory")]
+    provider.statuses["odd"] = [Waiting(None, "warming_up"), NoNews("HTTP 502", True), Waiting(False, "in_queue")]
+    provider.statuses["untrue"] = [Over("completed")]
     provider.results["untrue"] = [Failure("timeout 429", None)]
     await night.run("failed", "cancelled", "hollow", "once-hollow", "status-failed", "odd", "untrue", "good")
     assert night.states == {
@@ -610,7 +610,7 @@ async def test_a_clock_that_was_set_by_a_few_seconds_is_no_sleep(night: Night) -
     assert (night.provider.dropped, ending.notes) == (0, [])
 
 
-@pytest.mark.parametrize("refusal", [Busy("too many", 2.0), NotSent("no route"), AnswerUnknown("reset")])
+@pytest.mark.parametrize("refusal", [Busy("too many", 2.0), NotSent("no route"), Lost("reset")])
 async def test_a_clock_that_is_set_back_an_hour_puts_nothing_off_by_an_hour(
     night: Night, refusal: SubmitAnswer
 ) -> None:
@@ -621,7 +621,7 @@ async def test_a_clock_that_is_set_back_an_hour_puts_nothing_off_by_an_hour(
         night.clock.ahead_s -= 3600
 
     await night.run("a", "b", "c", during=watch, in_flight=1)
-    expected = State.COLLECTED if not isinstance(refusal, AnswerUnknown) else State.IN_DOUBT
+    expected = State.COLLECTED if not isinstance(refusal, Lost) else State.IN_DOUBT
     assert night.states == {"a": expected, "b": State.COLLECTED, "c": State.COLLECTED}
 
 

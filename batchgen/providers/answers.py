@@ -16,14 +16,14 @@ from batchgen.core.money import micro
 from batchgen.core.redaction import shortened
 from batchgen.providers.contract import (
     AccountBlocked,
-    AnswerUnknown,
     Busy,
     Cancelled,
     Cause,
     Failure,
-    JobEnded,
+    Lost,
     ModelMissing,
-    NoAnswer,
+    NoNews,
+    Over,
     Rejected,
     ResultAnswer,
     StatusAnswer,
@@ -83,11 +83,11 @@ def read_status(answer: Answer, request_id: str) -> StatusAnswer:
         return refusal
     word = _word(answer.body)
     if answer.status >= 300 or word is None:
-        return NoAnswer(f"HTTP {answer.status}: {reason_of(answer)}", contact=True)
+        return NoNews(f"HTTP {answer.status}: {reason_of(answer)}", contact=True)
     if (other := _of_another(answer, request_id=request_id)) is not None:
         return other
     if word in _DONE:
-        return JobEnded(word, _error_text(answer.body.get("error")))
+        return Over(word, _error_text(answer.body.get("error")))
     return Waiting(_running(word), word)
 
 
@@ -99,7 +99,7 @@ def read_result(answer: Answer, request_id: str, model: str) -> ResultAnswer:
         return refusal
     word = _word(answer.body)
     if answer.status >= 300 or word is None:
-        return NoAnswer(f"HTTP {answer.status}: {reason_of(answer)}", contact=True)
+        return NoNews(f"HTTP {answer.status}: {reason_of(answer)}", contact=True)
     if (other := _of_another(answer, request_id=request_id, model_id=model)) is not None:
         return other
     cost = micro(answer.body.get("cost"))
@@ -164,8 +164,8 @@ def _of_class(code: int, reason: str) -> SubmitAnswer:
     return _unclear(200, told)
 
 
-def _unclear(status: int, reason: str) -> AnswerUnknown:
-    return AnswerUnknown(f"HTTP {status} does not say whether the request was accepted: {reason}")
+def _unclear(status: int, reason: str) -> Lost:
+    return Lost(f"HTTP {status} does not say whether the request was accepted: {reason}")
 
 
 def _is_the_apis_own(body: Any) -> bool:
@@ -175,21 +175,21 @@ def _is_the_apis_own(body: Any) -> bool:
     return isinstance(body, dict) and any(body.get(name) for name in ("error_code", "error_message", "detail"))
 
 
-def _of_another(answer: Answer, **wanted: str) -> NoAnswer | None:
+def _of_another(answer: Answer, **wanted: str) -> NoNews | None:
     """What to make of an answer that names another request or model than was asked about: a cache mixed them up."""
     for name, ours in wanted.items():
         theirs = answer.body.get(name)
         if theirs is not None and str(theirs) != ours:
             what = f"the answer is about the {name} {_error_text(theirs)}, not about {ours}"
-            return NoAnswer(what, contact=True)
+            return NoNews(what, contact=True)
     return None
 
 
-def _refused(answer: Answer) -> Unknown | AccountBlocked | NoAnswer | None:
+def _refused(answer: Answer) -> Unknown | AccountBlocked | NoNews | None:
     """An answer to a GET that is about the account or about the id, not about the job."""
     code = _error_code(answer)
     if answer.status >= 500 or answer.status == 429:
-        return NoAnswer(
+        return NoNews(
             f"HTTP {answer.status}: {reason_of(answer)}", contact=True, retry_after_s=retry_after_s(answer.headers)
         )
     if answer.status == 401 or code == _BAD_ACCOUNT:
@@ -197,7 +197,7 @@ def _refused(answer: Answer) -> Unknown | AccountBlocked | NoAnswer | None:
     if answer.status in (403, 404) or code in (_NOT_FOUND, _NOT_YOURS, _BAD_ID):
         return Unknown(reason_of(answer))
     if code is not None:
-        return NoAnswer(f"error_code {code}: {reason_of(answer)}", contact=True)
+        return NoNews(f"error_code {code}: {reason_of(answer)}", contact=True)
     return None
 
 

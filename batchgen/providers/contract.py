@@ -80,13 +80,13 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerUnknown:
+class Lost:
     """Handed over, and no answer that says whether it was accepted."""
 
     reason: str
 
 
-SubmitAnswer: TypeAlias = Taken | NotSent | Busy | ModelMissing | AccountBlocked | Rejected | AnswerUnknown
+SubmitAnswer: TypeAlias = Taken | NotSent | Busy | ModelMissing | AccountBlocked | Rejected | Lost
 
 
 # ── answers while waiting ───────────────────────────────────────────────────────────────────────────────
@@ -101,7 +101,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class JobEnded:
+class Over:
     """The status says the job ended; only the result says how."""
 
     word: str
@@ -133,7 +133,7 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
-class NoAnswer:
+class NoNews:
     """The question was not answered: it says nothing about the job. *retry_after_s* is the provider's own hint."""
 
     reason: str
@@ -141,8 +141,8 @@ class NoAnswer:
     retry_after_s: float | None = None
 
 
-StatusAnswer: TypeAlias = Waiting | JobEnded | Unknown | NoAnswer | AccountBlocked
-ResultAnswer: TypeAlias = Waiting | Success | Failure | Cancelled | Unknown | NoAnswer | AccountBlocked
+StatusAnswer: TypeAlias = Waiting | Over | Unknown | NoNews | AccountBlocked
+ResultAnswer: TypeAlias = Waiting | Success | Failure | Cancelled | Unknown | NoNews | AccountBlocked
 
 
 class CancelOutcome(StrEnum):

@@ -9,7 +9,7 @@ from typing import Any
 from batchgen.core.errors import Refusal
 from batchgen.core.job import Adopted, GivenUp, Job, State
 from batchgen.core.row import canonical
-from batchgen.providers.contract import JobEnded, NoAnswer, Provider, Unknown, Waiting
+from batchgen.providers.contract import NoNews, Over, Provider, Unknown, Waiting
 from batchgen.state import StateFile
 
 
@@ -35,13 +35,13 @@ async def adopt(state: StateFile, provider: Provider, row_id: str, request_id: s
     if (other := state.reader.job_of(request_id)) is not None:
         raise NotSettled(f"{request_id} is the request of row {other.row_id} already")
     match await provider.status(request_id):
-        case Waiting() | JobEnded():
+        case Waiting() | Over():
             pass
         case Unknown(reason):
             raise NotSettled(f"the provider does not know {request_id}: {reason}")
         case answer:
             raise NotSettled(f"{request_id} could not be checked, try again later: {answer.reason}")
-    if isinstance(result := await provider.result(request_id, job.model), NoAnswer):
+    if isinstance(result := await provider.result(request_id, job.model), NoNews):
         raise NotSettled(f"{request_id} could not be checked, try again later: {result.reason}")
     echoed = await provider.echoed_input(request_id)
     if echoed is not None and (differing := _differing(job, echoed)):

@@ -22,7 +22,7 @@ from batchgen.core.errors import Exit, Refusal
 from batchgen.core.job import ContactLost, CostKnown, Event, FilesLost, Job, State
 from batchgen.core.version import __version__
 from batchgen.models.catalog import Catalogue
-from batchgen.providers.contract import AccountBlocked, NoAnswer, Success
+from batchgen.providers.contract import AccountBlocked, NoNews, Success
 from batchgen.providers.runcomfy.model_api import RunComfy, is_loopback
 from batchgen.results.failed_csv import write_failed_csv
 from batchgen.results.reviews import rejected_rows
@@ -192,7 +192,7 @@ class Session:
         except Exception as error:  # noqa: BLE001 - a fault of our own costs what one row lacks, never the others
             log.warn("fault", row=job.row_id, reason=in_words(error))
             return True
-        return not isinstance(result, AccountBlocked) and not (isinstance(result, NoAnswer) and not result.contact)
+        return not isinstance(result, AccountBlocked) and not (isinstance(result, NoNews) and not result.contact)
 
     async def ask_late_costs(self, only: frozenset[str] | None) -> None:
         """Read again what ended jobs cost, where no cost came with their result. Whoever wants to go is not kept."""
@@ -201,7 +201,7 @@ class Session:
         ended = self.state.reader.jobs([State.COLLECTED, State.FAILED, State.CANCELLED], only)
         for job in [job for job in ended if job.request_id is not None and job.cost_micro is None]:
             result = await self.provider.result(str(job.request_id), job.model)
-            if isinstance(result, AccountBlocked) or (isinstance(result, NoAnswer) and not result.contact):
+            if isinstance(result, AccountBlocked) or (isinstance(result, NoNews) and not result.contact):
                 return  # the others would wait for the same, a minute each
             cost_micro = getattr(result, "cost_micro", None)
             if cost_micro is None:

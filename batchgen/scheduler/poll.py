@@ -11,8 +11,8 @@ from batchgen.providers.contract import (
     Cancelled,
     Cause,
     Failure,
-    JobEnded,
-    NoAnswer,
+    NoNews,
+    Over,
     Provider,
     RunStopped,
     Success,
@@ -36,7 +36,7 @@ class _Asked:
     which that was due.
     """
 
-    over: JobEnded | None = None
+    over: Over | None = None
     unanswered: int = 0
     hollow: int = 0
     asked_s: float | None = None
@@ -157,7 +157,7 @@ class Poller:
         if asked.over is None and job.ended_at is None:
             status = await self._provider.status(job.request_id)
             match status:
-                case JobEnded():
+                case Over():
                     asked.over = status
                     asked.ended_s = self._age_s(job)
                     self.over.add(job.key)
@@ -205,12 +205,12 @@ class Poller:
             return JobFailed(now, "the result holds no files", Billed.YES, result.cost_micro)
         return _status_has_the_word(asked, now)
 
-    def _no_answer(self, job: Job, asked: _Asked, answer: Unknown | NoAnswer | AccountBlocked) -> Event | None:
+    def _no_answer(self, job: Job, asked: _Asked, answer: Unknown | NoNews | AccountBlocked) -> Event | None:
         asked.unanswered += 1
         match answer:
             case AccountBlocked(cause, reason):
                 raise RunStopped(cause, reason)
-            case NoAnswer(reason, contact, retry_after_s):
+            case NoNews(reason, contact, retry_after_s):
                 asked.hint_s = min(retry_after_s or 0.0, _LONGEST_HINT_S)
                 if contact:
                     self._course.breakers.server_error(self._course.now(), reason)

@@ -9,9 +9,9 @@ from batchgen.core import log
 from batchgen.core.job import Accepted, ContactLost, Deferred, Event, Intent, Job, Refused, State
 from batchgen.providers.contract import (
     AccountBlocked,
-    AnswerUnknown,
     Busy,
     Cause,
+    Lost,
     ModelMissing,
     NotSent,
     Provider,
@@ -205,9 +205,7 @@ class Submitter:
             self._course.out_of_reach(answer.reason)
             return post.job
         if isinstance(answer, Taken) and (other := self._row_of(answer.request_id)) is not None:
-            post.answer = answer = AnswerUnknown(
-                f"the answer holds {answer.request_id}, which is the request of row {other}"
-            )
+            post.answer = answer = Lost(f"the answer holds {answer.request_id}, which is the request of row {other}")
         now, roll, breakers = self._course.now(), self._course.roll(), self._course.breakers
         if isinstance(answer, Taken):
             self._new_ids[answer.request_id] = post.job.row_id
@@ -234,7 +232,7 @@ class Submitter:
                 if post.job.model not in breakers.models_missing:
                     self._course.ending.notes.append(f"model {post.job.model} is not available: {reason}")
                 breakers.no_model(post.job.model, now, roll, reason)
-            case AnswerUnknown(reason):
+            case Lost(reason):
                 self._doubted(now, roll, reason)
             case Busy() | Rejected():
                 breakers.answered()
@@ -275,7 +273,7 @@ class Submitter:
                 return Deferred(now, reason, now)
             case Rejected(reason):
                 return Refused(now, reason)
-            case AnswerUnknown(reason):
+            case Lost(reason):
                 return ContactLost(now, reason)
             case NotSent():
                 raise AssertionError("a row that was not sent has nothing to write down")

@@ -28,10 +28,10 @@ from batchgen.core.job import CostKnown, Event, Intent, Job, JobFailed, PriceKno
 from batchgen.core.money import Money
 from batchgen.models.catalog import Catalogue
 from batchgen.providers.contract import (
-    AnswerUnknown,
     Busy,
     Failure,
-    NoAnswer,
+    Lost,
+    NoNews,
     NotSent,
     Rejected,
     ResultAnswer,
@@ -98,9 +98,9 @@ class Toll(FakeProvider):
         self.floors[text] = self.highest_told * ask.units
         await before_sending()
         if self.went_off():
-            return AnswerUnknown("no power")
+            return Lost("no power")
         said = self.submits.get(text) or []
-        if not said or (isinstance(said[0], AnswerUnknown) and said[0].reason == "charged"):
+        if not said or (isinstance(said[0], Lost) and said[0].reason == "charged"):
             self.paid.setdefault(text, []).append(ask.cost_micro)
         await asyncio.sleep(ask.answer_ms / 1000)
 
@@ -113,11 +113,11 @@ class Toll(FakeProvider):
         return self.is_off
 
     async def status(self, request_id: str) -> StatusAnswer:
-        return NoAnswer("no power", contact=True) if self.is_off else await super().status(request_id)
+        return NoNews("no power", contact=True) if self.is_off else await super().status(request_id)
 
     async def result(self, request_id: str, model: str) -> ResultAnswer:
         if self.is_off:
-            return NoAnswer("no power", contact=True)
+            return NoNews("no power", contact=True)
         told = await super().result(request_id, model)
         if not isinstance(told, Success):
             return told
@@ -128,8 +128,8 @@ class Toll(FakeProvider):
 
 
 ANSWERS: Mapping[str, Callable[[], SubmitAnswer]] = {
-    "charged": lambda: AnswerUnknown("charged"),
-    "lost": lambda: AnswerUnknown("not charged"),
+    "charged": lambda: Lost("charged"),
+    "lost": lambda: Lost("not charged"),
     "busy": lambda: Busy("later", 0.0),
     "rejected": lambda: Rejected("no"),
 }

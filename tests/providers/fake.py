@@ -13,8 +13,8 @@ from batchgen.providers.contract import (
     BeforeSending,
     Cancelled,
     CancelOutcome,
-    JobEnded,
     NotSent,
+    Over,
     ResultAnswer,
     StatusAnswer,
     SubmitAnswer,
@@ -102,7 +102,7 @@ class FakeProvider:
             return Unknown("no such request")
         if script := self.statuses.get(self._taken[request_id][0]):
             return script.pop(0)
-        return JobEnded("completed") if self._ended(request_id) else Waiting(True, "in_progress")
+        return Over("completed") if self._ended(request_id) else Waiting(True, "in_progress")
 
     async def result(self, request_id: str, model: str) -> ResultAnswer:
         await asyncio.sleep(self.answer_s)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from batchgen.core.job import Output
-from batchgen.providers.contract import AnswerUnknown, CancelOutcome, NoAnswer, Success, Taken
+from batchgen.providers.contract import CancelOutcome, Lost, NoNews, Success, Taken
 from batchgen.providers.http import AnswerLost
 from batchgen.providers.httpanswer import json_of
 from batchgen.providers.runcomfy.model_api import RunComfy
@@ -75,9 +75,9 @@ async def catalogue_of(provider: RunComfy) -> object:
 
 
 CALLS: dict[str, tuple[Callable[[RunComfy], Awaitable[object]], object]] = {
-    "submit": (lambda provider: provider.submit(MODEL, {"text": "a"}, nothing), AnswerUnknown),
-    "status": (lambda provider: provider.status("id-1"), NoAnswer),
-    "result": (lambda provider: provider.result("id-1", MODEL), NoAnswer),
+    "submit": (lambda provider: provider.submit(MODEL, {"text": "a"}, nothing), Lost),
+    "status": (lambda provider: provider.status("id-1"), NoNews),
+    "result": (lambda provider: provider.result("id-1", MODEL), NoNews),
     "cancel": (lambda provider: provider.cancel("id-1"), CancelOutcome.UNKNOWN),
     "catalogue": (catalogue_of, AnswerLost),
     "search": (lambda provider: provider.search("a"), None),
@@ -98,7 +98,7 @@ async def test_sixty_megabytes_of_json_hold_a_fraction_of_their_memory_and_are_n
 async def test_answers_that_are_long_are_held_one_after_the_other(held_bytes: Callable[[], int]) -> None:
     async with endless(b"[],") as provider:
         answers = await asyncio.gather(*(provider.result(f"id-{number}", MODEL) for number in range(4)))
-        assert {type(answer) for answer in answers} == {NoAnswer}
+        assert {type(answer) for answer in answers} == {NoNews}
         assert held_bytes() < HELD_BYTES
 
 
@@ -125,7 +125,7 @@ async def test_an_answer_of_just_the_most_bytes_is_read_and_one_byte_more_is_not
         provider = RunComfy(server.base, "secret-4711")
         answer = await provider.status("id-1")
         await provider.close()
-    assert isinstance(answer, NoAnswer) == bool(more_bytes)
+    assert isinstance(answer, NoNews) == bool(more_bytes)
 
 
 async def test_an_answer_without_a_length_that_never_ends_is_given_up() -> None:
@@ -135,7 +135,7 @@ async def test_an_answer_without_a_length_that_never_ends_is_given_up() -> None:
 
     async with listening(Dripping()) as server:
         provider = RunComfy(server.base, "secret-4711")
-        assert isinstance(await provider.status("id-1"), NoAnswer)
+        assert isinstance(await provider.status("id-1"), NoNews)
         await provider.close()
 
 

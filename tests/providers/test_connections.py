@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from batchgen.providers.contract import JobEnded, NotSent, Taken
+from batchgen.providers.contract import NotSent, Over, Taken
 from batchgen.providers.runcomfy.model_api import RunComfy
 from tests.providers.rawserver import RawServer, Reply, Seen, listening, reply
 
@@ -104,9 +104,9 @@ async def test_what_comes_while_the_intent_is_written_is_not_the_answer_to_the_p
 @pytest.mark.parametrize("stray", STRAY.values(), ids=STRAY)
 async def test_what_comes_on_an_idle_connection_is_not_the_answer_to_the_next_question(stray: Reply) -> None:
     async with talking(stray) as (provider, server):
-        assert await provider.status("id-1") == JobEnded("completed")
+        assert await provider.status("id-1") == Over("completed")
         await until_said(server)
-        assert await provider.status("id-2") == JobEnded("completed")
+        assert await provider.status("id-2") == Over("completed")
 
 
 async def test_a_connection_that_ends_while_the_intent_is_written_is_replaced_before_anything_is_sent() -> None:

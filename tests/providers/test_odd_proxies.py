@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from batchgen.providers.contract import NoAnswer, NotSent
+from batchgen.providers.contract import NoNews, NotSent
 from batchgen.providers.runcomfy.model_api import RunComfy
 
 MODEL = "bytedance/seedream-4-0/edit-sequential"
@@ -83,6 +83,6 @@ async def test_what_an_odd_proxy_says_is_not_the_apis_word_and_no_intent_is_made
             await provider.close()
         assert isinstance(sent, NotSent)
         assert not sent.reason.rstrip().endswith(":")
-        assert isinstance(asked, NoAnswer)
+        assert isinstance(asked, NoNews)
         assert (intents, asked.contact) == (0, False)
         assert "secret-4711" not in repr((sent, asked))

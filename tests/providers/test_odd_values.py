@@ -8,7 +8,7 @@ import pytest
 
 from batchgen.core.money import micro
 from batchgen.providers.answers import read_result, read_status, read_submit
-from batchgen.providers.contract import AnswerUnknown, Failure, JobEnded, NoAnswer, Rejected, Success, Taken, Waiting
+from batchgen.providers.contract import Failure, Lost, NoNews, Over, Rejected, Success, Taken, Waiting
 from batchgen.providers.httpanswer import Answer, json_of
 from batchgen.simulator.malformed import KINDS
 
@@ -49,20 +49,20 @@ def answered(of: str, kind: str, good: dict[str, Any]) -> Answer:
 
 @pytest.mark.parametrize("kind", KINDS["submit"])
 def test_a_malformed_answer_to_a_post_leaves_doubt(kind: str) -> None:
-    assert isinstance(read_submit(answered("submit", kind, {"request_id": ID})), AnswerUnknown)
+    assert isinstance(read_submit(answered("submit", kind, {"request_id": ID})), Lost)
 
 
 @pytest.mark.parametrize("kind", KINDS["status"])
 def test_a_malformed_status_is_no_news_or_is_read_as_if_the_odd_value_were_not_there(kind: str) -> None:
     told = read_status(answered("status", kind, STATUS), ID)
-    assert told == JobEnded("completed") or isinstance(told, NoAnswer | Waiting)
-    assert isinstance(told, JobEnded) == kind.startswith(("position", "links"))
+    assert told == Over("completed") or isinstance(told, NoNews | Waiting)
+    assert isinstance(told, Over) == kind.startswith(("position", "links"))
 
 
 @pytest.mark.parametrize("kind", KINDS["result"])
 def test_a_malformed_result_is_not_taken(kind: str) -> None:
     told = read_result(answered("result", kind, RESULT), ID, MODEL)
-    assert isinstance(told, NoAnswer) or told == Waiting(None, told.word)  # type: ignore[union-attr]
+    assert isinstance(told, NoNews) or told == Waiting(None, told.word)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("kind", KINDS["job"])

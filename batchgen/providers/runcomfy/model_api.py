@@ -20,12 +20,12 @@ from batchgen.core.redaction import hide
 from batchgen.providers.answers import KNOWN_WORDS, is_no_such_model, read_result, read_status, read_submit, reason_of
 from batchgen.providers.contract import (
     AccountBlocked,
-    AnswerUnknown,
     BeforeSending,
     Busy,
     CancelOutcome,
+    Lost,
     ModelMissing,
-    NoAnswer,
+    NoNews,
     NotSent,
     Rejected,
     ResultAnswer,
@@ -101,21 +101,21 @@ class RunComfy:
         except NothingSent as error:
             return _told("submit", NotSent(f"no connection to {self.base}: {error}"))
         except AnswerLost as error:
-            return _told("submit", AnswerUnknown(f"the answer to the POST was lost: {error}"))
+            return _told("submit", Lost(f"the answer to the POST was lost: {error}"))
         return _told("submit", read_submit(answer))
 
     async def status(self, request_id: str) -> StatusAnswer:
         try:
             answer = await self._wire.get(f"/v1/requests/{quote(request_id, safe='')}/status")
         except AnswerLost as error:
-            return _told("status", NoAnswer(str(error), contact=False))
+            return _told("status", NoNews(str(error), contact=False))
         return _told("status", read_status(answer, request_id))
 
     async def result(self, request_id: str, model: str) -> ResultAnswer:
         try:
             answer = await self._result(request_id)
         except AnswerLost as error:
-            return _told("result", NoAnswer(str(error), contact=False))
+            return _told("result", NoNews(str(error), contact=False))
         return _told("result", _with_whole_links(read_result(answer, request_id, model), self.base))
 
     async def echoed_input(self, request_id: str) -> Mapping[str, Any] | None:
@@ -187,7 +187,7 @@ class RunComfy:
         return await self._wire.get(path, params={"include_cost": "true"}, most_bytes=_RESULT_BYTES)
 
 
-_NOT_WELL = NotSent | Busy | ModelMissing | AccountBlocked | Rejected | AnswerUnknown | Unknown | NoAnswer
+_NOT_WELL = NotSent | Busy | ModelMissing | AccountBlocked | Rejected | Lost | Unknown | NoNews
 _AnswerT = TypeVar("_AnswerT", bound=SubmitAnswer | StatusAnswer | ResultAnswer)
 
 
