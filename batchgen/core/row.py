@@ -13,10 +13,11 @@ from json import encoder
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-FINGERPRINT_VERSION = 2
+FINGERPRINT_VERSION = 3
 """Version of the rules by which rows get their fingerprints and names; a run folder keeps the one it was made with.
 
-Since 2 line ends and Unicode forms are no difference, and combinations of a matrix have readable names.
+Since 2 line ends and Unicode forms are no difference, and combinations of a matrix have readable names. Since 3 more
+signatures are known.
 """
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d{1,3})?")
@@ -30,6 +31,19 @@ _SIGNED_QUERIES = (
     frozenset({"signature", "expires"}),  # the older S3, Google and CloudFront forms
     frozenset({"sig", "se"}),  # Azure shared access signature
 )
+_SIGNATURES = (
+    frozenset({"policy", "signature", "key-pair-id"}),  # CloudFront, with a policy of its own
+    frozenset({"x-obs-algorithm", "x-obs-credential", "x-obs-date", "x-obs-expires", "x-obs-signature"}),
+    frozenset({
+        "q-sign-algorithm", "q-ak", "q-sign-time", "q-key-time", "q-header-list", "q-url-param-list", "q-signature",
+    }),  # Tencent
+    frozenset({"ex", "is", "hm"}),  # Discord
+    frozenset({"hdnts"}),  # Akamai
+    frozenset({"hdnea"}),
+    frozenset({"__token__"}),
+)  # fmt: skip
+"""Fields that are a signature together; whatever else a query holds may say which file is meant."""
+_WEB_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 
 
 def json_encoder(*, canonical: bool = False) -> Callable[[Any], str]:
@@ -164,11 +178,12 @@ def fingerprint(
 
     Scalars count as their canonical text (7, 7.0 and "7" are one), local files by content, and signed URLs
     without their signature, so that re-formatting or re-signing a manifest never looks like a new request; since
-    *version* 2 texts count without regard to how they end lines or compose letters.
+    *version* 2 texts count without regard to how they end lines or compose letters, and since 3 more signatures are
+    known.
     """
     contents = {file.pointer: file.sha256 for file in files}
     canonical_input = {
-        key: _canonical_field(key, value, contents) if contents else canonical(value)
+        key: _canonical_field(key, value, contents, version) if contents else canonical(value, version)
         for key, value in request_input.items()
         if value is not None
     }
@@ -194,48 +209,48 @@ def _one_form(value: Any) -> Any:
     return value
 
 
-def _canonical_field(key: str, value: Any, contents: Mapping[str, str]) -> Any:
+def _canonical_field(key: str, value: Any, contents: Mapping[str, str], version: int) -> Any:
     if isinstance(value, list):
         return [
-            "sha256:" + contents[pointer] if (pointer := f"{key}.{index}") in contents else canonical(item)
+            "sha256:" + contents[pointer] if (pointer := f"{key}.{index}") in contents else canonical(item, version)
             for index, item in enumerate(value)
         ]
-    return "sha256:" + contents[key] if key in contents else canonical(value)
+    return "sha256:" + contents[key] if key in contents else canonical(value, version)
 
 
-def canonical(value: Any) -> Any:
+def canonical(value: Any, version: int = FINGERPRINT_VERSION) -> Any:
     """*value* with every scalar as canonical text; lists and objects keep their shape."""
     kind = type(value)  # the common kinds first: this runs for every cell of every row
     if kind is str:
-        return _canonical_text(value) if value[:1] in _MAY_CHANGE else value
+        return _canonical_text(value, version) if value[:1] in _MAY_CHANGE else value
     if kind is list:
-        return [canonical(item) for item in value]
+        return [canonical(item, version) for item in value]
     if kind is int:
         return str(value)
     match value:
         case bool():
             return "true" if value else "false"
         case str():
-            return _canonical_text(value)
+            return _canonical_text(value, version)
         case int():
             return str(value)
         case float():
             return _plain_number(Decimal(repr(value)))
         case dict():
-            return {key: canonical(item) for key, item in value.items()}
+            return {key: canonical(item, version) for key, item in value.items()}
         case list() | tuple():
-            return [canonical(item) for item in value]
+            return [canonical(item, version) for item in value]
         case None:
             return "null"
     raise TypeError(f"a request cannot hold a {type(value).__name__}")
 
 
-def _canonical_text(text: str) -> str:
+def _canonical_text(text: str, version: int) -> str:
     first = text[:1]
     if first in "-0123456789":
         return _plain_number(Decimal(text)) if len(text) < 40 and _NUMBER.fullmatch(text) else text
     if first == "h":
-        return without_signature(text) if "?" in text and text.startswith(("https://", "http://")) else text
+        return without_signature(text, version) if "?" in text and text.startswith(("https://", "http://")) else text
     if text in ("True", "TRUE", "False", "FALSE"):
         return text.lower()
     return text
@@ -249,8 +264,8 @@ def _plain_number(number: Decimal) -> str:
     return str(number.normalize())
 
 
-def without_signature(url: str) -> str:
-    """*url* without its query if that query carries a signature, else *url* as it is.
+def without_signature(url: str, version: int = FINGERPRINT_VERSION) -> str:
+    """*url* without its query if that is a signature, or without the fields that are; else *url* as it is.
 
     A signature is a secret that changes each time the same file is signed again.
     """
@@ -260,8 +275,20 @@ def without_signature(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:  # no address at all, which whoever checks it says
         return url
-    names = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
-    return urlunsplit(parts._replace(query="")) if any(signed <= names for signed in _SIGNED_QUERIES) else url
+    fields = {name.lower(): value for name, value in parse_qsl(parts.query, keep_blank_values=True)}
+    if any(signed <= fields.keys() for signed in _SIGNED_QUERIES):
+        return urlunsplit(parts._replace(query=""))
+    signature = _signature_among(fields) if version > 2 else None
+    if signature is None:
+        return url
+    rest = [field for field in parts.query.split("&") if field.partition("=")[0].lower() not in signature]
+    return urlunsplit(parts._replace(query="&".join(rest)))
+
+
+def _signature_among(fields: Mapping[str, str]) -> frozenset[str] | None:
+    if _WEB_TOKEN.fullmatch(fields.get("token", "")):  # as Supabase signs
+        return frozenset({"token"})
+    return next((signed for signed in _SIGNATURES if signed <= fields.keys()), None)
 
 
 def published_input(request_input: Any) -> Any:
