@@ -15,9 +15,10 @@ from batchgen.scheduler import ANSWERS_AWAITED_S, Scheduler
 class Ladder:
     """Takes the scheduler one step further down with each signal. SIGTERM skips the first: a kill follows it soon."""
 
-    def __init__(self, scheduler: Scheduler, resume: str) -> None:
+    def __init__(self, scheduler: Scheduler, command: str, starts_over: bool) -> None:
         self._scheduler = scheduler
-        self._resume = resume
+        self._command = command
+        self._starts_over = starts_over
         self._steps = 0
         self._abandoning: asyncio.Task[None] | None = None
 
@@ -38,9 +39,12 @@ class Ladder:
 
     def _stop(self) -> None:
         self._scheduler.stop()
+        again = "leave now, what is not collected is lost with the rehearsal's server"
+        if not self._starts_over:
+            again = "save and leave now, they can be collected later"
         say(
             f"stopping: nothing more is sent, {counted(self._scheduler.in_flight, 'job')} in flight waited for and "
-            "collected. Again: save and leave now, they can be collected later"
+            f"collected. Again: {again}"
         )
 
     def _leave(self) -> None:
@@ -50,7 +54,7 @@ class Ladder:
                 f"leaving once {counted(posts, 'POST')} on the wire got an answer; rows without one in "
                 f"{ANSWERS_AWAITED_S:.0f} s are in doubt"
             )
-        say(f"to go on: {self._resume}")
+        say(f"to {'start over' if self._starts_over else 'go on'}: {self._command}")
 
     def _leave_now(self) -> None:
         if self._abandoning is None:
@@ -63,13 +67,13 @@ class Ladder:
 
 
 @contextmanager
-def ladder(scheduler: Scheduler, resume: str) -> Iterator[None]:
-    """While open, SIGINT and SIGTERM step down the ladder. *resume* is the command that goes on.
+def ladder(scheduler: Scheduler, command: str, starts_over: bool) -> Iterator[None]:
+    """While open, SIGINT and SIGTERM step down the ladder. *command* goes on, or, of a rehearsal, *starts_over*.
 
     A terminal that is closed, or a connection to it that is lost, does not end the run.
     """
     loop = asyncio.get_running_loop()
-    steps = Ladder(scheduler, resume)
+    steps = Ladder(scheduler, command, starts_over)
     handled = {signal.SIGINT: steps.interrupted, signal.SIGTERM: steps.terminated}
     before = {
         number: signal.signal(number, lambda *_, step=step: loop.call_soon_threadsafe(step))

@@ -53,7 +53,21 @@ class Diagnostics:
         unknown = list(self._columns_too_many(schema, table, columns, head))
         meant = {nearest_name(problem.column or "", schema.fields) or "" for problem in unknown}
         given = {*columns.values(), *head.given}
-        return [*odd, *unknown, *(self._columns_too_few(schema, table, given, meant) if columns else ())]
+        idle = self._idle_matrix(schema, head)
+        return [*odd, *idle, *unknown, *(self._columns_too_few(schema, table, given, meant) if columns else ())]
+
+    @staticmethod
+    def _idle_matrix(schema: ModelSchema, head: Header) -> Iterator[Problem]:
+        """A warning for each list of the matrix that changes nothing in a request, which is then paid for anew."""
+        for name, values in head.matrix.axes.items() if head.matrix else ():
+            if len(values) < 2 or schema.takes(name) or name in ABOUT_THE_ROW or name in head.written_in_templates:
+                continue
+            hint = f"; did you mean {meant!r}?" if (meant := nearest_name(name, schema.fields)) else ""
+            text = (
+                f"neither a field of {schema.model_id} nor a template uses {name!r}, so the {len(values)} requests that "
+                f"it makes of one are the same, and each is paid for{hint}"
+            )
+            yield Problem(head.file, head.line_of(name), name, None, None, text, "warning")
 
     def _columns_too_many(
         self, schema: ModelSchema, table: Table, columns: dict[str, str], head: Header
@@ -65,8 +79,11 @@ class Diagnostics:
             if field in ABOUT_THE_ROW or field in head.variables or not (fault := schema.unknown(field)):
                 continue
             unusable.add(field)
-            keep = "" if column.startswith("meta.") else f" To keep it and not send it, call it 'meta.{column}'."
-            yield Problem(table.file, table.header_line, column, None, None, fault.message + keep)
+            message = fault.message
+            if not column.startswith("meta."):
+                stop = "" if message.endswith("?") else "."
+                message += f"{stop} To keep it and not send it, call it 'meta.{column}'."
+            yield Problem(table.file, table.header_line, column, None, None, message)
 
     def _columns_too_few(
         self, schema: ModelSchema, table: Table, given: Set[str], meant: Set[str]

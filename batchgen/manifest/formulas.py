@@ -10,10 +10,8 @@ from batchgen.models import Fault
 from batchgen.models.fault import shown
 
 _BEGINNINGS = frozenset("#=LE")
-_ERRORS = frozenset({
-    "#REF!", "#NAME?", "#VALUE!", "#N/A", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#FIELD!", "#BLOCKED!",
-    "#CONNECT!", "#BUSY!", "#UNKNOWN!", "#GETTING_DATA", "#ERROR!", "#EXTERNAL!", "#PYTHON!", "#TIMEOUT!",
-})  # fmt: skip
+_ERROR = re.compile(r"#[¡¿]?(?=[^\W\d_])[^\Wa-z]+(?:[ /.][^\Wa-z]+){0,3}[!?]|#N/[AD]|#N[VD]|#GETTING_DATA")
+"""As Excel, Sheets and LibreOffice write them, each in the language of its user: #REF!, #BEZUG!, #¿NOMBRE?"""
 _LOADING = frozenset({"Loading...", "Loading…"})
 _LIBRE_OFFICE = re.compile(r"Err:5\d\d")
 _FORMULA = re.compile(r"=\s*(\"|[-+(]*[A-Za-z_][\w.]*\s*\(|[-+(]*\$?[A-Za-z]{1,3}\$?\d+\b|'?[\w ]+'?!)")
@@ -31,7 +29,7 @@ def uncomputed(fields: Mapping[str, Any]) -> list[Fault]:
 
 def _why(cell: str) -> str | None:
     text = cell.strip()
-    if text in _ERRORS or _LIBRE_OFFICE.fullmatch(text):
+    if _ERROR.fullmatch(text) or _LIBRE_OFFICE.fullmatch(text):
         return f"{shown(text)} is an error of the spreadsheet, not a text; mend the cell and export again"
     if text in _LOADING:
         return f"{shown(text)} is what a spreadsheet shows before it has a cell's value; export again when it has"

@@ -48,6 +48,12 @@ class Header:
         from_defaults = {name.partition(".")[0] for name in self.defaults}
         return {*from_defaults, *self.templates, *(self.matrix.keys if self.matrix else ())}
 
+    @property
+    def written_in_templates(self) -> frozenset[str]:
+        """The names that a template uses."""
+        used = (template.names for name in self.templates for template in self.templates_in(name))
+        return frozenset[str]().union(*used)
+
     def field_of(self, column: str) -> str:
         """The field, or word about the row, that a table's *column* fills."""
         return self.columns.get(column, column).partition(".")[0]
@@ -129,9 +135,9 @@ def read_head(path: Path) -> Header:
         if entry.key not in ("matrix", "prices"):
             head.written.append(f"{entry.key}: {entry.node.bare()!r}")
         _take(head, path, entry.key, entry.node)
-    used = [template.names for name in head.templates for template in head.templates_in(name)]
+    used = head.written_in_templates
     head.written.append(f"matrix: {sorted(head.matrix.keys) if head.matrix else None!r}")
-    head._variables = frozenset(head.matrix.keys if head.matrix else ()).union(*used)
+    head._variables = frozenset(head.matrix.keys if head.matrix else ()).union(used)
     return head
 
 

@@ -102,6 +102,19 @@ def test_the_first_ctrl_c_is_told_above_the_view_and_what_is_in_flight_is_finish
     assert status(tmp_path / "out" / "ads").rows[State.COLLECTED] == 2
 
 
+def test_ctrl_c_in_a_rehearsal_promises_nothing_that_its_server_takes_with_it(tmp_path: Path) -> None:
+    manifest = write_csv(tmp_path / "ads.csv", 2)
+    with on_a_terminal(Batchgen(tmp_path, ""), "rehearse", manifest, "--latency", "fixed:60s") as terminal:
+        terminal.until("2 at the provider")
+        terminal.type("\x03")
+        terminal.until("stopping: nothing more is sent")
+        terminal.type("\x03")
+        terminal.until("to start over: batchgen rehearse")
+        terminal.ended()
+    assert "to go on" not in terminal.shown
+    assert "collected later" not in terminal.shown
+
+
 def test_a_run_whose_terminal_goes_away_goes_on_to_its_end(tmp_path: Path, slow: Server) -> None:
     before = posts(slow)
     with on_a_terminal(Batchgen(tmp_path, slow.url), "run", write_csv(tmp_path / "ads.csv", 3), "-y") as terminal:

@@ -126,6 +126,20 @@ def test_a_matrix_alone_is_a_manifest(manifest: Reading) -> None:
     assert [row.input["seed"] for row in found.rows] == [1, 2]
 
 
+def test_a_list_of_the_matrix_that_changes_no_request_is_warned_of(manifest: Reading) -> None:
+    """Each of its values is paid for."""
+    rows = f"rows:\n  - {{text: x, images: ['{URL}']}}\n"
+    found = manifest(f"{HEAD}matrix: {{sead: [1, 2, 3]}}\n{rows}", "ads.yaml")
+    (problem,) = found.problems
+    assert (problem.severity, problem.line, problem.column) == ("warning", 2, "sead")
+    assert "the 3 requests" in problem.message
+    assert "did you mean 'seed'?" in problem.message
+    used = f"rows:\n  - {{images: ['{URL}']}}\n"
+    template = "template: {text: 'a {{ colour }} cat'}\n"
+    assert not manifest(f"{HEAD}matrix: {{seed: [1, 2], colour: [red, blue]}}\n{template}{used}", "ads.yaml").problems
+    assert not manifest(f"{HEAD}matrix: {{series: [spring]}}\n{rows}", "ads.yaml").problems
+
+
 def test_an_anchor_may_be_used_again(manifest: Reading) -> None:
     text = f"{HEAD}defaults: {{images: &refs ['{URL}']}}\nrows:\n  - {{text: x, images: *refs}}\n"
     assert manifest(text, "ads.yaml").row.input["images"] == [URL]

@@ -39,7 +39,8 @@ class Progress:
 
         if (too_few := raise_limit()) is not None:
             say(f"note: {too_few}")
-        with ladder(scheduler, _resume_command()):
+        is_rehearsal = scheduler.state.reader.meta("rehearsal") == "yes"
+        with ladder(scheduler, _same_command(), starts_over=is_rehearsal):
             try:
                 if self._show is not None:
                     await self._show(ActivityReporter(scheduler, self._last))
@@ -74,7 +75,7 @@ def _way_to_show() -> Callable[[ActivityReporter], Coroutine[None, None, None]]:
     return lines.view if frame.can_draw(sys.stderr) else lines.lines
 
 
-def _resume_command() -> str:
+def _same_command() -> str:
     """The command line again, but for a URL that may be a secret."""
     kept, url_given = [], False
     for before, argument in pairwise(sys.argv):

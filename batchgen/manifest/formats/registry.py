@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def check_file(path: Path) -> None:
         raise unreadable(str(path), "the file is empty; write at least one row")
     if path.suffix.lower() != ".parquet" and (what := _other_kind(head)):
         raise unreadable(str(path), f"this is {what}")
+    if path.suffix.lower() in (".csv", ".tsv") and _JSON.match(head.removeprefix(b"\xef\xbb\xbf").lstrip()):
+        raise unreadable(str(path), "this is JSON, not a table; let its name end in .jsonl")
 
 
 _OTHER_KINDS = (
@@ -61,12 +64,13 @@ _OTHER_KINDS = (
     ((b"\x89PNG", b"\xff\xd8\xff", b"GIF8"), "a picture, not a manifest; write its path in a row of one"),
     ((b"SQLite format 3",), "a database, not a manifest; save its rows as CSV UTF-8"),
 )
-_WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<script", b"<?xml", b"<!--")
+_MARKUP = re.compile(rb"<(!doctype|!--|\?xml|[a-z][a-z0-9:]*[\s/>])", re.IGNORECASE)
+_JSON = re.compile(rb"\[?\s*\{\s*\"")
 
 
 def _other_kind(head: bytes) -> str | None:
     """What a file that begins with *head* is, if it is neither table nor YAML, and what to do then."""
-    if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:20].lower().startswith(_WEB_PAGE):
+    if _MARKUP.match(head.removeprefix(b"\xef\xbb\xbf").lstrip()):
         return "a web page, perhaps of a sign-in, or another document in markup; download the file itself as CSV"
     return next((what for starts, what in _OTHER_KINDS if head.startswith(starts)), None)
 
