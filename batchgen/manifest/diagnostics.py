@@ -64,8 +64,8 @@ class Diagnostics:
                 continue
             hint = f"; did you mean {meant!r}?" if (meant := nearest_name(name, schema.fields)) else ""
             text = (
-                f"neither a field of {schema.model_id} nor a template uses {name!r}, so the {len(values)} requests that "
-                f"it makes of one are the same, and each is paid for{hint}"
+                f"neither a field of {schema.model_id} nor a template uses {name!r}: its {len(values)} values make "
+                f"{len(values)} equal requests, and each is paid for{hint}"
             )
             yield Problem(head.file, head.line_of(name), name, None, None, text, "warning")
 

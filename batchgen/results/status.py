@@ -28,7 +28,8 @@ class Activity:
     """What only the process of a run knows. Times are Unix seconds; *left_s* is the earliest and the latest end.
 
     *queued* are jobs in flight that wait in the provider's queue, as far as the answers tell. *troubles* are
-    sentences: what is wrong, since when, and what happens next.
+    sentences: what is wrong, since when, and what happens next. One that *is_asking* a person holds until the answer:
+    the run says nothing more meanwhile.
     """
 
     at: float
@@ -43,6 +44,7 @@ class Activity:
     overdue: tuple[str, ...] = ()
     breakers: tuple[dict[str, Any], ...] = ()
     cost_left_micro: tuple[int, int] | None = None
+    is_asking: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +148,10 @@ def status(out: Path, last: int = 0) -> RunStatus:
 
 
 def _said(reader: Reader, now: float) -> Activity | None:
-    """What the run last said, if that was not long ago."""
+    """What the run last said, if that was not long ago or still holds."""
     try:
         said = json.loads(reader.meta(ACTIVITY) or "{}")
         activity = Activity(**said)
     except (TypeError, ValueError):  # nothing yet, or in the words of another version
         return None
-    return activity if now - activity.at < _STALE_S else None
+    return activity if activity.is_asking or now - activity.at < _STALE_S else None

@@ -13,7 +13,7 @@ from batchgen.core.job import State
 from batchgen.core.text import clock
 from batchgen.results.status import ACTIVITY, Activity, FinishedRow, RunStatus
 from batchgen.scheduler import Scheduler
-from batchgen.state import StateUnusable, held_by
+from batchgen.state import StateFile, StateUnusable, held_by
 
 _WINDOW_S = 300.0
 _TELL_S = 5.0
@@ -48,6 +48,15 @@ class Pace:
             return 0.0
         (first_at, first), (last_at, last) = self._seen[0], self._seen[-1]
         return (last - first) / (last_at - first_at) if last_at > first_at else 0.0
+
+
+async def tell_question(state: StateFile, question: str) -> None:
+    """Leave in the state file that a person is asked *question*, until the run says something else there."""
+    now = time.time()
+    waiting = f"waiting for an answer in the terminal of this run: {question}"
+    asking = Activity(now, now, 0, 0, 0, 0.0, 0, troubles=(waiting,), is_asking=True)
+    with suppress(StateUnusable):  # a full disk: nobody is told, the question is asked
+        await state.set_meta(**{ACTIVITY: json.dumps(asdict(asking))})
 
 
 class ActivityReporter:

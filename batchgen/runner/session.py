@@ -27,7 +27,7 @@ from batchgen.providers.runcomfy.model_api import RunComfy, is_loopback
 from batchgen.results.failed_csv import write_failed_csv
 from batchgen.results.reviews import rejected_rows
 from batchgen.runner import canary
-from batchgen.runner.activity import ActivityReporter
+from batchgen.runner.activity import ActivityReporter, tell_question
 from batchgen.runner.keep_awake import kept_awake
 from batchgen.runner.measurements import History, measured
 from batchgen.runner.options import Options
@@ -120,7 +120,10 @@ class Session:
             self.state.reader, prices(self.catalogue, self.state.reader), only, self.options.limit
         )
         result = replace(result, rest_rows=rows, rest_micro=cost_micro, rows_folder=str(self.folder.rows))
-        if not rows or self.options.after_canary(result):
+        if not rows:
+            return None
+        await tell_question(self.state, f"send the rest, {result.rest}?")
+        if self.options.after_canary(result):
             return None
         why = "the rest was not agreed to" if result.promising else "the canary says otherwise than the estimate"
         return replace(report, exit=Exit.BUDGET, reason=f"{why}: {result}")

@@ -81,8 +81,16 @@ def test_the_sample_takes_one_of_each_model_and_size_and_counts_against_the_limi
         assert len(server.charged) == 5
 
 
-def on_a_terminal(command: Batchgen, *arguments: object, answers: list[tuple[str, str]]) -> tuple[int, str]:
-    """Run the command on a terminal and type each answer when its question is seen; (exit code, the screen)."""
+def on_a_terminal(
+    command: Batchgen,
+    *arguments: object,
+    answers: list[tuple[str, str]],
+    before_answer: Callable[[str], None] = lambda question: None,
+) -> tuple[int, str]:
+    """Run the command on a terminal and type each answer when its question is seen, after *before_answer*.
+
+    Gives (exit code, the screen).
+    """
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "batchgen", *map(str, arguments)],
@@ -104,7 +112,9 @@ def on_a_terminal(command: Batchgen, *arguments: object, answers: list[tuple[str
                     break
                 screen += news.decode(errors="replace")
             if waiting and waiting[0][0] in screen:
-                os.write(ours, waiting.pop(0)[1].encode() + b"\n")
+                question, answer = waiting.pop(0)
+                before_answer(question)
+                os.write(ours, answer.encode() + b"\n")
     os.close(ours)
     return process.wait(timeout=20), screen
 
@@ -126,3 +136,21 @@ def test_on_a_terminal_both_questions_are_asked_and_no_to_the_second_stops_with_
         questions = [("Send them?", "y"), ("Send the rest?", "y")]
         code, _ = on_a_terminal(command, "run", manifest, "--canary", 1, answers=questions)
         assert (code, len(server.charged)) == (0, 4)
+
+
+def test_while_a_person_is_asked_status_says_so_and_what_the_rest_costs(tmp_path: Path) -> None:
+    seen = {}
+    with serving(latency="fixed:20ms") as server:
+        command = Batchgen(tmp_path, server.url)
+        manifest = dunes(tmp_path, 4)
+
+        def look(question: str) -> None:
+            if question == "Send the rest?":
+                seen["status"] = command("status", f"out/{manifest.stem}").stdout
+
+        questions = [("Send them?", "y"), ("Send the rest?", "y")]
+        code, _ = on_a_terminal(command, "run", manifest, "--canary", 1, answers=questions, before_answer=look)
+        assert (code, len(server.charged)) == (0, 4)
+    told = " ".join(seen["status"].split())
+    assert "waiting for an answer in the terminal of this run: send the rest, 3 more rows, at most $0.09?" in told
+    assert "nothing has ended yet" not in told

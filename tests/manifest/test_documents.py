@@ -132,7 +132,7 @@ def test_a_list_of_the_matrix_that_changes_no_request_is_warned_of(manifest: Rea
     found = manifest(f"{HEAD}matrix: {{sead: [1, 2, 3]}}\n{rows}", "ads.yaml")
     (problem,) = found.problems
     assert (problem.severity, problem.line, problem.column) == ("warning", 2, "sead")
-    assert "the 3 requests" in problem.message
+    assert "3 equal requests, and each is paid for" in problem.message
     assert "did you mean 'seed'?" in problem.message
     used = f"rows:\n  - {{images: ['{URL}']}}\n"
     template = "template: {text: 'a {{ colour }} cat'}\n"

@@ -78,7 +78,8 @@ def _head(standing: RunStatus, width: int) -> Line:
     told = ["rehearsal, free"] if standing.rehearsal else []
     now = standing.activity
     if now is not None:
-        told.append(f"running for {duration(round(standing.at - now.since))}")
+        since = duration(round(standing.at - now.since))
+        told.append(f"waiting for {since}" if now.is_asking else f"running for {since}")
     else:
         told.append("no run is on" if standing.holder is None else "a run is on")
     right = _SEPARATOR.join(told)
@@ -105,6 +106,8 @@ def _percent(ended: int, total: int) -> str:
 
 def _figures(standing: RunStatus) -> Iterator[tuple[str, list[Part]]]:
     rows, now = standing.rows, standing.activity
+    if now is not None and now.is_asking:  # nothing is under way meanwhile
+        now = None
     done = f"{rows[State.COLLECTED]:,} of {standing.total:,} collected"
     others = [state for state in STATE_WORDS if rows[state] and state is not State.COLLECTED]
     yield (
