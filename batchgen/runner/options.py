@@ -1,4 +1,4 @@
-"""What a run may be told, whoever tells it: a flag, a variable or a script."""
+"""Options of a run, whether they come from a flag, a variable or a script."""
 
 from __future__ import annotations
 
@@ -31,7 +31,38 @@ def say_ids(reason: str, jobs: Sequence[Job]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run may be told. Money in USD, rates per minute, times in seconds, sizes in bytes."""
+    """Options of a run. Money in USD, rates per minute, times in seconds, sizes in bytes.
+
+    Attributes:
+        out: The run folder; `out/<manifest name>/` beside the manifest by default.
+        api_base: Address of the API, with or without `/v1`; from the environment by default.
+        token: From the environment or the official CLI's token file by default.
+        rehearsal: The API is an embedded server, and the folder is marked as a rehearsal.
+        offline: Take schemas from the cache or the package only.
+        check_urls: Look at hosted input files, too, by a few bytes each.
+        prices: USD by model, in place of the catalogue's prices.
+        canary: Send this many rows first; *after_canary* then decides about the rest.
+        in_flight: Jobs at the provider at once; None learns how many it runs.
+        downloads: Rows downloaded at once.
+        collect_workers: Processes that decode downloads; by default one fewer than processors, at most 8.
+        submit_rate: Most submits a minute.
+        poll_rate: Most status requests a minute, over all jobs.
+        budget_usd: Most money the folder may ever cost; stays in force until another is given.
+        limit: Send at most this many rows now.
+        only: Ids of the only rows to carry.
+        job_timeout_s: A job older than this is overdue: waited for, and never sent again.
+        min_free_bytes: Stop submitting when less disk than this is free.
+        inline_files: Send local input files inside the request.
+        rerun_changed: Pay again for rows that were paid for and have changed.
+        keep_changed: Keep changed rows as they were paid for.
+        new_rows: Rows are new although they look like rows that were paid for.
+        wait_for_balance: Out of balance, wait and try a row now and then, and do not end.
+        wait_for_provider: With the provider or a model out of reach, wait and try a row now and then.
+        after_canary: Is given what the canary came to, and says whether to go on.
+        on_trouble: Is given a reason, and the jobs whose ids the disk does not take.
+        on_move: Is given each job and event, once they are on disk.
+        on_breaker: Is given each change of what keeps rows from being sent.
+    """
 
     out: str | Path | None = None
     api_base: str | None = None

@@ -49,7 +49,20 @@ def exit_code(
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run came to, in figures. *incomplete* are collected rows that lack an output, and why."""
+    """What a run came to, in figures.
+
+    Attributes:
+        out: The run folder.
+        rows: How many rows are in each state.
+        in_doubt: Ids of the rows that may have been paid for, with no request_id known.
+        money: What is charged, reserved and possibly charged, in micro-dollars.
+        budget_micro: The folder's budget in micro-dollars; None without one.
+        exit: The exit code that the command line would end with.
+        reason: Why the run stopped before its end; empty if it did not.
+        overdue: Ids of the rows whose jobs are older than the job time-out.
+        notes: Sentences that a person should read.
+        incomplete: Ids of the collected rows that lack an output, and why.
+    """
 
     out: Path
     rows: Mapping[State, int]
