@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar
 
 import typer
@@ -225,3 +226,9 @@ def _give_up(stream: TextIO) -> None:
 @cache
 def _nowhere() -> int:
     return os.open(os.devnull, os.O_WRONLY)
+
+
+def near(path: Path) -> str:
+    """*path* from the working directory, where it lies below that."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

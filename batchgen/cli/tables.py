@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batchgen.cli.output import near
 from batchgen.core.errors import Exit
 from batchgen.core.job import LIVE, State
 from batchgen.core.money import Money, dollars, usd
-from batchgen.core.text import counted, duration, size
+from batchgen.core.text import counted, duration, named, size
 from batchgen.runner.outcome import Report
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def bill(plan: Plan, width: int | None = None) -> list[str]:
 
     In less than *width* cells, models stand above their figures.
     """
-    lines = [f"{plan.manifest.name} -> {_near(plan.out)}", ""]
+    lines = [f"{plan.manifest.name} -> {near(plan.out)}", ""]
     kinds = [kind for kind in _KINDS if getattr(plan.judgement.all, kind)]
     head = ("model", *(kind.replace("_", " ") for kind in kinds), "to send", "outputs", "price", "total")
     body = [
@@ -84,12 +84,6 @@ def _by_model(head: Sequence[str], body: Sequence[Sequence[str]], width: int | N
         return told
     figures = table([("", *head[1:]), *(("", *line[1:]) for line in body)], right)
     return [figures[0], *(line for one, money in zip(body, figures[1:], strict=True) for line in (one[0], money))]
-
-
-def _near(path: Path) -> str:
-    """*path* from the working directory, where it lies below that."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _forecast(plan: Plan) -> list[str]:
@@ -221,7 +215,7 @@ def report(told: Report, rehearsal: bool = False) -> list[str]:
     again = "; a real run has `batchgen collect` for it" if rehearsal else _ASK_AGAIN.replace("OUT", str(told.out))
     if told.in_doubt:
         lines.append(
-            f"in doubt: {_named(told.in_doubt, _MOST_DOUBTFUL)} may have been paid for, and nobody knows; "
+            f"in doubt: {named(told.in_doubt, _MOST_DOUBTFUL)} may have been paid for, and nobody knows; "
             + (
                 "a real run has `batchgen reconcile` for them"
                 if rehearsal
@@ -229,10 +223,10 @@ def report(told: Report, rehearsal: bool = False) -> list[str]:
             )
         )
     if told.incomplete:
-        lacking = _named([f"{row_id} ({why})" for row_id, why in told.incomplete.items()])
+        lacking = named([f"{row_id} ({why})" for row_id, why in told.incomplete.items()], 10)
         lines.append(f"incomplete: {lacking}" + again.format("what is missing"))
     if told.overdue:
-        lines.append(f"overdue: {_named(told.overdue)}" + again.format("them"))
+        lines.append(f"overdue: {named(told.overdue, 10)}" + again.format("them"))
     if told.rows[State.FAILED] or told.rows[State.CANCELLED]:
         lines.append(
             f"failed rows are in {told.out / 'failed.csv'}; "
@@ -275,8 +269,3 @@ def _finish(told: Report, total: int, rehearsal: bool = False) -> str:
         rest = f"{counted(unsent, 'row')} not sent yet" if unsent else "everything else is done"
         return f"{rest}; {counted(told.rows[State.IN_DOUBT], 'row')} in doubt"
     return f"stopped: {told.reason}\n{_WHAT_NEXT.get(told.exit, '')}".rstrip()
-
-
-def _named(row_ids: Sequence[str], most: int = 10) -> str:
-    rest = len(row_ids) - most
-    return ", ".join(row_ids[:most]) + (f" and {rest:,} more" if rest > 0 else "")

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from batchgen.core.job import State
+
+STATE_WORDS = {
+    State.COLLECTED: "collected",
+    State.FAILED: "failed",
+    State.CANCELLED: "cancelled",
+    State.IN_DOUBT: "in doubt",
+    State.READY: "downloading",
+    State.SUBMITTING: "being sent",
+    State.SUBMITTED: "at the provider",
+    State.PENDING: "pending",
+}
+"""The states as people read them, in the order in which they are shown."""
+
 _PROMPTS = ("prompt", "text", "tags", "lyrics")
+_VARIES = re.compile(r"""https?://\S+|'[^']*'|"[^"]*"|[0-9a-f]{8,}(?:-[0-9a-f]+)*|\d+(?:\.\d+)?""", re.IGNORECASE)
 
 
 def duration(seconds: float) -> str:
@@ -49,9 +65,36 @@ def clock(at: float, now: float, seconds: bool = False) -> str:
     return time_of_day if then.date() == datetime.fromtimestamp(now).date() else f"{then:%a} {time_of_day}"
 
 
+def named(row_ids: Sequence[str], most: int) -> str:
+    """The first of *row_ids*, and how many more there are."""
+    rest = len(row_ids) - most
+    return ", ".join(row_ids[:most]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def prompt_field(request: Mapping[str, Any]) -> str | None:
+    """The field in which a request says in words what it asks for; None if it has no such field."""
+    return next((name for name in _PROMPTS if isinstance(request.get(name), str)), None)
+
+
 def prompt_of(request: Mapping[str, Any]) -> str:
     """What a request asks for in words; empty where no field of it holds any."""
-    return next((text for name in _PROMPTS if isinstance(text := request.get(name), str)), "")
+    name = prompt_field(request)
+    return "" if name is None else str(request[name])
+
+
+def put_at(request: dict[str, Any], pointer: str, value: Any) -> None:
+    """Put *value* where *pointer* names the place: a field, or an item of its list (`images.0`), which is copied."""
+    field, _, index = pointer.partition(".")
+    if index:
+        request[field] = [*request[field]]
+        request[field][int(index)] = value
+    else:
+        request[field] = value
+
+
+def cause_of(reason: str) -> str:
+    """*reason* without what differs from row to row: addresses, quoted values, ids and numbers."""
+    return " ".join(_VARIES.sub("…", reason).split()).lower()[:200]
 
 
 def harmless(text: str) -> str:

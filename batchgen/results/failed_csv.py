@@ -10,6 +10,7 @@ from typing import Any
 
 from batchgen.core.job import Job, State
 from batchgen.core.spreadsheet import shown_as_text
+from batchgen.core.text import put_at
 from batchgen.state import Reader, open_reader
 from batchgen.storage.paths import RunFolder, write_whole
 
@@ -54,12 +55,7 @@ def _as_asked(job: Job, reader: Reader) -> Job:
 def _with_whole_paths(job: Job) -> dict[str, Any]:
     shown = dict(job.input)
     for file in job.files:
-        name, _, index = str(file["pointer"]).partition(".")
-        if index:
-            shown[name] = [*shown[name]]
-            shown[name][int(index)] = file["path"]
-        else:
-            shown[name] = file["path"]
+        put_at(shown, str(file["pointer"]), file["path"])
     return shown
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from batchgen.core.errors import Refusal
 from batchgen.core.job import Job
 from batchgen.core.row import canonical
+from batchgen.core.text import named
 from batchgen.models import ModelSchema
 
 FIELD = "seed"
@@ -38,17 +39,12 @@ def new_seeds(rows: Iterable[Sequence[Job]], schema_of: Callable[[str], ModelSch
         except NoNewSeed as why:
             refused.setdefault(str(why), []).append(job.row_id)
     if refused:
-        reasons = "; ".join(f"{why} ({_named(row_ids)})" for why, row_ids in refused.items())
+        reasons = "; ".join(f"{why} ({named(row_ids, _NAMED)})" for why, row_ids in refused.items())
         raise NoNewSeed(
             f"no new seed can be given: {reasons}. Nothing was sent; retry these rows without --new-seed, and name "
             "the others with --only"
         )
     return seeds
-
-
-def _named(row_ids: Sequence[str]) -> str:
-    more = f" and {len(row_ids) - _NAMED:,} more" if len(row_ids) > _NAMED else ""
-    return ", ".join(row_ids[:_NAMED]) + more
 
 
 def new_seed(attempts: Sequence[Job], schema: ModelSchema) -> Any:

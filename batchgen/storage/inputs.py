@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.core.job import Job
+from batchgen.core.text import put_at
 
 
 class InputChanged(Exception):
@@ -22,13 +23,7 @@ def body_of(job: Job) -> dict[str, Any]:
     """
     body = dict(job.input)
     for file in job.files:
-        field, _, index = str(file["pointer"]).partition(".")
-        inlined = _inlined(Path(file["path"]), file["sha256"])
-        if index:
-            body[field] = [*body[field]]
-            body[field][int(index)] = inlined
-        else:
-            body[field] = inlined
+        put_at(body, str(file["pointer"]), _inlined(Path(file["path"]), file["sha256"]))
     return body
 
 

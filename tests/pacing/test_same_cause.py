@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from batchgen.core.text import cause_of
 from batchgen.scheduler.pacing import SameCauseBreaker
-from batchgen.scheduler.pacing.breakers import cause_of
 
 REASON = "HTTP 422: 'tall' is not one of the sizes (request 7b1c9e22-aa01-4f00-9b1e-aaaaaaaaaaaa)"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from batchgen.cli.output import say
 from batchgen.core.money import dollars, usd
-from batchgen.core.text import clock, rate, size
+from batchgen.core.text import STATE_WORDS, clock, rate, size
 from batchgen.results.status import RunStatus
 from batchgen.runner.activity import ActivityReporter
 
@@ -22,8 +22,6 @@ _DRAW_S = 1.0
 
 def line(standing: RunStatus) -> str:
     """A run in one line."""
-    from batchgen.cli.live.view import STATE_WORDS
-
     rows, now = standing.rows, standing.activity
     counts = ", ".join(f"{rows[state]:,} {words}" for state, words in STATE_WORDS.items() if rows[state])
     parts = []

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
 
 from batchgen.cli.live.text import Line, Part, in_ascii, speaks_utf8
-from batchgen.cli.output import tell
+from batchgen.cli.output import near, tell
 from batchgen.core.job import State
 from batchgen.core.money import dollars, usd
-from batchgen.core.text import clock, counted, duration, harmless, rate, size
+from batchgen.core.text import STATE_WORDS, clock, counted, duration, harmless, named, rate, size
 from batchgen.results.status import FinishedRow, RunStatus
 
 _LABEL = 10
@@ -23,17 +22,6 @@ _NARROWEST = 30
 _WIDEST_BAR = 100
 _ROOM_FOR_NAMES, _ROOM_FOR_PROMPTS = 30, 20
 _SEPARATOR = " · "
-
-STATE_WORDS = {
-    State.COLLECTED: "collected",
-    State.FAILED: "failed",
-    State.CANCELLED: "cancelled",
-    State.IN_DOUBT: "in doubt",
-    State.READY: "downloading",
-    State.SUBMITTING: "being sent",
-    State.SUBMITTED: "at the provider",
-    State.PENDING: "pending",
-}
 _STYLES = {State.FAILED: "red", State.CANCELLED: "red", State.IN_DOUBT: "bold"}
 _MARKS = {State.COLLECTED: ("✓", "green"), State.FAILED: ("✗", "red"), State.CANCELLED: ("✗", "red")}
 
@@ -129,7 +117,7 @@ def _figures(standing: RunStatus) -> Iterator[tuple[str, list[Part]]]:
     if now is not None:
         yield "files", [(f"{size(now.received_bytes)} received", ""), *_blank(standing)]
     elif standing.files_bytes:
-        yield "files", [(f"{size(standing.files_bytes)} in {_near(standing.out / 'rows')}", ""), *_blank(standing)]
+        yield "files", [(f"{size(standing.files_bytes)} in {near(standing.out / 'rows')}", ""), *_blank(standing)]
 
 
 def _blank(standing: RunStatus) -> list[Part]:
@@ -184,8 +172,8 @@ def _troubles(standing: RunStatus) -> Iterator[str]:
     if now is not None:
         yield from now.troubles
         if now.overdue:
-            yield f"overdue: {_named(now.overdue)}; asked about until the end, never sent again"
-    out = _near(standing.out)
+            yield f"overdue: {named(now.overdue, 3)}; asked about until the end, never sent again"
+    out = near(standing.out)
     if standing.rehearsal and standing.holder is None:
         yield from _left_of_a_rehearsal(standing, out)
         return
@@ -193,7 +181,8 @@ def _troubles(standing: RunStatus) -> Iterator[str]:
         yield from _left_to_do(standing, out)
     if standing.in_doubt:
         count = counted(len(standing.in_doubt), "row")
-        yield f"{count} in doubt ({_named(standing.in_doubt)}): perhaps paid for; `batchgen reconcile {out}` settles it"
+        doubtful = named(standing.in_doubt, 3)
+        yield f"{count} in doubt ({doubtful}): perhaps paid for; `batchgen reconcile {out}` settles it"
 
 
 def _left_of_a_rehearsal(standing: RunStatus, out: str) -> Iterator[str]:
@@ -209,17 +198,6 @@ def _left_to_do(standing: RunStatus, out: str) -> Iterator[str]:
         yield f"{counted(live, 'paid job')} not brought in: the same `batchgen run`, or `batchgen collect {out}`, does"
     if lost := rows[State.FAILED] + rows[State.CANCELLED]:
         yield f"{counted(lost, 'row')} did not work out: see {out}/failed.csv; `batchgen retry {out}` sends again"
-
-
-def _named(row_ids: Sequence[str], most: int = 3) -> str:
-    rest = len(row_ids) - most
-    return ", ".join(row_ids[:most]) + (f" and {rest:,} more" if rest > 0 else "")
-
-
-def _near(path: Path) -> str:
-    """*path* from the working directory, where it lies below that."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 # ── the last finished rows ──────────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from batchgen.core.job import Job, SavedFile
 from batchgen.core.money import usd
 from batchgen.core.row import json_encoder, published_input
+from batchgen.core.text import prompt_of
 from batchgen.results.export.sources import Source
 
 Record: TypeAlias = dict[str, Any]
@@ -55,7 +56,6 @@ OPEN = ("input.", "meta.")
 as_json = json_encoder()
 """One encoder for every line of every file: to make one for each line takes as long as the line."""
 
-_PROMPT_FIELDS = ("prompt", "text", "tags", "lyrics")
 _INT64 = 2**63
 
 
@@ -81,7 +81,7 @@ def record_of(job: Job, index: int, file: SavedFile, source: Source | None, revi
     """The line of one output, which lies at *place* in the run folder. It is in no split yet and captioned by its
     prompt; open columns that its row does not have are left out.
     """
-    prompt = next((job.input[name] for name in _PROMPT_FIELDS if isinstance(job.input.get(name), str)), "")
+    prompt = prompt_of(job.input)
     record: Record = {
         "row_id": job.row_id,
         "attempt": job.n,

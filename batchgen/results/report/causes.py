@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from batchgen.core.job import Billed, Job, State
+from batchgen.core.text import cause_of
 
 TROUBLED = frozenset({State.FAILED, State.CANCELLED, State.IN_DOUBT})
-_VARIES = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f-]{20,}|\b[0-9a-f]{16,}\b|https?://\S+|'[^']*'|\"[^\"]*\"|\d+(?:[.,:]\d+)*", re.IGNORECASE
-)
-_LONGEST_CAUSE = 160
 _MOST_NAMED = 40
 
 
-def cause_of(job: Job) -> str | None:
+def trouble_of(job: Job) -> str | None:
     """What *job* and others like it ended of; None for a row in no trouble."""
     if job.state not in TROUBLED:
         return None
-    general = _VARIES.sub("…", job.reason or "no reason given")
-    return f"{job.state.value}: {' '.join(general.split())[:_LONGEST_CAUSE]}"
+    return f"{job.state.value}: {cause_of(job.reason or 'no reason given')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +40,7 @@ def causes(jobs: Iterable[Job], out: str) -> list[Cause]:
     """The causes among *jobs*, the most frequent first. *out* is the run folder as commands name it."""
     groups: dict[str, list[Job]] = {}
     for job in jobs:
-        if (key := cause_of(job)) is not None:
+        if (key := trouble_of(job)) is not None:
             groups.setdefault(key, []).append(job)
     found = [_cause(key, group, out) for key, group in groups.items()]
     return sorted(found, key=lambda cause: (-len(cause.row_ids), cause.key))

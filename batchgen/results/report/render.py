@@ -10,10 +10,11 @@ from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
+from batchgen.core.text import STATE_WORDS
 from batchgen.results.audit import Audit
 from batchgen.results.report import charts, wording
 from batchgen.results.report.rows import as_script
-from batchgen.results.report.summary import STATE_WORDS, Findings, Summary
+from batchgen.results.report.summary import Findings, Summary
 
 _SCRIPTS = ("rows.js", "gallery.js", "large.js", "live.js")
 

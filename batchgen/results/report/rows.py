@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from batchgen.core.job import Job
 from batchgen.core.row import published_input
-from batchgen.results.report.causes import cause_of
+from batchgen.core.text import prompt_field
+from batchgen.results.report.causes import trouble_of
 
 _LONGEST_TEXT = 20_000
-_PROMPTS = ("prompt", "text")
 
 
 class ShownFile(NamedTuple):
@@ -124,7 +124,7 @@ def shown(rows: Path, job: Job, place: int, has_thumb: HasThumb) -> Shown:
         took_s=_took_s(job),
         at=round(ended_at or job.submitted_at or job.intent_at or 0.0, 3) or None,
         reason=_cut(job.reason) if job.reason else None,
-        cause=cause_of(job),
+        cause=trouble_of(job),
         request_id=job.request_id,
         asked=job.outputs_asked,
         files=tuple(
@@ -158,7 +158,7 @@ def _parts(job: Job, has_thumb: HasThumb) -> tuple[str, list[ShownInput], dict[s
     }
     local = {str(file["pointer"]) for file in job.files}
     fields = dict(published_input(dict(job.input)))
-    name = next((name for name in _PROMPTS if isinstance(fields.get(name), str)), None)
+    name = prompt_field(fields)
     prompt = _cut(fields.pop(name)) if name else ""
     inputs: list[ShownInput] = []
     options: dict[str, str] = {}

@@ -12,20 +12,8 @@ from batchgen.core.money import Money
 from batchgen.results.report.causes import TROUBLED, Cause, causes
 from batchgen.results.report.figures import Histogram, ModelCost, Progress, histogram, progress
 from batchgen.results.report.wording import counted, duration
-from batchgen.state import HEARTBEAT_S, Reader
+from batchgen.state import Reader, held_by
 from batchgen.storage.paths import RunFolder
-
-STATE_WORDS = {
-    State.COLLECTED: "collected",
-    State.FAILED: "failed",
-    State.CANCELLED: "cancelled",
-    State.IN_DOUBT: "in doubt",
-    State.READY: "downloading",
-    State.SUBMITTED: "at the provider",
-    State.SUBMITTING: "being sent",
-    State.PENDING: "waiting",
-}
-"""The states as people read them, in the order in which the page shows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +91,7 @@ def summarise(folder: RunFolder, reader: Reader, out: str, with_files: bool = Tr
         name=folder.path.name,
         at=time.time(),
         rehearsal=reader.meta("rehearsal") == "yes",
-        running=is_running(folder),
+        running=held_by(folder) is not None,
         counts=reader.counts(),
         files={kind: count for kind, count, _ in files},
         bytes=sum(size_bytes for *_, size_bytes in files),
@@ -113,14 +101,6 @@ def summarise(folder: RunFolder, reader: Reader, out: str, with_files: bool = Tr
         began=reader.began_at(),
         ended=reader.ended_at(),
     )
-
-
-def is_running(folder: RunFolder) -> bool:
-    """Whether a run holds the folder, as far as its heartbeat tells."""
-    try:
-        return time.time() - folder.holder.stat().st_mtime < 3 * HEARTBEAT_S
-    except OSError:
-        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from batchgen.core.money import usd
+from batchgen.core import money
 from batchgen.core.text import counted, duration, size
 
 __all__ = ["clock", "counted", "day_and_clock", "dollars", "duration", "size"]
 
 
 def dollars(amount_micro: int | None) -> str:
-    """At least two decimals, more only where they say something."""
-    amount_usd = usd(amount_micro)
-    if amount_usd is None:
-        return "unknown"
-    whole, _, decimals = f"{amount_usd:.4f}".rstrip("0").partition(".")
-    return f"${int(whole):,}.{decimals:0<2}"
+    return money.dollars(money.usd(amount_micro))
 
 
 def clock(at: float, with_day: bool) -> str:

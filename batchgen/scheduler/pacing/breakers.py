@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from batchgen.core.backoff import Backoff
+from batchgen.core.text import cause_of
 
 
 @dataclass(slots=True)
@@ -186,11 +186,3 @@ class SameCauseBreaker:
             return None
         del self._on_trial[model]
         return cause
-
-
-_VARIES = re.compile(r"""https?://\S+|'[^']*'|"[^"]*"|[0-9a-f]{8,}(?:-[0-9a-f]+)*|\d+(?:\.\d+)?""", re.IGNORECASE)
-
-
-def cause_of(reason: str) -> str:
-    """*reason* without what differs from row to row: addresses, quoted values, ids and numbers."""
-    return " ".join(_VARIES.sub("…", reason).split()).lower()[:200]

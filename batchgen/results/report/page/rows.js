@@ -7,7 +7,7 @@ const marks = new Map(Object.entries(settings.marks));
 
 const STATES = {
   collected: "collected", failed: "failed", cancelled: "cancelled", in_doubt: "in doubt",
-  ready: "downloading", submitted: "at the provider", submitting: "being sent", pending: "waiting",
+  ready: "downloading", submitted: "at the provider", submitting: "being sent", pending: "pending",
 };
 
 /** The record of `rows.Shown` as an object. */
