@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.storage.inside import Inside, LinkInside, _look_at_each
+from batchgen.storage.inside import Inside, LinkInside, _look_at_each, _plain_names
 
 
 @pytest.fixture
@@ -160,3 +160,25 @@ def test_without_the_systems_help_each_name_on_the_way_is_looked_at(folder: Insi
     _look_at_each(folder.path, ("rows", "missing", "further"))
     with pytest.raises(LinkInside):
         _look_at_each(folder.path, ("rows", "folder", "letter.txt"))
+
+
+@pytest.mark.parametrize("below", ["rows", "rows/a/b.png", "rows/..x", "rows/ä b", "rows\\a", "rows/a\nb"])
+def test_names_read_the_quick_way_are_those_that_pathlib_finds(below: str) -> None:
+    text = str(Path("/out") / below)
+    assert tuple(_plain_names(str(Path("/out")), text) or Path(text).parts[2:]) == Path(below).parts
+
+
+@pytest.mark.parametrize("text", ["/out", "/out/", "/output/rows", "/out//rows", "/out/./rows", "/other", "out/rows"])
+def test_what_is_not_written_the_plain_way_is_left_to_pathlib(text: str) -> None:
+    assert _plain_names("/out", text) is None
+
+
+def test_no_file_is_left_open_by_a_way_that_ends_in_the_middle(folder: Inside) -> None:
+    before = os.dup(0)
+    os.close(before)
+    for place in ("rows/folder/x", "rows/none/x", "rows/good.txt/x", "thumbs/x"):
+        with pytest.raises((LinkInside, FileNotFoundError, NotADirectoryError)):
+            folder.reading(folder.path / place)
+    after = os.dup(0)
+    os.close(after)
+    assert after == before

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader
@@ -184,8 +184,11 @@ class Inside:
             _look_at_each(self.path, names)
             yield str(path), None
             return
-        with _opened(self.path, names, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+        descriptor = _opened(self.path, names, os.O_RDONLY | os.O_DIRECTORY)
+        try:
             yield str(path), descriptor
+        finally:
+            os.close(descriptor)
 
     @contextmanager
     def _place(self, path: Path | str) -> Iterator[tuple[str, int | None]]:
@@ -195,47 +198,63 @@ class Inside:
             _look_at_each(self.path, above)
             yield str(path), None
             return
-        with _opened(self.path, above, _FOLDER) as descriptor:
-            yield name, descriptor
-
-    def _names(self, path: Path | str) -> tuple[str, ...]:
-        """The names on the way from the folder to *path*. What a state file says of names is not to be believed."""
+        descriptor = _opened(self.path, above, _FOLDER)
         try:
-            names = Path(path).relative_to(self.path).parts
-        except ValueError:
-            raise LinkInside(path) from None
-        if ".." in names or "\0" in str(path):
+            yield name, descriptor
+        finally:
+            os.close(descriptor)
+
+    def _names(self, path: Path | str) -> Sequence[str]:
+        """The names on the way from the folder to *path*. What a state file says of names is not to be believed."""
+        text = str(path)
+        names = _plain_names(str(self.path), text)
+        if names is None:
+            try:
+                names = Path(path).relative_to(self.path).parts
+            except ValueError:
+                raise LinkInside(path) from None
+        if ".." in names or "\0" in text:
             raise LinkInside(path)
         return names
 
 
-@contextmanager
-def _opened(root: Path, names: tuple[str, ...] | list[str], last_flags: int) -> Iterator[int]:
-    """A descriptor of the folder that *names* lead to from *root*, closed afterwards."""
+def _plain_names(root: str, text: str) -> Sequence[str] | None:
+    """The names from *root* to *text* where both are written the plain way; None where pathlib has to say.
+
+    Every row asks this several times, and pathlib takes as long over it as the system over the file itself.
+    """
+    if os.altsep is not None or not text.startswith(root + os.sep):
+        return None
+    names = text[len(root) + 1 :].split(os.sep)
+    return None if "" in names or "." in names else names
+
+
+def _opened(root: Path, names: Sequence[str], last_flags: int) -> int:
+    """A descriptor of the folder that *names* lead to from *root*, the caller's to close."""
     descriptor = os.open(root, _FOLDER if names else last_flags)
-    try:
-        for index, name in enumerate(names):
-            flags = (last_flags if index == len(names) - 1 else _FOLDER) | _NOT_FOLLOWED
-            try:
-                below = os.open(name, flags, dir_fd=descriptor)
-            except OSError as error:
-                raise _as_link(error, name, descriptor, root.joinpath(*names[: index + 1])) from None
-            os.close(descriptor)
-            descriptor = below
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    for index, name in enumerate(names):
+        flags = (last_flags if index == len(names) - 1 else _FOLDER) | _NOT_FOLLOWED
+        above = descriptor
+        try:
+            descriptor = os.open(name, flags, dir_fd=above)
+        except OSError as error:
+            raise _as_link(error, name, above, root.joinpath(*names[: index + 1])) from None
+        finally:
+            os.close(above)
+    return descriptor
 
 
 def _as_link(error: OSError, name: str, folder: int | None, path: Path | str) -> OSError:
     """*error*, or that the name is a link: systems have three numbers for that."""
+    if isinstance(error, FileNotFoundError) and _NOT_FOLLOWED:
+        return type(error)(error.errno, error.strerror, str(path))  # a link, even to nothing, is not said to be absent
     with suppress(OSError):
         if _leads_on(os.stat(name, dir_fd=folder, follow_symlinks=False)):
             return LinkInside(path)
     return type(error)(error.errno, error.strerror, str(path))
 
 
-def _look_at_each(root: Path, names: tuple[str, ...] | list[str]) -> None:
+def _look_at_each(root: Path, names: Sequence[str]) -> None:
     """Raise LinkInside if one of *names* on the way down from *root* is a link; what is not there is none."""
     place = root
     for name in names:

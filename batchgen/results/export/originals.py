@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +39,8 @@ def stands(path: str | Path, size_bytes: int, folder: RunFolder | None = None) -
     """Whether a file of that size is at *path*, where only whole files are; in *folder* no link is followed."""
     try:
         if folder is not None:
-            return folder.is_file(path) and os.stat(path).st_size == size_bytes
+            found = folder.stat(path)
+            return found is not None and stat.S_ISREG(found.st_mode) and found.st_size == size_bytes
         return os.stat(path).st_size == size_bytes
     except OSError:
         return False

@@ -14,7 +14,6 @@ from batchgen.core.job import Job
 from batchgen.core.pictures import DECODABLE
 from batchgen.results.export.captions import Caption
 from batchgen.results.export.columns import OPEN, Record, as_json, record_of
-from batchgen.results.export.dataset import path_of
 from batchgen.results.export.facts import Facts
 from batchgen.results.export.filters import Choice, LeftOut
 from batchgen.results.export.ledger import Item, Ledger
@@ -107,7 +106,7 @@ def _why_not(
     twin = seen.twin(record)
     if twin is not None:
         return LeftOut("duplicate", f"the same bytes as item {twin:08d}")
-    if not stands(path_of(folder, record), record["bytes"], folder):
+    if not stands(f"{folder.path}/{record['file']}", record["bytes"], folder):
         return LeftOut("lost", f"{record['file']} is missing or damaged; `batchgen collect --verify` brings it back")
     lost = lost_source(job, source) if source is not None else None
     return None if lost is None else LeftOut("source", lost)
