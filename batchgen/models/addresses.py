@@ -25,7 +25,7 @@ _PLAIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{
 _NEXT = re.compile(r"[\s,;]+(?=https?:|data:|www\.)", re.I)
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.I)
 _NUMBERS = re.compile(r"(?:0x[0-9a-f]+|\d+)(?:\.(?:0x[0-9a-f]+|\d+))*", re.I)
-_OF_A_NETWORK = tuple(f".{name}" for name in ["corp", "home", "internal", "intranet", "lan", "local", "private"])
+_OF_A_NETWORK = re.compile(r"\.(?:corp|home|internal|intranet|lan|local|private)")
 """In an address that looks like one of the web these are looked at more closely."""
 
 
@@ -35,7 +35,7 @@ def said_of(address: str, *, is_local: bool) -> Said | None:
     A provider that *is_local* reaches this machine's own network, any other one does not.
     """
     is_plain = _PLAIN.fullmatch(address) is not None and "http" not in address[8:]
-    if not is_plain or any(ending in address for ending in _OF_A_NETWORK):  # all but these goes the quick way
+    if not is_plain or _OF_A_NETWORK.search(address) is not None:  # all but these goes the quick way
         for look in _LOOKS:
             if (why := look(address)) is not None:
                 return Said(why)

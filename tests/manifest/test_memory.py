@@ -29,7 +29,7 @@ def peak_of(path: Path) -> tuple[int, int]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="peak memory is asked of the resource module")
-def test_memory_is_flat_for_a_table_thirty_times_longer(tmp_path: Path) -> None:
+def test_memory_is_flat_for_a_table_five_times_longer(tmp_path: Path) -> None:
     def table(rows: int) -> Path:
         path = tmp_path / f"{rows}.csv"
         lines = (f'row-{row},"a dune, number {row}",https://e.com/{row}.png,{SEED}\n' for row in range(rows))
@@ -38,11 +38,12 @@ def test_memory_is_flat_for_a_table_thirty_times_longer(tmp_path: Path) -> None:
             file.writelines(lines)
         return path
 
-    count, small = peak_of(table(3_000))
-    assert count == 3_000
-    count, large = peak_of(table(100_000))
-    assert count == 100_000
-    assert large < 1.25 * small
+    # Both fill a block of the reader, some 22,000 of these rows: a table that does not tells how large a block is.
+    count, small = peak_of(table(30_000))
+    assert count == 30_000
+    count, large = peak_of(table(150_000))
+    assert count == 150_000
+    assert large < 1.15 * small
 
 
 @pytest.mark.slow
