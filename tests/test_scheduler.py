@@ -615,6 +615,7 @@ async def test_a_clock_that_is_set_back_an_hour_puts_nothing_off_by_an_hour(
     night: Night, refusal: SubmitAnswer
 ) -> None:
     night.provider.submits["a"] = [refusal]
+    night.provider.now = time.time  # nobody sets the provider's clock back
 
     async def watch(scheduler: Scheduler) -> None:
         await until(lambda: not night.provider.submits["a"])
