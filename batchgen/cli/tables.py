@@ -199,7 +199,7 @@ _WHAT_NEXT = {
     Exit.BALANCE: "rows not sent stay pending; top up the account and run the same command again",
     Exit.PROVIDER: "rows not sent stay pending; run the same command again later",
     Exit.BUDGET: "rows not sent stay pending; a larger --budget sends them, after a canary the same command without it",
-    Exit.STATE: "nothing is lost; make room or mend the cause, then run the same command again",
+    Exit.STATE: "mend the cause, such as a full disk, then run the same command again",
 }
 
 

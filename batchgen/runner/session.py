@@ -97,6 +97,9 @@ class Session:
             await asyncio.to_thread(row_folder.remove_empty_parts, self.folder)
             if not self.options.rehearsal:
                 await asyncio.to_thread(self._remember, started)
+        elif self.state.is_deleted:
+            paid = list(self.state.reader.jobs([State.SUBMITTED, State.READY]))
+            self.options.on_trouble("paid jobs whose folder was deleted; their ids stand nowhere else", paid)
         return self._report(scheduler, ending, only)
 
     async def carry_canary(self, count: int, only: frozenset[str] | None, watch: Watch | None) -> Report | None:

@@ -166,6 +166,11 @@ class StateFile:
         """Why the folder at this path is no longer the one that was opened; None as long as it is."""
         return self._lock.lost()
 
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the folder was deleted while it was open, and its state with it."""
+        return self._lock.is_deleted
+
     def beat(self) -> None:
         """Say that the run is alive, and how far the folder has come."""
         if self.lost() is not None:

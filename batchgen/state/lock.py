@@ -43,6 +43,7 @@ class Lock:
         holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
         with folder.writing(folder.holder) as stream:
             stream.write(json.dumps(holder).encode())
+        self._held = os.open(folder.holder, os.O_RDONLY)
 
     def lost(self) -> str | None:
         """Why the folder is no longer ours, though nobody released it; None as long as it is."""
@@ -55,13 +56,24 @@ class Lock:
             what = f"{self._folder.lock} was deleted while the run was on, so that another run could begin beside it"
         else:
             what = f"another folder, or another run, took the place of {self._folder.path} while the run was on"
+        if self.is_deleted:
+            return (
+                f"{what}. Nothing more is sent; what was deleted is gone, and the same command pays for its rows anew"
+            )
         return f"{what}. Nothing more is sent; what was answered is saved in the folder that the run began in"
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the folder is not elsewhere, but nowhere: what is written to its open files can be read by nobody."""
+        return not os.path.lexists(self._folder.path) and os.fstat(self._held).st_nlink == 0
 
     def beat(self) -> None:
         os.utime(self._folder.holder, follow_symlinks=False)
 
     def release(self) -> None:
-        if self.lost() is None:
+        is_ours = self.lost() is None
+        os.close(self._held)  # Windows removes no open file
+        if is_ours:
             self._folder.unlink(self._folder.holder)
         self._lock.release()
 

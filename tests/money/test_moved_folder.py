@@ -73,6 +73,21 @@ async def test_a_run_whose_folder_is_renamed_stops_and_makes_nothing_anew_and_go
         assert not out.exists()
 
 
+async def test_ids_of_paid_jobs_are_said_aloud_when_their_folder_is_deleted(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with serving_here(latency="fixed:3s") as server:
+        out = tmp_path / "out"
+        delete = once_sent(server, 4, lambda: shutil.rmtree(out))
+        report = await ran(tmp_path, server.url, rows=40, in_flight=4, watch=delete)
+        assert (report.exit, server.posts < 40, out.exists()) == (9, True, False)
+        assert "pays for its rows anew" in report.reason
+        said = capfd.readouterr().err
+        live = {job["request_id"] for job in await server.charged() if job["state"] in ("in_queue", "in_progress")}
+        assert live
+        assert live <= {line.split()[-1] for line in said.splitlines() if line.startswith("row-")}
+
+
 async def test_a_folder_that_was_put_in_the_place_of_the_one_that_runs_gets_nothing_from_it(tmp_path: Path) -> None:
     async with serving_here(latency="fixed:300ms") as server:
         out, moved = tmp_path / "out", tmp_path / "moved"
