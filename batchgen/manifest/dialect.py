@@ -30,12 +30,26 @@ def dialect_of(file: str, lines: Iterable[str], usual: str) -> Dialect:
     for one that cannot be read.
     """
     separators = list(dict.fromkeys([usual, ",", ";", "\t"]))
-    for number, text in enumerate(lines, 1):
+    numbered = enumerate(lines, 1)
+    for number, text in numbered:
         if number == 1 and (found := _SEP_LINE.fullmatch(text)):
             separators = [found[1]]
         elif text.strip():
-            return _of_header(file, number, text, separators)
+            dialect = _of_header(file, number, text, separators)
+            below = next((line for _, line in numbered if line.strip()), "")
+            if _is_title(dialect, below):
+                why = f"line {number} has to name the columns: delete the title that stands above them"
+                raise unreadable(file, why, number)
+            return dialect
     raise unreadable(file, "the file is empty; its first line names the columns")
+
+
+def _is_title(dialect: Dialect, below: str) -> bool:
+    """Whether the header is one cell, as spreadsheets pad a title, over a line *below* of several."""
+    if len(dialect.columns) == 1 or sum(map(bool, dialect.columns)) > 1:
+        return False
+    cells = next(csv.reader([below], delimiter=dialect.separator, skipinitialspace=True), [])
+    return sum(bool(cell.strip()) for cell in cells) > 1
 
 
 def _of_header(file: str, number: int, text: str, separators: list[str]) -> Dialect:

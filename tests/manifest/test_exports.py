@@ -74,6 +74,7 @@ TOLD = {
     "a cell in a column without a name": (f"id,text,images,\na,x,{URL},lost\n", "column 4 has no name"),
     "cells left out at the end": ("id,text,seed,images\na,x\n", "leave out empty cells at the end of a row"),
     "a title above the header": (f"Table 1\nid,text,images\na,x,{URL}\n", "delete a title that stands above it"),
+    "a title that is padded": (f"Table 1,,\nid,text,images\na,x,{URL}\n", "delete the title that stands above them"),
     "too many fields": (f"id;text;images\na;x;y;{URL}\n", "put quotes around a text that holds a semicolon"),
     "a decimal comma": (f"id;text;images;seed\na;x;{URL};7,0\n", "write 7.0"),
     "a column twice": (f"id,text,images,text\na,x,{URL},y\n", "two columns are called 'text'"),
@@ -99,6 +100,11 @@ def test_what_cannot_be_read_as_meant_is_one_problem_that_says_what_it_is(manife
     assert len(in_short(found.problems)) == 1
     assert said in found.said
     assert not found.rows or found.problems[0].line == 1
+
+
+def test_one_column_that_is_padded_is_no_title(manifest: Reading) -> None:
+    model = "blackforestlabs/flux-2/flash/text-to-image"
+    assert manifest('prompt,,\n"a cat, sitting",,\n', model=model).row.input["prompt"] == "a cat, sitting"
 
 
 @pytest.mark.parametrize("name", ["sheet.xlsx", "sheet.ods", "sheet.numbers"])
