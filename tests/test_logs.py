@@ -34,6 +34,7 @@ from tests.processes import TOKEN, Batchgen, Ended, serving, write_csv
         ("image data:image/png;base64,c2VjcmV0== is too large", "image data:image/png... is too large"),
         ("Authorization: Bearer abc.def is no good", "Authorization: Bearer [hidden] is no good"),
         ('{"authorization":"bearer abc"}', '{"authorization":"bearer [hidden]"}'),
+        ("auth was Bearer [hidden]] and more", "auth was Bearer [hidden]] and more"),
         ("what is it? https://h.example/a", "what is it? https://h.example/a"),
         ("ein Bär, 100 % wahr", "ein Bär, 100 % wahr"),
     ],
@@ -291,6 +292,7 @@ def test_verbose_and_log_are_there_for_every_command_that_carries_rows(tmp_path:
         ("POST /v1/models/x/y answered 404", "POST /v1/models/x/y answered 404"),
         ('"/input/images/0" is too short', '"/input/images/0" is too short'),
         ("https://h.example/home/me/a.png is gone", "https://h.example/home/me/a.png is gone"),
+        ("no room\r\nstopped: all collected\u2028\nrun this", "no room stopped: all collected run this"),
         ("5/10 done; a <b>bold</b> word; seed 0x12", "5/10 done; a <b>bold</b> word; seed 0x12"),
     ],
 )

@@ -10,7 +10,7 @@ from batchgen.cli.output import near
 from batchgen.core.errors import Exit
 from batchgen.core.job import LIVE, State
 from batchgen.core.money import Money, dollars, usd
-from batchgen.core.text import counted, duration, named, size
+from batchgen.core.text import counted, duration, harmless, named, size
 from batchgen.runner.outcome import Report
 
 if TYPE_CHECKING:
@@ -23,7 +23,11 @@ _MOST_DOUBTFUL = 32
 
 
 def table(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
-    """*rows* in columns; those in *right* are flush right. The first row is the head."""
+    """*rows* in columns; those in *right* are flush right. The first row is the head.
+
+    What others wrote in a cell stays in its line.
+    """
+    rows = [[harmless(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(
@@ -259,7 +263,7 @@ def _finish(told: Report, total: int, rehearsal: bool = False) -> str:
     if told.exit is Exit.SOME_FAILED:
         return f"finished: {home} collected, the others did not work out"
     if rehearsal and told.exit not in (Exit.DONE, Exit.SOME_FAILED, Exit.IN_DOUBT):
-        return f"stopped: {home} collected" + (f"; {told.reason}" if told.reason else "")
+        return f"stopped: {home} collected" + (f"; {harmless(told.reason)}" if told.reason else "")
     if told.exit is Exit.STILL_LIVE:
         live = counted(sum(told.rows[state] for state in LIVE), "paid job")
         return f"stopped while {live} may still run: the same command, or collect, goes on without paying again"
@@ -268,4 +272,4 @@ def _finish(told: Report, total: int, rehearsal: bool = False) -> str:
     if told.exit is Exit.IN_DOUBT:
         rest = f"{counted(unsent, 'row')} not sent yet" if unsent else "everything else is done"
         return f"{rest}; {counted(told.rows[State.IN_DOUBT], 'row')} in doubt"
-    return f"stopped: {told.reason}\n{_WHAT_NEXT.get(told.exit, '')}".rstrip()
+    return f"stopped: {harmless(told.reason)}\n{_WHAT_NEXT.get(told.exit, '')}".rstrip()

@@ -6,6 +6,7 @@ Servers repeat in their errors what they were sent, and exceptions name the URL 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 _hidden: set[str] = set()
 _SHORTEST_SECRET = 6
@@ -28,7 +29,7 @@ _FOLDER = (
 """How a path of this machine begins. Not every / does: the provider names its own paths and places in JSON with one."""
 _QUOTED_PATH = re.compile(rf"([\"'`]){_FOLDER}(?:[^\"'`\n]*[\\/])?([^\"'`\\/\n]*)[\\/]*\1")
 _PATH = re.compile(rf"(?<![\w:/.~\\]){_FOLDER}(?:[^\s\"'<>:;,|]*[\\/])?([^\s\"'<>:;,|\\/]*)")
-_BEARER = re.compile(r"(bearer\s+)[^\s\"',;}\]]+", re.IGNORECASE)
+_BEARER = re.compile(r"(bearer\s+)(?!\[hidden\])[^\s\"',;}\]]+", re.IGNORECASE)
 
 
 def hide(secret: str) -> None:
@@ -39,14 +40,31 @@ def hide(secret: str) -> None:
 
 def redacted(text: str) -> str:
     """*text* without the secrets that are known; URLs keep their path, and inlined files their type."""
-    for secret in _hidden:
-        text = text.replace(secret, "[hidden]")
+    text = _without_known(text)
     if "://" in text:
         text = _LOGIN.sub(r"\1", _QUERY.sub(r"\1?...", text))
     lower = text.lower()
     if "data:" in lower:
         text = _DATA.sub(r"\1...", text)
     return _BEARER.sub(r"\1[hidden]", text) if "bearer" in lower else text
+
+
+def without_secrets(value: Any) -> Any:
+    """*value*, as JSON has it, with the secrets that are known taken out of its texts; all else stays as it is."""
+    match value:
+        case str():
+            return _without_known(value)
+        case list():
+            return [without_secrets(item) for item in value]
+        case dict():
+            return {without_secrets(name): without_secrets(item) for name, item in value.items()}
+    return value
+
+
+def _without_known(text: str) -> str:
+    for secret in _hidden:
+        text = text.replace(secret, "[hidden]")
+    return text
 
 
 def shortened(text: str, most: int) -> str:
@@ -68,8 +86,9 @@ def as_reason(text: str) -> str:
     """*text* without what only this program on this machine knows: its objects, their addresses, folders of the user.
 
     Reasons are read by others, on the card of a data set too, and the same failure is to read the same each time. Of a
-    path its last name stays.
+    path its last name stays. A reason is one line: what follows an end of line could pass for a line of ours.
     """
+    text = " ".join(text.split())
     if "<" in text or "0x" in text:
         text = _ADDRESS.sub("0x…", _OBJECT.sub("", text))
     if "[" in text:

@@ -10,7 +10,7 @@ from typing import Any
 
 from batchgen.core.job import Job, State
 from batchgen.core.spreadsheet import shown_as_text
-from batchgen.core.text import put_at
+from batchgen.core.text import harmless, put_at
 from batchgen.state import Reader, open_reader
 from batchgen.storage.paths import RunFolder, write_whole
 
@@ -34,7 +34,7 @@ def write_failed_csv(folder: RunFolder) -> int:
     for job in jobs:
         cells = {name: _cell(value) for name, value in _with_whole_paths(job).items()}
         meta_cells = {f"meta.{name}": value for name, value in job.meta.items()}
-        row = {"id": job.row_id, "model": job.model, **cells, **meta_cells, "note": job.reason or job.state}
+        row = {"id": job.row_id, "model": job.model, **cells, **meta_cells, "note": harmless(job.reason or job.state)}
         writer.writerow({name: shown_as_text(cell) for name, cell in row.items()})
     write_whole(folder.failed_csv, table.getvalue().encode("utf-8-sig"))  # without the mark Excel takes it for ANSI
     return len(jobs)

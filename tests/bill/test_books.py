@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from batchgen.cli.tables import account
+from batchgen.cli.tables import account, table
 from batchgen.results.audit import Audit, Books, Entry
 from tests.bill.conftest import Shell, dunes
 from tests.processes import Server, serving
@@ -120,3 +120,9 @@ def books(path: Path) -> list[dict[str, str]]:
     assert path.read_bytes().startswith(b"\xef\xbb\xbf"), "or a spreadsheet takes it for another encoding"
     with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
+
+
+def test_what_others_wrote_stays_in_its_cell() -> None:
+    lines = table([("row", "reason"), ("dune", "lost\r\ndune-2  found\x1b[2J\u2028x"), ("sea", "lost")])
+    assert len(lines) == 3
+    assert all(map(str.isprintable, lines))

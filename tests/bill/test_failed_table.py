@@ -9,6 +9,7 @@ from pathlib import Path
 from batchgen.state import open_reader
 from batchgen.storage.paths import RunFolder
 from tests.money.here import ran, serving_here
+from tests.providers.rawserver import raw_server, reply
 
 TEXTS = ["=cmd|x", "@home", "-a dune", "+a dune", "'=a", "''@b", "'quoted'", "-1", "Über Café", "a dune"]
 
@@ -36,3 +37,16 @@ async def test_cells_that_a_spreadsheet_would_run_are_text_there_and_run_again_a
         assert [attempts[1].input["text"] for attempts in jobs] == TEXTS
         assert all(first.fingerprint == second.fingerprint for first, second in jobs)
         assert [attempts[1].meta["mark"] for attempts in jobs] == TEXTS
+
+
+async def test_a_reason_is_one_line_that_no_terminal_acts_upon(tmp_path: Path) -> None:
+    manifest = tmp_path / "ads.csv"
+    manifest.write_text("id,text,images\na,a dune,https://e.com/a.png\n", "utf-8")
+    says = "no dunes\x1b[2J\u202e\x9b31m\x07\r\nb,refunded"
+    async with raw_server(reply(422, {"error_message": says})) as server:
+        await ran(tmp_path, server.base, manifest=manifest)
+    with (tmp_path / "out" / "failed.csv").open(newline="", encoding="utf-8-sig") as file:
+        (row,) = csv.DictReader(file)
+    assert "no dunes" in row["note"]
+    assert "refunded" in row["note"]
+    assert row["note"].isprintable()

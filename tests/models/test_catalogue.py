@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from batchgen import Options, plan_async
 from batchgen.models import ModelUnknown, SchemaCache
 from batchgen.models.catalog import Catalogue
+from batchgen.providers.runcomfy.model_api import RunComfy
 from tests.processes import MODEL
 from tests.providers.rawserver import raw_server, reply
 
@@ -54,3 +56,17 @@ async def test_rows_of_a_model_whose_entry_is_anothers_are_a_problem_and_nothing
         bill = await plan_async(manifest, Options(api_base=server.base, token="t", out=tmp_path / "out"))
     assert any("with the entry of 'dear/model'" in str(problem) for problem in bill.problems)
     assert not [seen for seen in server.seen if seen.method == "POST"]
+
+
+async def test_a_key_that_the_catalogue_repeats_is_neither_shown_nor_kept() -> None:
+    token = "tok-7f2b91"
+    schema = {"type": "object", "properties": {"text": {"type": "string", "examples": [f"a {token}", 7, None]}}}
+    entry = {"model_id": MODEL, "description": f"asked with {token}", token: 1, "input_schema": schema}
+    async with raw_server(reply(200, entry), reply(200, {"models": [entry], "total": 1})) as server:
+        provider = RunComfy(server.base, token)
+        try:
+            answers = [await provider.catalogue_entry(MODEL), await provider.search("dune")]
+        finally:
+            await provider.close()
+    assert token not in json.dumps(answers)
+    assert json.dumps(answers).count('["a [hidden]", 7, null]') == 2

@@ -17,7 +17,7 @@ import typer
 from batchgen.cli import flags
 from batchgen.cli.output import carried, emit, end, refusals, say, tell
 from batchgen.core.errors import Exit
-from batchgen.core.text import counted
+from batchgen.core.text import counted, harmless
 
 if TYPE_CHECKING:
     from batchgen.results.status import RunStatus
@@ -122,7 +122,8 @@ def _search(words: str, as_json: bool, base: str | None) -> None:
         emit({"models": [dict(entry) for entry in found], "source": where})
         return
     for entry in found:
-        tell(f"{entry['model_id']}  {_price(entry.get('base_price_usd'), entry.get('price_unit'))}".rstrip())
+        price = _price(entry.get("base_price_usd"), entry.get("price_unit"))
+        tell(harmless(f"{entry['model_id']}  {price}".rstrip()))
         about = str(entry.get("description") or "")
         if words and about:
             tell(f"    {textwrap.shorten(about, _ABOUT_WIDTH, placeholder=' …')}")

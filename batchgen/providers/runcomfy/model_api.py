@@ -16,7 +16,7 @@ from yarl import URL
 
 from batchgen.core import log
 from batchgen.core.errors import Refusal
-from batchgen.core.redaction import hide
+from batchgen.core.redaction import hide, without_secrets
 from batchgen.providers.answers import KNOWN_WORDS, is_no_such_model, read_result, read_status, read_submit, reason_of
 from batchgen.providers.contract import (
     AccountBlocked,
@@ -141,7 +141,8 @@ class RunComfy:
         """Raises AnswerLost if the catalogue cannot be reached or does not answer with an entry."""
         answer = await self._wire.get(f"/v1/models/{quote(model)}", most_bytes=_CATALOGUE_BYTES)
         if isinstance(answer.body, dict) and "input_schema" in answer.body:
-            return answer.body
+            entry: Mapping[str, Any] = without_secrets(answer.body)
+            return entry
         if is_no_such_model(answer):
             return None
         raise AnswerLost(f"the catalogue answered HTTP {answer.status}: {reason_of(answer)}")
@@ -155,7 +156,7 @@ class RunComfy:
                 answer = await self._wire.get("/v1/models", params, most_bytes=_CATALOGUE_BYTES)
             except AnswerLost:
                 return None
-            body = answer.body if isinstance(answer.body, dict) else {}
+            body = without_secrets(answer.body) if isinstance(answer.body, dict) else {}
             page, total = body.get("models"), body.get("total")
             if not isinstance(page, list):
                 return None
