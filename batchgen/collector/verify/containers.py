@@ -134,16 +134,14 @@ def _boxed(stream: io.BufferedReader, kind: Kind, size_bytes: int) -> Kind:
             raise Undecodable(f"cut off: a box at byte {start} ends at {end}, the file has {size_bytes} bytes")
         names.add(name)
         last = end
-    if not _is_complete(kind, names):
+    is_picture = kind.media_type.startswith("image/")
+    has_index = bool(names & {b"meta", b"moov"}) if is_picture else {b"moov", b"mdat"} <= names or b"moof" in names
+    if not has_index and is_picture and b"mdat" in names:
+        return kind  # pictures have their index in front: what lacks it is odd, and not cut
+    if not has_index:
         raise Undecodable("cut off: the file has no media or no index")
     kind = _without_pictures(stream, kind, size_bytes)
     return replace(kind, checked=CONTAINER) if last == size_bytes else kind
-
-
-def _is_complete(kind: Kind, names: set[bytes]) -> bool:
-    if kind.media_type.startswith("image/"):
-        return bool(names & {b"meta", b"moov"})
-    return {b"moov", b"mdat"} <= names or b"moof" in names
 
 
 def _without_pictures(stream: io.BufferedReader, kind: Kind, size_bytes: int) -> Kind:
