@@ -13,18 +13,11 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from tests.test_layers import LAYERS
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-_NOT_COUNTED = frozenset({"__init__.py", "__main__.py", "py.typed", "__pycache__"})
-_FLOORS = (
-    ("core", "simulator"),
-    ("models", "providers", "storage"),
-    ("manifest", "state", "collector"),
-    ("scheduler", "results"),
-    ("runner",),
-    ("cli", "api"),
-    ("__init__", "__main__"),
-)
+_NOT_COUNTED = frozenset({"__init__.py", "__main__.py"})
 
 
 @dataclass(frozen=True)
@@ -128,12 +121,12 @@ def report(package: Path) -> Iterator[str]:
     arrows = {(room[path], room[other]) for path, others in used.items() for other in others} - {
         (one, one) for one in room.values()
     }
-    floor = {name: number for number, names in enumerate(_FLOORS) for name in names}
+    floor = {name: number for number, names in enumerate(LAYERS) for name in names}
     functions = [function for module in read for function in module.functions()]
     lengths = sorted((node.end_lineno or node.lineno) - node.lineno + 1 for node in functions)
     constructors = [parameters(node) for node in functions if node.name == "__init__"]
     told, public = public_docstrings(read)
-    root = {path.name for path in package.iterdir()} - _NOT_COUNTED
+    root = {module.path.split("/")[0] for module in read} - _NOT_COUNTED
     yield f"entries at the root, the dunder files and py.typed as one: {len(root) + 1}"
     yield f"arrows between rooms: {len(arrows)}"
     if set(room.values()) <= set(floor):
