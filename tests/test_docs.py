@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-import typer.main
 
 import batchgen
-from batchgen.cli import app
 from batchgen.core.errors import MEANING, Exit
 from batchgen.core.job import TRANSITIONS, Event, State
 from batchgen.results.export.columns import COLUMNS
 from batchgen.results.reviews import marks_file
 from batchgen.storage.paths import RunFolder
+from tests.cli.commands import commands
 from tests.processes import Batchgen
 
 PROJECT = Path(__file__).parent.parent
@@ -65,7 +64,7 @@ def test_the_state_table_is_the_codes_table_of_moves() -> None:
 
 def test_the_command_table_lists_every_command_and_no_other() -> None:
     documented = {row[0].strip("`") for row in table(page("commands.md"), "Commands")}
-    assert documented == set(typer.main.get_group(app).commands)
+    assert documented == {*commands()}
 
 
 def test_the_exit_code_table_lists_every_code_with_its_meaning() -> None:
@@ -110,7 +109,6 @@ def test_the_manifests_that_are_shown_have_no_problems(tmp_path: Path) -> None:
 
 
 def test_every_command_that_is_shown_has_the_flags_it_is_shown_with() -> None:
-    commands = typer.main.get_group(app).commands
     code = "\n".join(block for place in USERS_PAGES for block in blocks(place.read_text("utf-8"), "sh"))
     shown = re.findall(r"^(?:\.venv/bin/)?batchgen (\w+)(.*?)(?: {2,}#.*)?$", code, re.MULTILINE)
     texts = (_FENCED.sub("", place.read_text("utf-8")) for place in USERS_PAGES)
@@ -119,13 +117,12 @@ def test_every_command_that_is_shown_has_the_flags_it_is_shown_with() -> None:
     assert len(shown) >= 8
     assert len(in_text) >= 8
     for verb, arguments in shown + in_text:
-        flags = {name for parameter in commands[verb].params for name in parameter.opts}
+        flags = {name for parameter in commands()[verb].params for name in parameter.opts}
         assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", arguments)) <= flags, f"batchgen {verb}{arguments}"
 
 
 def test_every_flag_that_is_named_exists() -> None:
-    commands = typer.main.get_group(app).commands
-    parameters = [parameter for command in commands.values() for parameter in command.params]
+    parameters = [parameter for command in commands().values() for parameter in command.params]
     flags = {name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)}
     flags |= {"--help", "--version", "--install-completion"}
     for place in USERS_PAGES:

@@ -96,10 +96,16 @@ HOMES = {
     "jinja2": ("core/templates.py", "results/report/"),
     "PIL": ("core/pictures.py", "simulator/", "results/"),
     "numpy": ("simulator/",),
-    "typer": ("cli/",),
+    "click": ("cli/",),
     "rich": ("cli/",),
     "signal": ("cli/", "runner/notify.py", "simulator/server.py"),
-    "subprocess": ("runner/keep_awake.py", "runner/notify.py", "collector/workers/", "cli/commands/report.py"),
+    "subprocess": (
+        "runner/keep_awake.py",
+        "runner/notify.py",
+        "collector/workers/",
+        "cli/commands/report.py",
+        "cli/completion.py",
+    ),
     "pickle": ("collector/workers/",),  # it runs what it reads: between our own processes only
     "logging": ("core/log.py",),
 }

@@ -1,17 +1,13 @@
-"""The commands, each loaded when it is asked for: to tell them all, or to do one, the others are not needed."""
+"""The commands, each loaded when it is asked for: to list them all, or to do one, the others are not needed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any
 
-import typer
-import typer.main
-from typer.core import TyperCommand, TyperGroup
+import click
 
-from batchgen.cli.values import Command, made_by
+from batchgen.core.version import __version__
 
 VERBS = {
     "run": ("run", "Validate, show the bill, ask, submit, poll and collect"),
@@ -52,42 +48,48 @@ VERBS = {
 }
 """Command: (the module that has it, the first sentence of what it says of itself)."""
 
-HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
+class Commands(click.Group):
+    """All commands, each loaded when it is asked for."""
 
-class Verbs(TyperGroup):
-    """All commands."""
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
-        self.commands = _Loaded()  # type: ignore[assignment]  # nothing is ever added to it
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = import_module(f"batchgen.cli.commands.{VERBS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
 
-    def get_params(self, ctx: Any) -> list[Any]:
-        return [made_by(None, parameter) for parameter in super().get_params(ctx)]
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as unknown:
+            raise click.NoSuchCommand(unknown.command_name, possibilities=VERBS, ctx=ctx) from None
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Each with all of its first sentence, and not as much as fits a line."""
         with formatter.section("Commands"):
             formatter.write_dl([(verb, sentence) for verb, (_, sentence) in VERBS.items()])
 
 
-class _Loaded(Mapping[str, TyperCommand]):
-    def __getitem__(self, verb: str) -> TyperCommand:
-        return _loaded(verb, VERBS[verb][0])
+def _completion(name: str, help_text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """`--install-completion` or `--show-completion`: the function of that name in `completion` does it."""
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(VERBS)
+    def done(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+        if wanted and not ctx.resilient_parsing:
+            getattr(import_module("batchgen.cli.completion"), name)(ctx.command)
+            ctx.exit()
 
-    def __len__(self) -> int:
-        return len(VERBS)
+    return click.option(f"--{name}-completion", is_flag=True, expose_value=False, callback=done, help=help_text)
 
 
-@cache
-def _loaded(verb: str, module: str) -> TyperCommand:
-    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    alone.command(verb, cls=Command, context_settings=HELP_NAMES)(
-        getattr(import_module(f"batchgen.cli.commands.{module}"), verb)
-    )
-    command = typer.main.get_command(alone)
-    assert isinstance(command, TyperCommand)
-    return command
+@click.group("batchgen", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="batchgen %(version)s", help="Print the version and leave.")
+@_completion("install", "Install completion for the current shell.")
+@_completion("show", "Show completion for the current shell, to copy it or customize the installation.")
+def app() -> None:
+    """Run thousands of picture and video generations overnight: a manifest in, verified files out."""

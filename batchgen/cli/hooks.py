@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from batchgen.cli.output import say
 from batchgen.core.errors import Exit
@@ -47,6 +47,6 @@ class EndHooks:
 
 def _code(error: BaseException) -> Exit:
     """What the process will end with."""
-    if isinstance(error, typer.Exit):
+    if isinstance(error, click.exceptions.Exit):
         return Exit(error.exit_code)
     return Exit.STOPPED if isinstance(error, KeyboardInterrupt) else Exit.STATE

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar
 
-import typer
+import click
 
 from batchgen.core.errors import Exit, Refusal
 from batchgen.core.redaction import redacted
@@ -28,7 +28,7 @@ _READER_LEFT = frozenset({errno.EPIPE, errno.EIO, errno.ECONNRESET})
 
 
 def end(code: Exit) -> NoReturn:
-    raise typer.Exit(int(code))
+    raise click.exceptions.Exit(int(code))
 
 
 def say(*lines: str) -> None:
@@ -109,12 +109,12 @@ def carried(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 def confirmed(question: str) -> bool:
     """Ask on the terminal. Ctrl-C and Ctrl-D are a no."""
-    return bool(_prompted(lambda: typer.confirm(harmless(question), err=True)))
+    return bool(_prompted(lambda: click.confirm(harmless(question), err=True)))
 
 
 def answered(question: str) -> str | None:
     """What a person types on the terminal, "" for nothing; None for Ctrl-C and Ctrl-D."""
-    typed = _prompted(lambda: typer.prompt(harmless(question), default="", show_default=False, err=True))
+    typed = _prompted(lambda: click.prompt(harmless(question), default="", show_default=False, err=True))
     return None if typed is None else str(typed).strip()
 
 
@@ -123,7 +123,7 @@ def _prompted(prompt: Callable[[], T]) -> T | None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return None if _pressed_already() else prompt()
-    except typer.Abort:
+    except click.Abort:
         say("")
         return None
     finally:
@@ -155,7 +155,7 @@ def refusals() -> Iterator[None]:
     except KeyboardInterrupt:
         say("batchgen: stopped; nothing was under way")
         end(Exit.STOPPED)
-    except (typer.Exit, typer.Abort, typer.BadParameter):
+    except (click.exceptions.Exit, click.Abort, click.ClickException):
         raise
     except Exception as error:  # noqa: BLE001 - 1 would say that the run has finished
         _say_unexpected(error)

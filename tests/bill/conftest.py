@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from batchgen.cli import app
+from batchgen.cli.app import app
 from tests.processes import Batchgen, Ended, Server, serving
 
 SEED = "bytedance/seedream-4-0/edit-sequential"

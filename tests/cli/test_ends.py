@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
-import typer
 
 from batchgen.cli.output import refusals, say
 from batchgen.core.errors import Exit
@@ -22,7 +22,7 @@ HOSTILE = "\x1b[2J\x1b]0;owned\x07 a dune \u202eevil"
 
 def test_a_fault_of_our_own_ends_with_9_and_says_that_the_run_can_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     hide("secret-5150")
-    with pytest.raises(typer.Exit) as ended, refusals():
+    with pytest.raises(click.exceptions.Exit) as ended, refusals():
         raise KeyError("with secret-5150 in it")
     told = capsys.readouterr().err
     file = Path(re.findall(r"the traceback is in (\S+)", told)[0])
@@ -36,7 +36,7 @@ def test_a_fault_of_our_own_ends_with_9_and_says_that_the_run_can_go_on(capsys: 
 
 
 def test_what_the_disk_refuses_is_told_with_its_place(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    with pytest.raises(typer.Exit) as ended, refusals():
+    with pytest.raises(click.exceptions.Exit) as ended, refusals():
         (tmp_path / "not-there" / "x").read_bytes()
     told = capsys.readouterr().err
     assert ended.value.exit_code == Exit.STATE

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, Any
 
+import click
 import pytest
-import typer
 
-from batchgen.cli import app, spread
-from batchgen.cli.app import VERBS
-from batchgen.cli.flags import duration_s, in_flight, rate_per_min, size_bytes
-from batchgen.cli.values import maker
+from batchgen.cli.app import VERBS, app
+from batchgen.cli.flags import Number, WholeNumber, YesOrNo, duration_s, rate_per_min, size_bytes, slots
 from batchgen.providers.runcomfy.model_api import BASE_VARIABLES
+from tests.cli.commands import commands
 
 CONSENT = {
     "--yes",
@@ -35,9 +32,7 @@ Option = tuple[str, list[str], list[str]]
 
 def options() -> Iterator[Option]:
     """(command, its names, its variables) of every option of every command."""
-    commands = [("", typer.main.get_command(app))]
-    for path, command in commands:
-        commands += [(f"{path} {name}".strip(), below) for name, below in getattr(command, "commands", {}).items()]
+    for path, command in {"": app, **commands()}.items():
         for parameter in command.params:
             if parameter.param_type_name == "option":
                 given = parameter.envvar
@@ -54,21 +49,27 @@ def test_a_flag_has_a_variable_unless_it_consents_to_spend(option: Option) -> No
 
 
 def test_the_commands_that_were_promised_are_there() -> None:
-    there = set(getattr(typer.main.get_command(app), "commands", {}))
-    assert {"run", "plan", "rehearse", "status", "collect", "retry", "serve", "models"} <= there
+    assert {"run", "plan", "rehearse", "status", "collect", "retry", "serve", "models"} <= {*commands()}
 
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
-        (["run", "m.csv", "--only", "a", "b", "-y"], ["run", "m.csv", "--only", "a", "--only", "b", "-y"]),
-        (["run", "m.csv", "--only", "a"], ["run", "m.csv", "--only", "a"]),
-        (["run", "--only", "a", "--out", "x", "m.csv"], ["run", "--only", "a", "--out", "x", "m.csv"]),
-        (["run", "m.csv"], ["run", "m.csv"]),
+        (["m.csv", "--only", "a", "b", "-y"], {"a", "b"}),
+        (["m.csv", "--only", "a"], {"a"}),
+        (["--only", "a", "--out", "x", "m.csv"], {"a"}),
+        (["--only", "a", "--only", "b", "c", "--", "m.csv"], {"a", "b", "c"}),
+        (["m.csv"], None),
     ],
 )
-def test_ids_after_only_are_all_meant_until_the_next_flag(typed: list[str], meant: list[str]) -> None:
-    assert spread(typed) == meant
+def test_ids_after_only_are_all_meant_until_the_next_flag(typed: list[str], meant: set[str] | None) -> None:
+    assert commands()["run"].make_context("run", typed).params["only"] == meant
+
+
+@pytest.mark.parametrize("typed", [["--release", "--all"], ["--all"]])
+def test_to_release_all_needs_no_row(typed: list[str]) -> None:
+    params = commands()["reconcile"].make_context("reconcile", ["out", *typed, "--give-up", "a", "b"]).params
+    assert (params["release"], params["release_all"], params["give_up"]) == ((), True, ("a", "b"))
 
 
 @pytest.mark.parametrize(
@@ -80,19 +81,19 @@ def test_a_rate_is_so_many_a_minute(text: str, per_min: float) -> None:
 
 @pytest.mark.parametrize("text", ["0", "0/s", "-1/s", "fast", "1/day", ""])
 def test_what_is_no_rate_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(typer.BadParameter, match="30/min"):
+    with pytest.raises(click.BadParameter, match="30/min"):
         rate_per_min(text)
 
 
 @pytest.mark.parametrize(("text", "meant"), [("1", 1), ("1000", 1000), ("auto", None)])
 def test_slots_are_one_to_a_thousand_or_auto(text: str, meant: int | None) -> None:
-    assert in_flight(text) == meant
+    assert slots(text) == meant
 
 
 @pytest.mark.parametrize("text", ["0", "1001", "-1", "many", "1.5", ""])
 def test_other_numbers_of_slots_are_refused(text: str) -> None:
-    with pytest.raises(typer.BadParameter, match="1 to 1000"):
-        in_flight(text)
+    with pytest.raises(click.BadParameter, match="1 to 1000"):
+        slots(text)
 
 
 @pytest.mark.parametrize(
@@ -111,62 +112,59 @@ def test_durations_have_a_unit_or_are_seconds(text: str, seconds: float) -> None
 @pytest.mark.parametrize(("parse", "text"), [(size_bytes, "1 pound"), (size_bytes, "-1"), (duration_s, "soon")])
 def test_what_is_neither_is_refused(parse: object, text: str) -> None:
     assert callable(parse)
-    with pytest.raises(typer.BadParameter, match="write for example"):
+    with pytest.raises(click.BadParameter, match="write for example"):
         parse(text)
 
 
-Limited = Annotated[int | None, typer.Option(min=1, max=64)]
-Money = Annotated[float, typer.Option(min=0.0)]
-Flag = Annotated[bool, typer.Option()]
+LIMITED, MONEY, FLAG = WholeNumber(1, 64), Number(0.0), YesOrNo()
 
 
 @pytest.mark.parametrize(
-    ("annotated", "typed", "meant"),
+    ("kind", "typed", "meant"),
     [
-        (Limited, "1", 1),
-        (Limited, "64", 64),
-        (Limited, 7, 7),
-        (Money, "0", 0.0),
-        (Money, "2.50", 2.5),
-        (Flag, "1", True),
-        (Flag, "True", True),
-        (Flag, "off", False),
-        (Flag, " ", False),
-        (Flag, True, True),
-        (Annotated[Path | None, typer.Option()], "a b", Path("a b")),
-        (Annotated[list[str] | None, typer.Argument()], "a", "a"),
-        (Annotated[float, typer.Option(parser=duration_s)], "2h", 7200.0),
+        (LIMITED, "1", 1),
+        (LIMITED, "64", 64),
+        (LIMITED, 7, 7),
+        (MONEY, "0", 0.0),
+        (MONEY, "2.50", 2.5),
+        (FLAG, "1", True),
+        (FLAG, "True", True),
+        (FLAG, "off", False),
+        (FLAG, " ", False),
+        (FLAG, True, True),
     ],
 )
-def test_what_is_typed_becomes_what_the_command_takes(annotated: Any, typed: object, meant: object) -> None:
-    made = maker(annotated)(typed)
+def test_what_is_typed_becomes_what_the_command_takes(
+    kind: click.ParamType[object], typed: object, meant: object
+) -> None:
+    made = kind(typed)
     assert made == meant
     assert type(made) is type(meant)
 
 
 @pytest.mark.parametrize(
-    ("annotated", "typed", "told"),
+    ("kind", "typed", "told"),
     [
-        (Limited, "0", "'0' is not a whole number from 1 to 64"),
-        (Limited, "65", "'65' is not a whole number from 1 to 64"),
-        (Limited, "1.5", "'1.5' is not a whole number"),
-        (Limited, "", "'' is not a whole number"),
-        (Money, "-0.01", "'-0.01' is not a number of at least 0"),
-        (Money, "nan", "'nan' is not a number of at least 0"),
-        (Money, "$5", "'$5' is not a number"),
-        (Flag, "maybe", "'maybe' is neither yes nor no; write 1 or 0"),
+        (LIMITED, "0", "'0' is not a whole number from 1 to 64"),
+        (LIMITED, "65", "'65' is not a whole number from 1 to 64"),
+        (LIMITED, "1.5", "'1.5' is not a whole number"),
+        (LIMITED, "", "'' is not a whole number"),
+        (MONEY, "-0.01", "'-0.01' is not a number of at least 0"),
+        (MONEY, "nan", "'nan' is not a number of at least 0"),
+        (MONEY, "$5", "'$5' is not a number"),
+        (FLAG, "maybe", "'maybe' is neither yes nor no; write 1 or 0"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_words(annotated: Any, typed: str, told: str) -> None:
-    with pytest.raises(typer.BadParameter) as refused:
-        maker(annotated)(typed)
+def test_what_does_not_fit_is_refused_in_words(kind: click.ParamType[object], typed: str, told: str) -> None:
+    with pytest.raises(click.BadParameter) as refused:
+        kind(typed)
     assert told in str(refused.value)
 
 
 def test_the_list_of_commands_says_the_first_sentence_of_each() -> None:
-    commands = getattr(typer.main.get_command(app), "commands", {})
-    for verb, (_, sentence) in VERBS.items():
-        told = " ".join(inspect.cleandoc(commands[verb].help).split())
+    for verb, command in commands().items():
+        sentence = VERBS[verb][1]
+        told = " ".join(inspect.cleandoc(command.help or "").split())
         assert told.split(". ")[0].removesuffix(".") == sentence
 
 

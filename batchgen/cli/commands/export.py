@@ -3,73 +3,83 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from batchgen.cli import flags
 from batchgen.cli.output import emit, refusals, say, tell
 from batchgen.core.text import counted
 
 
+@click.command(cls=flags.Command)
+@flags.out_folder
+@click.argument("dest", metavar="DEST", type=flags.PATH, help="The data set's folder: new, or one to add to.")
+@flags.option(
+    "--to",
+    metavar="FORMAT",
+    required=True,
+    envvar="BATCHGEN_TO",
+    help="imagefolder, videofolder, audiofolder, webdataset, parquet, jsonl or csv.",
+)
+@flags.option(
+    "--where",
+    metavar="CONDITION",
+    envvar="BATCHGEN_WHERE",
+    default="",
+    show_default=False,
+    help="Only outputs for which this holds: \"review == 'accepted' and width >= 1024\".",
+)
+@flags.option(
+    "--outputs", metavar="first|all", envvar="BATCHGEN_OUTPUTS", default="all", help="Which outputs of each row."
+)
+@flags.option(
+    "--min-side",
+    metavar="PIXELS",
+    type=flags.WholeNumber(0),
+    envvar="BATCHGEN_MIN_SIDE",
+    default=0,
+    help="Leave out smaller pictures.",
+)
+@flags.option(
+    "--caption",
+    metavar="COLUMN|TEMPLATE",
+    envvar="BATCHGEN_CAPTION",
+    default="prompt",
+    help="A column, or 'a photo of {{ meta.subject }}'.",
+)
+@flags.option(
+    "--split", metavar="NAME=SHARE,...", envvar="BATCHGEN_SPLIT", default="train=1", help="Such as train=0.9,val=0.1."
+)
+@flags.option(
+    "--group-by",
+    metavar="COLUMN",
+    envvar="BATCHGEN_GROUP_BY",
+    default="row_id",
+    help="Outputs that are alike in this stay in one split.",
+)
+@flags.option(
+    "--shard-size",
+    metavar="SIZE",
+    type=flags.size_bytes,
+    envvar="BATCHGEN_SHARD_SIZE",
+    default="500M",
+    help="Size of webdataset and parquet shards.",
+)
+@flags.switch("--embed/--no-embed", envvar="BATCHGEN_EMBED", default=True, help="Put media into parquet files.")
+@flags.as_json
 def export(
-    out: flags.OutFolder,
-    dest: Annotated[
-        Path, typer.Argument(metavar="DEST", help="The data set's folder: new, or one to add to.", show_default=False)
-    ],
-    to: Annotated[
-        str,
-        typer.Option(
-            metavar="FORMAT",
-            envvar="BATCHGEN_TO",
-            help="imagefolder, videofolder, audiofolder, webdataset, parquet, jsonl or csv.",
-            show_default=False,
-        ),
-    ],
-    where: Annotated[
-        str,
-        typer.Option(
-            metavar="CONDITION",
-            envvar="BATCHGEN_WHERE",
-            help="Only outputs for which this holds: \"review == 'accepted' and width >= 1024\".",
-            show_default=False,
-        ),
-    ] = "",
-    outputs: Annotated[
-        str, typer.Option(metavar="first|all", envvar="BATCHGEN_OUTPUTS", help="Which outputs of each row.")
-    ] = "all",
-    min_side: Annotated[
-        int, typer.Option(metavar="PIXELS", min=0, envvar="BATCHGEN_MIN_SIDE", help="Leave out smaller pictures.")
-    ] = 0,
-    caption: Annotated[
-        str,
-        typer.Option(
-            metavar="COLUMN|TEMPLATE", envvar="BATCHGEN_CAPTION", help="A column, or 'a photo of {{ meta.subject }}'."
-        ),
-    ] = "prompt",
-    split: Annotated[
-        str, typer.Option(metavar="NAME=SHARE,...", envvar="BATCHGEN_SPLIT", help="Such as train=0.9,val=0.1.")
-    ] = "train=1",
-    group_by: Annotated[
-        str,
-        typer.Option(
-            metavar="COLUMN", envvar="BATCHGEN_GROUP_BY", help="Outputs that are alike in this stay in one split."
-        ),
-    ] = "row_id",
-    shard_size: Annotated[
-        int,
-        typer.Option(
-            metavar="SIZE",
-            parser=flags.size_bytes,
-            envvar="BATCHGEN_SHARD_SIZE",
-            show_default="500M",
-            help="Size of webdataset and parquet shards.",
-        ),
-    ] = 500 * 1024**2,
-    embed: Annotated[
-        bool, typer.Option("--embed/--no-embed", envvar="BATCHGEN_EMBED", help="Put media into parquet files.")
-    ] = True,
-    as_json: flags.Json = False,
+    out: Path,
+    dest: Path,
+    to: str,
+    where: str,
+    outputs: str,
+    min_side: int,
+    caption: str,
+    split: str,
+    group_by: str,
+    shard_size: int,
+    embed: bool,
+    as_json: bool,
 ) -> None:
     """Make a data set of what is collected, or add to one; also while a run is on."""
     with refusals():

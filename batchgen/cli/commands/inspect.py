@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from batchgen.cli import flags
 from batchgen.cli.output import carried, emit, end, refusals, say, tell
@@ -28,16 +28,11 @@ _CALM = 4.0
 _ABOUT_WIDTH = 100
 
 
-def status(
-    out: flags.OutFolder,
-    watch: Annotated[
-        bool,
-        typer.Option(
-            "--watch", envvar="BATCHGEN_WATCH", help="Live, until Ctrl-C; a line every ten seconds in a pipe."
-        ),
-    ] = False,
-    as_json: flags.Json = False,
-) -> None:
+@click.command(cls=flags.Command)
+@flags.out_folder
+@flags.switch("--watch", envvar="BATCHGEN_WATCH", help="Live, until Ctrl-C; a line every ten seconds in a pipe.")
+@flags.as_json
+def status(out: Path, watch: bool, as_json: bool) -> None:
     """How a run folder stands: rows by state, cost, pace and what is wrong, also while a run is on."""
     with refusals():
         from batchgen.results.status import status
@@ -96,22 +91,19 @@ def _keep_printing(out: Path, as_json: bool) -> None:
             time.sleep(_JSON_S if as_json else _LINE_S)
 
 
-def models(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[SEARCH] | show ID", help="Words to look for, or `show` and one model id."),
-    ] = None,
-    as_json: flags.Json = False,
-    api_base: flags.ApiBase = None,
-) -> None:
+@click.command(cls=flags.Command)
+@click.argument("words", nargs=-1, metavar="[SEARCH] | show ID", help="Words to look for, or `show` and one model id.")
+@flags.as_json
+@flags.api_base
+def models(words: tuple[str, ...], as_json: bool, api_base: str | None) -> None:
     """Search the catalogue, or show one model's input fields with their types, limits and defaults."""
     with refusals():
         if words and words[0] == "show":
             if len(words) != 2:
-                raise typer.BadParameter("write one model id after show")
+                raise click.BadParameter("write one model id after show")
             _show_model(words[1], as_json, api_base)
         else:
-            _search(" ".join(words or []), as_json, api_base)
+            _search(" ".join(words), as_json, api_base)
 
 
 def _search(words: str, as_json: bool, base: str | None) -> None:
@@ -131,10 +123,10 @@ def _search(words: str, as_json: bool, base: str | None) -> None:
     say(f"{counted(len(found), 'model')}, from {where}{hint}")
 
 
-def init(
-    model_id: Annotated[str, typer.Argument(metavar="MODEL")],
-    api_base: flags.ApiBase = None,
-) -> None:
+@click.command(cls=flags.Command)
+@click.argument("model_id", metavar="MODEL")
+@flags.api_base
+def init(model_id: str, api_base: str | None) -> None:
     """Write a commented manifest for a model to stdout: batchgen init MODEL > mine.yaml"""
     with refusals():
         from batchgen.models.starter import init
@@ -143,14 +135,14 @@ def init(
         tell(*init(carried(lambda: model_schema(model_id, api_base))).splitlines())
 
 
-def audit(
-    out: flags.OutFolder,
-    books: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", envvar="BATCHGEN_CSV", help="Write every attempt to a CSV.")
-    ] = None,
-    as_json: flags.Json = False,
-    api_base: flags.ApiBase = None,
-) -> None:
+@click.command(cls=flags.Command)
+@flags.out_folder
+@flags.option(
+    "--csv", "books", metavar="FILE", type=flags.PATH, envvar="BATCHGEN_CSV", help="Write every attempt to a CSV."
+)
+@flags.as_json
+@flags.api_base
+def audit(out: Path, books: Path | None, as_json: bool, api_base: str | None) -> None:
     """The account of a folder: expected, received, paid. Exits 1 if something was paid for and is not here."""
     with refusals():
         from batchgen.cli.commands.run import base_of, token_if_any

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from batchgen.cli import flags
 from batchgen.cli.output import answered, carried, confirmed, emit, end, refusals, say
@@ -26,21 +26,24 @@ _MOST = 20
 _PROMPT = 60
 
 
+@click.command(cls=flags.Command)
+@flags.out_folder
+@flags.option("--adopt", metavar="ROW=ID", multiple=True, help="This row's request_id is ID; it will be collected.")
+@flags.option("--release", metavar="ROW...", multiple=True, help="Send these rows again; they may be paid for twice.")
+@flags.switch("--all", "release_all", help="With --release: every row in doubt.")
+@flags.option(
+    "--give-up", metavar="ROW...", multiple=True, help="Close these rows; what they may have cost stays counted."
+)
+@flags.as_json
+@flags.api_base
 def reconcile(
-    out: flags.OutFolder,
-    adopt: Annotated[
-        list[str] | None, typer.Option(metavar="ROW=ID", help="This row's request_id is ID; it will be collected.")
-    ] = None,
-    release: Annotated[
-        list[str] | None, typer.Option(metavar="ROW...", help="Send these rows again; they may be paid for twice.")
-    ] = None,
-    release_all: Annotated[bool, typer.Option("--all", help="With --release: every row in doubt.")] = False,
-    give_up: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ROW...", help="Close these rows; what they may have cost stays counted."),
-    ] = None,
-    as_json: flags.Json = False,
-    api_base: flags.ApiBase = None,
+    out: Path,
+    adopt: tuple[str, ...],
+    release: tuple[str, ...],
+    release_all: bool,
+    give_up: tuple[str, ...],
+    as_json: bool,
+    api_base: str | None,
 ) -> None:
     """Settle rows in doubt: they may have been paid for, and nobody knows their request_id."""
     from batchgen.cli.commands.run import base_of, token_if_any
@@ -53,7 +56,7 @@ def reconcile(
 
         async def settle() -> Sequence[Job]:
             async with open_existing(out, options) as opened:
-                return await _settle(opened, adopt or [], release or [], release_all, give_up or [], as_json)
+                return await _settle(opened, adopt, release, release_all, give_up, as_json)
 
         left = carried(settle)
     if as_json:
@@ -199,9 +202,12 @@ def _clock(at: float | None) -> str:
     return "" if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
-def cancel(
-    out: flags.OutFolder, only: flags.Only = None, as_json: flags.Json = False, api_base: flags.ApiBase = None
-) -> None:
+@click.command(cls=flags.Command)
+@flags.out_folder
+@flags.only
+@flags.as_json
+@flags.api_base
+def cancel(out: Path, only: frozenset[str] | None, as_json: bool, api_base: str | None) -> None:
     """Cancel what is still queued at the provider, and say what will be billed all the same."""
     from batchgen.cli.commands.run import base_of
 
@@ -211,7 +217,7 @@ def cancel(
         from batchgen.runner.options import Options
         from batchgen.runner.session import open_existing
 
-        options = Options(api_base=base_of(out, api_base), token=find_token(), only=frozenset(only) if only else None)
+        options = Options(api_base=base_of(out, api_base), token=find_token(), only=only)
 
         async def cancel_all() -> Cancelling:
             async with open_existing(out, options) as opened:
@@ -231,7 +237,11 @@ def cancel(
         end(Exit.STILL_LIVE)
 
 
-def repair(out: flags.OutFolder, as_json: flags.Json = False, api_base: flags.ApiBase = None) -> None:
+@click.command(cls=flags.Command)
+@flags.out_folder
+@flags.as_json
+@flags.api_base
+def repair(out: Path, as_json: bool, api_base: str | None) -> None:
     """Rebuild a lost, damaged or outdated state.db from the journal and the row folders."""
     with refusals():
         from batchgen.providers.runcomfy.model_api import api_base as base_without_v1

@@ -6,38 +6,30 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from batchgen.cli import flags
 from batchgen.cli.output import carried, emit, listening, refusals, say, tell
 from batchgen.core.children import environ_of_our_own
 
-Open = Annotated[bool, typer.Option("--open", envvar="BATCHGEN_OPEN", help="Open the page in the browser.")]
+open_page = flags.switch("--open", "open_page", envvar="BATCHGEN_OPEN", help="Open the page in the browser.")
 
 
-def report(
-    out: flags.OutFolder,
-    single_file: Annotated[
-        bool,
-        typer.Option(
-            "--single-file", envvar="BATCHGEN_SINGLE_FILE", help="One file to send on, its small pictures inside."
-        ),
-    ] = False,
-    destination: Annotated[
-        Path | None,
-        typer.Option(
-            *("--out", "-o"),
-            metavar="PLACE",
-            envvar="BATCHGEN_REPORT_OUT",
-            help="Write the page to another folder, or to a file.html.",
-            show_default="OUT/report.html",
-        ),
-    ] = None,
-    open_page: Open = False,
-    as_json: flags.Json = False,
-) -> None:
+@click.command(cls=flags.Command)
+@flags.out_folder
+@flags.switch("--single-file", envvar="BATCHGEN_SINGLE_FILE", help="One file to send on, its small pictures inside.")
+@flags.option(
+    *("--out", "-o", "destination"),
+    metavar="PLACE",
+    type=flags.PATH,
+    envvar="BATCHGEN_REPORT_OUT",
+    show_default="OUT/report.html",
+    help="Write the page to another folder, or to a file.html.",
+)
+@open_page
+@flags.as_json
+def report(out: Path, single_file: bool, destination: Path | None, open_page: bool, as_json: bool) -> None:
     """Write OUT/report.html: what a run did, what it cost, what failed and why, and its pictures. Needs no network."""
     with refusals():
         from batchgen.results.report.write import write_report
@@ -53,12 +45,19 @@ def report(
         _open(written.path.as_uri())
 
 
-def watch(
-    out: flags.OutFolder,
-    port: Annotated[int, typer.Option(envvar="BATCHGEN_PORT", help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
-    open_page: Open = False,
-    as_json: flags.Json = False,
-) -> None:
+@click.command(cls=flags.Command)
+@flags.out_folder
+@flags.option(
+    "--port",
+    type=flags.whole_number,
+    metavar="INTEGER",
+    envvar="BATCHGEN_PORT",
+    default=0,
+    help="Port on 127.0.0.1; 0 takes a free one.",
+)
+@open_page
+@flags.as_json
+def watch(out: Path, port: int, open_page: bool, as_json: bool) -> None:
     """The page while a run is on: pictures as they land, and marks for those you accept or reject. Ctrl-C ends it."""
 
     def ready(url: str) -> None:

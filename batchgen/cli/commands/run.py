@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import typer
+import click
 
 from batchgen.cli import flags
 from batchgen.cli.hooks import EndHooks
@@ -25,42 +25,46 @@ if TYPE_CHECKING:
     from batchgen.runner.canary import CanaryResult
     from batchgen.runner.outcome import Report
 
-_JOB_TIMEOUT_S = 7200.0
-_MIN_FREE = 1024**3
 
-
+@click.command(cls=flags.Command)
+@flags.manifest
+@flags.out
+@flags.pace
+@flags.budget
+@flags.limit
+@flags.only
+@flags.yes
+@flags.progress
+@flags.api_base
+@flags.job_timeout
+@flags.min_free
+@flags.inline_files
+@flags.changes
+@flags.downloads
+@flags.option(
+    "--canary",
+    metavar="N",
+    type=flags.WholeNumber(1),
+    envvar="BATCHGEN_CANARY",
+    help="Send N rows first, and ask again with their cost.",
+)
+@flags.offline
+@flags.check_urls
+@flags.prices
+@flags.hooks
 def run(
-    manifest: flags.Manifest,
-    out: flags.Out = None,
-    in_flight: flags.InFlight = None,
-    submit_rate: flags.SubmitRate = None,
-    poll_rate: flags.PollRate = None,
-    wait_for_balance: flags.WaitForBalance = False,
-    wait_for_provider: flags.WaitForProvider = False,
-    budget: flags.Budget = None,
-    limit: flags.Limit = None,
-    only: flags.Only = None,
-    yes: flags.Yes = False,
-    as_json: flags.Json = False,
-    events: flags.Events = False,
-    quiet: flags.Quiet = False,
-    verbose: flags.Verbose = False,
-    log: flags.Log = None,
-    api_base: flags.ApiBase = None,
-    job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
-    min_free: flags.MinFree = _MIN_FREE,
-    inline_files: flags.InlineFiles = False,
-    rerun_changed: flags.RerunChanged = False,
-    keep_changed: flags.KeepChanged = False,
-    new_rows: flags.NewRows = False,
-    downloads: flags.Downloads = 16,
-    collect_workers: flags.CollectWorkers = None,
-    canary: flags.Canary = None,
-    offline: flags.Offline = False,
-    check_urls: flags.CheckUrls = False,
-    prices: flags.Prices = None,
-    notify_url: flags.NotifyUrl = None,
-    on_finish: flags.OnFinish = None,
+    manifest: Path,
+    out: Path | None,
+    yes: bool,
+    as_json: bool,
+    events: bool,
+    quiet: bool,
+    verbose: bool,
+    log: Path | None,
+    prices: Path | None,
+    notify_url: str | None,
+    on_finish: str | None,
+    **settings: Any,
 ) -> None:
     """Validate, show the bill, ask, submit, poll and collect. Run it again, and it resumes."""
     at_end = EndHooks("run", _folder(manifest, out), notify_url, on_finish)
@@ -72,70 +76,57 @@ def run(
         progress = Progress(events, quiet or verbose)
         options = Options(
             out=out,
-            api_base=api_base,
             token=token_if_any(),  # an invalid manifest is told before a missing token
-            in_flight=in_flight,
-            downloads=downloads,
-            collect_workers=collect_workers,
-            submit_rate=submit_rate,
-            poll_rate=poll_rate,
-            wait_for_balance=wait_for_balance,
-            wait_for_provider=wait_for_provider,
-            budget_usd=budget,
-            limit=limit,
-            only=_ids(only),
-            job_timeout_s=job_timeout,
-            min_free_bytes=min_free,
-            inline_files=inline_files,
-            rerun_changed=rerun_changed,
-            keep_changed=keep_changed,
-            new_rows=new_rows,
-            canary=canary,
             after_canary=_after_canary(yes),
-            offline=offline,
-            check_urls=check_urls,
             prices=_price_list(prices),
             on_trouble=progress.trouble,
             on_move=progress.moved,
             on_breaker=progress.breaker,
+            **settings,
         )
         with _invalid_manifests(as_json):
             report = carried(lambda: run(manifest, options, _consent(yes, options.consents), progress.watch))
     _finish(report, as_json, at_end)
 
 
+@click.command(cls=flags.Command)
+@flags.manifest
+@flags.out
+@flags.in_flight
+@flags.limit
+@flags.only
+@flags.progress
+@flags.option(
+    "--faults",
+    metavar="PLAN",
+    default="",
+    show_default=False,
+    envvar="BATCHGEN_FAULTS",
+    help="Faults the server makes on purpose.",
+)
+@flags.latency
+@flags.option(
+    "--draw",
+    metavar="HOW",
+    envvar="BATCHGEN_DRAW",
+    default="full",
+    help="full: real pictures; tiny: 16x16 each; bytes:1MB: that big.",
+)
+@flags.hooks
 def rehearse(
-    manifest: flags.Manifest,
-    out: flags.Out = None,
-    in_flight: flags.InFlight = None,
-    limit: flags.Limit = None,
-    only: flags.Only = None,
-    as_json: flags.Json = False,
-    events: flags.Events = False,
-    quiet: flags.Quiet = False,
-    verbose: flags.Verbose = False,
-    log: flags.Log = None,
-    faults: Annotated[
-        str, typer.Option(metavar="PLAN", envvar="BATCHGEN_FAULTS", help="Faults the server makes on purpose.")
-    ] = "",
-    latency: Annotated[
-        str,
-        typer.Option(
-            metavar="SPREAD",
-            envvar="BATCHGEN_LATENCY",
-            help="How long jobs run: fixed:50ms, lognormal:2s (the median), uniform:1s:3s or bimodal:8s:60s.",
-        ),
-    ] = "lognormal:2s",
-    draw: Annotated[
-        str,
-        typer.Option(
-            metavar="HOW",
-            envvar="BATCHGEN_DRAW",
-            help="full: real pictures; tiny: 16x16 each; bytes:1MB: that big.",
-        ),
-    ] = "full",
-    notify_url: flags.NotifyUrl = None,
-    on_finish: flags.OnFinish = None,
+    manifest: Path,
+    out: Path | None,
+    as_json: bool,
+    events: bool,
+    quiet: bool,
+    verbose: bool,
+    log: Path | None,
+    faults: str,
+    latency: str,
+    draw: str,
+    notify_url: str | None,
+    on_finish: str | None,
+    **settings: Any,
 ) -> None:
     """The same run against the embedded server: free, and in a folder of its own (OUT.rehearsal)."""
     at_end = EndHooks("rehearse", _folder(manifest, out).rehearsal, notify_url, on_finish)
@@ -146,14 +137,7 @@ def rehearse(
 
         progress = Progress(events, quiet or verbose)
         options = Options(
-            out=out,
-            in_flight=in_flight,
-            limit=limit,
-            only=_ids(only),
-            rehearsal=True,
-            inline_files=True,
-            on_move=progress.moved,
-            on_breaker=progress.breaker,
+            out=out, rehearsal=True, inline_files=True, on_move=progress.moved, on_breaker=progress.breaker, **settings
         )
         with _invalid_manifests(as_json):
             report = carried(
@@ -162,23 +146,21 @@ def rehearse(
     _finish(report, as_json, at_end, rehearsal=True)
 
 
-def plan(
-    manifest: flags.Manifest,
-    out: flags.Out = None,
-    limit: flags.Limit = None,
-    only: flags.Only = None,
-    budget: flags.Budget = None,
-    as_json: flags.Json = False,
-    api_base: flags.ApiBase = None,
-    inline_files: flags.InlineFiles = False,
-    rerun_changed: flags.RerunChanged = False,
-    keep_changed: flags.KeepChanged = False,
-    new_rows: flags.NewRows = False,
-    in_flight: flags.InFlight = None,
-    offline: flags.Offline = False,
-    check_urls: flags.CheckUrls = False,
-    prices: flags.Prices = None,
-) -> None:
+@click.command(cls=flags.Command)
+@flags.manifest
+@flags.out
+@flags.limit
+@flags.only
+@flags.budget
+@flags.as_json
+@flags.api_base
+@flags.inline_files
+@flags.changes
+@flags.in_flight
+@flags.offline
+@flags.check_urls
+@flags.prices
+def plan(manifest: Path, out: Path | None, as_json: bool, prices: Path | None, **settings: Any) -> None:
     """The bill of a manifest and everything that is wrong with it. Nothing is sent."""
     from batchgen.cli.tables import bill
 
@@ -186,22 +168,7 @@ def plan(
         from batchgen.runner.commands import plan
         from batchgen.runner.options import Options
 
-        options = Options(
-            out=out,
-            api_base=api_base,
-            token=token_if_any(),
-            limit=limit,
-            only=_ids(only),
-            budget_usd=budget,
-            inline_files=inline_files,
-            rerun_changed=rerun_changed,
-            keep_changed=keep_changed,
-            new_rows=new_rows,
-            in_flight=in_flight,
-            offline=offline,
-            check_urls=check_urls,
-            prices=_price_list(prices),
-        )
+        options = Options(out=out, token=token_if_any(), prices=_price_list(prices), **settings)
         made = carried(lambda: plan(manifest, options))
     if as_json:
         emit_with(made.without_problems(), problems=made.problems_as_json())
@@ -219,33 +186,36 @@ def plan(
         end(Exit.USAGE)
 
 
+@click.command(cls=flags.Command)
+@flags.out_folder
+@flags.switch("--verify", envvar="BATCHGEN_VERIFY", help="Hash every file again; fetch what is lost.")
+@flags.option(
+    "--take-back",
+    metavar="ROW...",
+    multiple=True,
+    envvar="BATCHGEN_TAKE_BACK",
+    help="Take in what was set aside of these rows, as it is; free.",
+)
+@flags.only
+@flags.progress
+@flags.api_base
+@flags.job_timeout
+@flags.poll_rate
+@flags.downloads
+@flags.hooks
 def collect(
-    out: flags.OutFolder,
-    verify: Annotated[
-        bool, typer.Option("--verify", envvar="BATCHGEN_VERIFY", help="Hash every file again; fetch what is lost.")
-    ] = False,
-    take_back: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ROW...",
-            envvar="BATCHGEN_TAKE_BACK",
-            help="Take in what was set aside of these rows, as it is; free.",
-            show_default=False,
-        ),
-    ] = None,
-    only: flags.Only = None,
-    as_json: flags.Json = False,
-    events: flags.Events = False,
-    quiet: flags.Quiet = False,
-    verbose: flags.Verbose = False,
-    log: flags.Log = None,
-    api_base: flags.ApiBase = None,
-    job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
-    poll_rate: flags.PollRate = None,
-    downloads: flags.Downloads = 16,
-    collect_workers: flags.CollectWorkers = None,
-    notify_url: flags.NotifyUrl = None,
-    on_finish: flags.OnFinish = None,
+    out: Path,
+    verify: bool,
+    take_back: tuple[str, ...],
+    as_json: bool,
+    events: bool,
+    quiet: bool,
+    verbose: bool,
+    log: Path | None,
+    api_base: str | None,
+    notify_url: str | None,
+    on_finish: str | None,
+    **settings: Any,
 ) -> None:
     """Poll and download what was paid for. Never submits anything."""
     at_end = EndHooks("collect", RunFolder.at(out), notify_url, on_finish)
@@ -259,53 +229,47 @@ def collect(
         options = Options(
             api_base=base_of(out, api_base),
             token=find_token(),
-            only=_ids(only),
-            job_timeout_s=job_timeout,
-            poll_rate=poll_rate,
-            downloads=downloads,
-            collect_workers=collect_workers,
             on_trouble=progress.trouble,
             on_move=progress.moved,
             on_breaker=progress.breaker,
+            **settings,
         )
-        report = carried(lambda: collect(out, options, verify, progress.watch, take_back or []))
+        report = carried(lambda: collect(out, options, verify, progress.watch, take_back))
     _finish(report, as_json, at_end)
 
 
+@click.command(cls=flags.Command)
+@flags.out_folder
+@flags.switch("--rerun", help="Pay again for collected rows, too.")
+@flags.switch("--rejected", help="Just the rows with an output that you rejected.")
+@flags.switch("--new-seed", envvar="BATCHGEN_NEW_SEED", help="Give each new attempt a seed that its row did not have.")
+@flags.pace
+@flags.budget
+@flags.only
+@flags.yes
+@flags.progress
+@flags.api_base
+@flags.job_timeout
+@flags.min_free
+@flags.inline_files
+@flags.prices
+@flags.hooks
 def retry(
-    out: flags.OutFolder,
-    rerun: Annotated[bool, typer.Option("--rerun", help="Pay again for collected rows, too.")] = False,
-    rejected: Annotated[
-        bool, typer.Option("--rejected", help="Just the rows with an output that you rejected.")
-    ] = False,
-    new_seed: Annotated[
-        bool,
-        typer.Option(
-            "--new-seed",
-            envvar="BATCHGEN_NEW_SEED",
-            help="Give each new attempt a seed that its row did not have.",
-        ),
-    ] = False,
-    in_flight: flags.InFlight = None,
-    submit_rate: flags.SubmitRate = None,
-    poll_rate: flags.PollRate = None,
-    wait_for_balance: flags.WaitForBalance = False,
-    wait_for_provider: flags.WaitForProvider = False,
-    budget: flags.Budget = None,
-    only: flags.Only = None,
-    yes: flags.Yes = False,
-    as_json: flags.Json = False,
-    events: flags.Events = False,
-    quiet: flags.Quiet = False,
-    verbose: flags.Verbose = False,
-    log: flags.Log = None,
-    api_base: flags.ApiBase = None,
-    job_timeout: flags.JobTimeout = _JOB_TIMEOUT_S,
-    min_free: flags.MinFree = _MIN_FREE,
-    inline_files: flags.InlineFiles = False,
-    prices: flags.Prices = None,
-    notify_url: flags.NotifyUrl = None,
-    on_finish: flags.OnFinish = None,
+    out: Path,
+    rerun: bool,
+    rejected: bool,
+    new_seed: bool,
+    yes: bool,
+    as_json: bool,
+    events: bool,
+    quiet: bool,
+    verbose: bool,
+    log: Path | None,
+    api_base: str | None,
+    prices: Path | None,
+    notify_url: str | None,
+    on_finish: str | None,
+    **settings: Any,
 ) -> None:
     """Send failed and cancelled rows again, each as a new attempt."""
     at_end = EndHooks("retry", RunFolder.at(out), notify_url, on_finish)
@@ -319,20 +283,11 @@ def retry(
         options = Options(
             api_base=base_of(out, api_base),
             token=find_token(),
-            in_flight=in_flight,
-            submit_rate=submit_rate,
-            poll_rate=poll_rate,
-            wait_for_balance=wait_for_balance,
-            wait_for_provider=wait_for_provider,
-            budget_usd=budget,
-            only=_ids(only),
-            job_timeout_s=job_timeout,
-            min_free_bytes=min_free,
-            inline_files=inline_files,
             prices=_price_list(prices),
             on_trouble=progress.trouble,
             on_move=progress.moved,
             on_breaker=progress.breaker,
+            **settings,
         )
         report = carried(
             lambda: retry(out, options, _consent(yes, options.consents), rerun, rejected, new_seed, progress.watch)
@@ -417,10 +372,6 @@ def _finish(report: Report, as_json: bool, at_end: EndHooks, rehearsal: bool = F
                 emit(report.as_json())
         say(*lines(report, rehearsal))
         end(report.exit)
-
-
-def _ids(only: list[str] | None) -> frozenset[str] | None:
-    return frozenset(only) if only else None
 
 
 def token_if_any() -> str | None:

@@ -2,85 +2,101 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import click
 
-import typer
-
+from batchgen.cli import flags
 from batchgen.cli.output import end, listening, refusals, say, tell
 from batchgen.core.errors import Exit
 
 
+@click.command(cls=flags.Command)
+@flags.option(
+    "--port",
+    metavar="N",
+    type=flags.WholeNumber(0, 65535),
+    envvar="BATCHGEN_PORT",
+    default=0,
+    help="Port on 127.0.0.1; 0 takes a free one.",
+)
+@flags.option(
+    "--token", metavar="TEXT", envvar="BATCHGEN_TOKEN", default="rehearsal", help="The token that clients must send."
+)
+@flags.option(
+    "--faults",
+    metavar="PLAN",
+    envvar="BATCHGEN_FAULTS",
+    default="",
+    show_default="none",
+    help="Faults made on purpose, such as submit.drop_reply=0.5%,download.truncate=x3; help lists them all.",
+)
+@flags.option(
+    "--seed", metavar="N", type=flags.whole_number, envvar="BATCHGEN_SEED", default=0, help="What all chance hangs on."
+)
+@flags.latency
+@flags.option(
+    "--concurrency",
+    metavar="N",
+    type=flags.WholeNumber(1),
+    envvar="BATCHGEN_CONCURRENCY",
+    default=40,
+    help="Jobs run at once; the others wait.",
+)
+@flags.option(
+    "--max-queued",
+    metavar="N",
+    type=flags.whole_number,
+    envvar="BATCHGEN_MAX_QUEUED",
+    show_default="any number",
+    help="Jobs that may wait; above that 429.",
+)
+@flags.option(
+    "--submit-rate",
+    metavar="RATE",
+    envvar="BATCHGEN_SERVE_RATE",
+    show_default="any number",
+    help="POSTs let through, such as 50/s or 100/min; above that 429.",
+)
+@flags.switch(
+    "--retry-after/--no-retry-after", envvar="BATCHGEN_RETRY_AFTER", default=True, help="Send Retry-After with 429."
+)
+@flags.option(
+    "--wallet-usd",
+    metavar="USD",
+    type=flags.number,
+    envvar="BATCHGEN_WALLET_USD",
+    show_default="without end",
+    help="Money in the account.",
+)
+@flags.option(
+    "--draw",
+    metavar="HOW",
+    envvar="BATCHGEN_DRAW",
+    default="full",
+    help="full: real pictures; tiny: 16x16 each; bytes:1MB: of that size.",
+)
+@flags.option(
+    "--other-account-token",
+    metavar="TEXT",
+    envvar="BATCHGEN_OTHER_TOKEN",
+    default="",
+    show_default="none",
+    help="The token of a second account.",
+)
+@flags.option("--parent-pid", type=flags.whole_number, hidden=True)
 def serve(
-    port: Annotated[
-        int,
-        typer.Option(
-            metavar="N", min=0, max=65535, envvar="BATCHGEN_PORT", help="Port on 127.0.0.1; 0 takes a free one."
-        ),
-    ] = 0,
-    token: Annotated[
-        str, typer.Option(metavar="TEXT", envvar="BATCHGEN_TOKEN", help="The token that clients must send.")
-    ] = "rehearsal",  # noqa: S107
-    faults: Annotated[
-        str,
-        typer.Option(
-            metavar="PLAN",
-            envvar="BATCHGEN_FAULTS",
-            help="Faults made on purpose, such as submit.drop_reply=0.5%,download.truncate=x3; help lists them all.",
-            show_default="none",
-        ),
-    ] = "",
-    seed: Annotated[int, typer.Option(metavar="N", envvar="BATCHGEN_SEED", help="What all chance hangs on.")] = 0,
-    latency: Annotated[
-        str,
-        typer.Option(
-            metavar="SPREAD",
-            envvar="BATCHGEN_LATENCY",
-            help="How long jobs run: fixed:50ms, lognormal:2s (the median), uniform:1s:3s or bimodal:8s:60s.",
-        ),
-    ] = "lognormal:2s",
-    concurrency: Annotated[
-        int, typer.Option(metavar="N", min=1, envvar="BATCHGEN_CONCURRENCY", help="Jobs run at once; the others wait.")
-    ] = 40,
-    max_queued: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            envvar="BATCHGEN_MAX_QUEUED",
-            help="Jobs that may wait; above that 429.",
-            show_default="any number",
-        ),
-    ] = None,
-    submit_rate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RATE",
-            envvar="BATCHGEN_SERVE_RATE",
-            help="POSTs let through, such as 50/s or 100/min; above that 429.",
-            show_default="any number",
-        ),
-    ] = None,
-    retry_after: Annotated[bool, typer.Option(envvar="BATCHGEN_RETRY_AFTER", help="Send Retry-After with 429.")] = True,
-    wallet_usd: Annotated[
-        float | None,
-        typer.Option(
-            metavar="USD", envvar="BATCHGEN_WALLET_USD", help="Money in the account.", show_default="without end"
-        ),
-    ] = None,
-    draw: Annotated[
-        str,
-        typer.Option(
-            metavar="HOW",
-            envvar="BATCHGEN_DRAW",
-            help="full: real pictures; tiny: 16x16 each; bytes:1MB: of that size.",
-        ),
-    ] = "full",
-    other_account_token: Annotated[
-        str,
-        typer.Option(
-            metavar="TEXT", envvar="BATCHGEN_OTHER_TOKEN", help="The token of a second account.", show_default="none"
-        ),
-    ] = "",
-    parent_pid: Annotated[int | None, typer.Option(hidden=True)] = None,
+    port: int,
+    token: str,
+    faults: str,
+    seed: int,
+    latency: str,
+    concurrency: int,
+    max_queued: int | None,
+    submit_rate: str | None,
+    retry_after: bool,
+    wallet_usd: float | None,
+    draw: str,
+    other_account_token: str,
+    parent_pid: int | None,
 ) -> None:
     """The embedded server: RunComfy's protocol on this machine alone. Nothing costs money, and it keeps nothing.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from batchgen.cli import flags
 from batchgen.cli.output import emit, refusals, tell
@@ -14,15 +14,17 @@ from batchgen.core.money import dollars, usd
 from batchgen.core.text import counted, prompt_of, size
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from batchgen.core.job import Job, SavedFile
     from batchgen.results.row_history import Story
 
 
-def show(
-    out: flags.OutFolder,
-    row: Annotated[str, typer.Argument(metavar="ROW", help="A row id.", show_default=False)],
-    as_json: flags.Json = False,
-) -> None:
+@click.command(cls=flags.Command)
+@flags.out_folder
+@click.argument("row", metavar="ROW", help="A row id.")
+@flags.as_json
+def show(out: Path, row: str, as_json: bool) -> None:
     """One row's story in time order: what was asked, what it cost, what became of it, where its files are."""
     with refusals():
         from batchgen.results.row_history import story
