@@ -27,7 +27,7 @@ LAYERS = (
     ("manifest", "state", "collector"),
     ("scheduler", "results"),
     ("runner",),
-    ("cli", "api"),
+    ("cli", "api", "verify"),
     ("__init__", "__main__"),
 )
 """From the ground up. A room uses only what lies below it, never a room beside it."""
@@ -47,6 +47,7 @@ MAY_USE = {
         "results": "core models state storage",
         "runner": "collector core manifest models providers results scheduler simulator state storage",
         "cli": "core manifest models providers results runner scheduler simulator state storage",
+        "verify": "collector",
         "api": "providers results runner",
         "__init__": "api core results runner",
         "__main__": "cli",
