@@ -295,7 +295,7 @@ class Night:
     def exit(self) -> Exit:
         """What the command would end with."""
         counts = {state: self.count(state) for state in State}
-        unsent, missing = self.scheduler.rows_unsent, self.scheduler.models_missing
+        unsent, missing = self.scheduler.rows_unsent, bool(self.scheduler.models_missing)
         return exit_code(counts, self.ending.cause, self.ending.by_user, model_missing=missing, unsent=unsent)
 
     @property

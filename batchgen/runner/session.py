@@ -20,9 +20,10 @@ from batchgen.collector.workers.verifiers import default_workers
 from batchgen.core import log
 from batchgen.core.errors import Exit, Refusal
 from batchgen.core.job import ContactLost, CostKnown, Event, FilesLost, Job, State
+from batchgen.core.text import named
 from batchgen.core.version import __version__
 from batchgen.models.catalog import Catalogue
-from batchgen.providers.contract import AccountBlocked, NoNews, Success
+from batchgen.providers.contract import AccountBlocked, Cause, NoNews, Success
 from batchgen.providers.runcomfy.model_api import RunComfy, is_loopback
 from batchgen.results.failed_csv import write_failed_csv
 from batchgen.results.reviews import rejected_rows
@@ -43,6 +44,7 @@ _POLLS_PER_MIN = 6_000.0
 _LOOPBACK_POLLS_PER_MIN = 120_000.0
 _SWITCH_S = 0.0005
 _SEARCHED_AFTER = 5000
+_MODELS_NAMED = 5
 
 
 Watch: TypeAlias = Callable[[Scheduler], Coroutine[None, None, None]]
@@ -237,15 +239,18 @@ class Session:
             counts if only is None else self.state.reader.counts(only) | _live(counts),
             ending.cause,
             ending.by_user,
-            model_missing=scheduler.models_missing,
+            model_missing=bool(scheduler.models_missing),
             unsent=scheduler.rows_unsent,
             incomplete=bool(incomplete),
         )
+        reason = ending.reason
+        if code is Exit.PROVIDER and ending.cause is not Cause.PROVIDER:  # exit_code says when models go first
+            reason = f"not available at the provider: {named(scheduler.models_missing, _MODELS_NAMED)}"
         if self.collector.not_decoded:
             ending.notes.append(_not_decoded(self.collector.not_decoded))
         for note in ending.notes:
             log.tell("note", reason=note)
-        log.tell("end", exit=int(code), reason=ending.reason, **{state.value: count for state, count in counts.items()})
+        log.tell("end", exit=int(code), reason=reason, **{state.value: count for state, count in counts.items()})
         budget_micro = self.state.reader.budget_micro()
         return Report(
             self.folder.path,
@@ -254,7 +259,7 @@ class Session:
             self.state.tally.money,
             budget_micro,
             code,
-            ending.reason,
+            reason,
             sorted(scheduler.overdue),
             tuple(ending.notes),
             incomplete,

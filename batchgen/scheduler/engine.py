@@ -210,9 +210,9 @@ class Scheduler:
         return self._slots.limit
 
     @property
-    def models_missing(self) -> bool:
-        """Whether rows could not be sent because the provider does not know their model."""
-        return bool(self._course.breakers.models_missing)
+    def models_missing(self) -> list[str]:
+        """The models that the provider does not know, and whose rows could therefore not be sent."""
+        return self._course.breakers.models_missing
 
     @property
     def rows_unsent(self) -> bool:

@@ -45,6 +45,7 @@ def test_a_model_that_vanished_stops_with_5_and_its_rows_wait(tmp_path: Path, at
         assert (ended.exit, len(server.charged)) == (5, 1)
     assert (ended.json["rows"]["collected"], ended.json["rows"]["pending"]) == (1, 4)
     assert any(MODEL in note for note in ended.json["notes"])
+    assert MODEL in ended.json["reason"]
 
 
 def test_a_budget_is_kept_over_all_runs_and_retries_of_the_folder_and_stops_with_6(tmp_path: Path, at: At) -> None:

@@ -120,6 +120,7 @@ async def test_an_answer_about_the_account_or_the_model_leaves_the_row_pending_a
         report = await ran(tmp_path, server.base, rows=5)
         assert report.exit == code
         assert report.rows[State.PENDING] == 5
+        assert report.reason, "people read why it stopped"
         assert report.money.committed == 0
         assert len(server.posts) == 1
         server.replies = [ACCEPTED]
