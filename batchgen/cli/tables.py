@@ -261,7 +261,7 @@ def _finish(told: Report, total: int, rehearsal: bool = False) -> str:
     if told.exit is Exit.DONE:
         return f"finished: {home} collected and verified"
     if told.exit is Exit.SOME_FAILED:
-        return f"finished: {home} collected, the others did not work out"
+        return f"finished: {home} collected{_shortfall(told)}"
     if rehearsal and told.exit not in (Exit.DONE, Exit.SOME_FAILED, Exit.IN_DOUBT):
         return f"stopped: {home} collected" + (f"; {harmless(told.reason)}" if told.reason else "")
     if told.exit is Exit.STILL_LIVE:
@@ -273,3 +273,15 @@ def _finish(told: Report, total: int, rehearsal: bool = False) -> str:
         rest = f"{counted(unsent, 'row')} not sent yet" if unsent else "everything else is done"
         return f"{rest}; {counted(told.rows[State.IN_DOUBT], 'row')} in doubt"
     return f"stopped: {harmless(told.reason)}\n{_WHAT_NEXT.get(told.exit, '')}".rstrip()
+
+
+def _shortfall(told: Report) -> str:
+    """What is not as it should be after a run that came to its end."""
+    rows, lacking = told.rows, len(told.incomplete)
+    counts = (
+        (rows[State.FAILED] + rows[State.CANCELLED], "did not work out"),
+        (rows[State.IN_DOUBT], "in doubt"),
+        (rows[State.PENDING], "not sent"),
+        (lacking, "of them lacks an output" if lacking == 1 else "of them lack an output"),
+    )
+    return "".join(f"; {count:,} {what}" for count, what in counts if count)

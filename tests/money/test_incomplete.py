@@ -8,6 +8,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from batchgen.cli import tables
 from batchgen.core.errors import Exit
 from batchgen.core.job import State
 from batchgen.results.report.write import write_report
@@ -34,6 +35,7 @@ async def test_a_row_with_one_link_that_is_no_address_is_collected_named_and_ask
         assert (first.exit, first.rows[State.COLLECTED]) == (Exit.SOME_FAILED, 2)
         assert set(first.incomplete) == {"row-0000", "row-0001"}
         assert "preview-00" in first.incomplete["row-0000"]
+        assert "finished: 2 of 2 rows collected; 2 of them lack an output" in tables.report(first)
 
         again = await ran(tmp_path, server.url, rows=2)  # nothing is sent, and it still says so
         assert (again.exit, set(again.incomplete)) == (Exit.SOME_FAILED, set(first.incomplete))
