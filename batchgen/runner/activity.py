@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 
 from batchgen.core.job import State
-from batchgen.core.text import clock
+from batchgen.core.text import clock, counted
 from batchgen.results.status import ACTIVITY, Activity, FinishedRow, RunStatus
 from batchgen.scheduler import Scheduler
 from batchgen.state import StateFile, StateUnusable, held_by
@@ -117,7 +117,7 @@ class ActivityReporter:
             yield from (one.in_words(lambda at: clock(at, now, seconds=True)) for one in breakers)
             yield from self._waits(None if breakers else run.waiting_for, now)
         if waits := run.waits:
-            first, more = waits[0], f" and {len(waits) - 1:,} more rows" if len(waits) > 1 else ""
+            first, more = waits[0], f" and {counted(len(waits) - 1, 'more row')}" if len(waits) > 1 else ""
             until = clock(first.until, now, seconds=True)
             yield f"{first.row_id}{more} until {until}: waiting for links that work ({first.reason})"
         yield from run.ending.notes[-_NOTES:]

@@ -146,7 +146,10 @@ class Plan:
                 f"{counted(len(later), 'row')} with signed input URLs that expire before their turn: {_named(later)}"
             )
         if self.paid_elsewhere:
-            told.append(f"paid for already, in another folder: {self.in_words_elsewhere}. They would be paid for again")
+            they = "It" if sum(self.paid_elsewhere.values()) == 1 else "They"
+            told.append(
+                f"paid for already, in another folder: {self.in_words_elsewhere}. {they} would be paid for again"
+            )
         if self.accepted:
             outputs = counted(sum(self.accepted.values()), "accepted output")
             told.append(
