@@ -31,6 +31,8 @@ _GET_S = 60.0
 _IDLE_S = 2.0
 _WRITTEN_AT_ONCE_BYTES = 1024 * 1024
 _TRIES = 3
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"})
+"""OpenSSL's codes for the answer of one who knows nothing of TLS."""
 
 
 class NothingSent(Exception):
@@ -205,13 +207,15 @@ def _url(quoted: str) -> URL:
 def _sentence(error: BaseException) -> str:
     """What went wrong in words for people, without the library's own and without anything secret."""
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):  # these have numbers of their own
-        return redacted(str(error))
+        return redacted(_of_tls(error))
     if isinstance(error, aiohttp.ClientConnectorError):
         return redacted(f"{error.host}:{error.port}: {_of_system(error.os_error)}")
     if isinstance(error, OSError) and error.errno:
         return _of_system(error)
     if isinstance(error, aiohttp.ClientPayloadError) and not isinstance(error, TooLong):
         return "the connection broke off before all of the answer came"  # the library names its own objects
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the connection was closed before an answer came"  # the library may show what it parsed so far
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answers HTTP {error.status}"
     if isinstance(error, aiohttp.ClientResponseError):
@@ -219,6 +223,19 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, TimeoutError) and not str(error):
         return "no answer in time"
     return sentence(error)
+
+
+def _of_tls(error: aiohttp.ClientSSLError | ssl.SSLError) -> str:
+    """Why no TLS came about, or ended, without OpenSSL's codes."""
+    where, cause = (
+        (f"{error.host}:{error.port}: ", error.os_error) if isinstance(error, aiohttp.ClientSSLError) else ("", error)
+    )
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"{where}its certificate is not to be trusted: {cause.verify_message.rstrip('.')}"
+    code = getattr(cause, "reason", None) or ""
+    if code in _NO_TLS:
+        return f"{where}what answers there does not speak TLS"
+    return f"{where}the TLS connection failed" + (f": {code.lower().replace('_', ' ')}" if code else "")
 
 
 def _of_system(error: OSError) -> str:

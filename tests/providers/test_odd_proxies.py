@@ -83,6 +83,8 @@ async def test_what_an_odd_proxy_says_is_not_the_apis_word_and_no_intent_is_made
             await provider.close()
         assert isinstance(sent, NotSent)
         assert not sent.reason.rstrip().endswith(":")
+        assert not [part for part in ("_ssl.c", "ssl:", "Cannot connect", "[", "_") if part in sent.reason]
+        assert "does not speak TLS" in sent.reason or not to_tls.startswith(b"HTTP/")
         assert isinstance(asked, NoNews)
         assert (intents, asked.contact) == (0, False)
         assert "secret-4711" not in repr((sent, asked))
