@@ -376,6 +376,8 @@ class Scheduler:
                 with suppress(OSError):
                     self.state.beat()
                 beat_at = loop.time() + HEARTBEAT_S
+            with suppress(OSError):
+                self.state.keep_progress()
             self._check_folder()
             self._check_disk()
             self._tell_breakers()

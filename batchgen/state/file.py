@@ -64,6 +64,7 @@ class StateFile:
     _lock: Lock
     _queued: set[int] = field(default_factory=set)
     _had_reserve: bool = False
+    _kept_progress: generation.Generation | None = None
 
     def __post_init__(self) -> None:
         self._had_reserve = self.folder.reserve.exists()
@@ -172,11 +173,18 @@ class StateFile:
         return self._lock.is_deleted
 
     def beat(self) -> None:
-        """Say that the run is alive, and how far the folder has come."""
-        if self.lost() is not None:
-            return
-        self._lock.beat()
-        generation.keep_soon(self.folder, self.reader.generation())
+        """Say that the run is alive."""
+        if self.lost() is None:
+            self._lock.beat()
+
+    def keep_progress(self) -> None:
+        """Say beside the state how far the folder has come, if it has come any further: a backup of the state and its
+        journal that is put back later is then known to be older, even if no file of its newer rows is there.
+        """
+        come = self.reader.generation()
+        if come != self._kept_progress and self.lost() is None:
+            generation.keep_soon(self.folder, come)
+            self._kept_progress = come
 
     def stop_waiting(self) -> None:
         """Told to leave: an answer that the disk does not take is given up; its row is found in doubt."""

@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,8 +27,9 @@ from batchgen.runner.session import open_existing
 from batchgen.state import StateUnusable
 from batchgen.state.repair import Repaired, repair
 from batchgen.storage.paths import RunFolder
+from tests.money.harness import Scene, until
 from tests.money.here import EmbeddedServer, attempts, collected_whole, ran, serving_here
-from tests.processes import MODEL, TOKEN
+from tests.processes import MODEL, TOKEN, kill_group, serving
 
 STATE_FILES = ("state.db", "journal.jsonl")
 ALL_FILES = (*STATE_FILES, "generation.json")
@@ -237,3 +241,27 @@ async def test_a_folder_without_its_generation_file_is_read_once_and_goes_on(tmp
             assert (await ran(tmp_path, server.url, limit=0)).rows[State.COLLECTED] == 2
         assert (await ran(tmp_path, server.url)).exit == 0
         assert server.posts == 3
+
+
+def test_a_backup_of_a_moment_ago_is_known_to_be_older_before_any_file_came_home(tmp_path: Path) -> None:
+    with serving(latency="fixed:60s") as server:
+        scene = Scene(tmp_path, server, "dune", rows=8)
+        scene.flags = (*scene.flags, "--submit-rate", "60/min")
+        run = scene.start()
+        until(lambda: scene.paid >= 3)
+        save(scene.out)
+        with (
+            closing(sqlite3.connect(scene.out / "state.db")) as state,
+            closing(sqlite3.connect(tmp_path / "whole")) as copy,
+        ):
+            state.backup(copy)  # with what still lies in its log
+        (tmp_path / "whole").replace(scene.out.parent / "backup" / "state.db")
+        until(lambda: scene.paid >= 5)
+        time.sleep(2.5)  # how far it has come is told every second
+        kill_group(run)
+        run.communicate()
+        paid = scene.paid
+        put_back(scene.out, STATE_FILES)
+        refused = scene.batchgen(*scene.arguments)
+        assert (refused.exit, scene.paid) == (9, paid)
+        assert "repair" in refused.stderr
