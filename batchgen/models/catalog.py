@@ -29,7 +29,8 @@ _ASK_S = 20.0
 class Asks(Protocol):
     """As much of a provider as schemas need."""
 
-    async def catalogue_entry(self, model: str) -> Mapping[str, Any] | None: ...
+    async def catalogue_entry(self, model: str) -> Mapping[str, Any] | None:
+        """None if there is no such model. Raises OSError if nobody can be asked, anything else for a useless answer."""
 
 
 class Catalogue:
@@ -57,6 +58,8 @@ class Catalogue:
         self._known: dict[str, ModelSchema] = {}
         self.unreachable = ""
         """Why the provider could not be asked; empty while it answers."""
+        self.useless_answers: dict[str, str] = {}
+        """What was wrong with the answer, by the model asked for. It says nothing of other models."""
 
     def schema(self, model: str) -> ModelSchema:
         """The schema of *model*. Call it from a worker thread until it is known. Raises ModelUnknown."""
@@ -100,18 +103,28 @@ class Catalogue:
             return schema
         if (known := cached or shipped(model)) is not None:
             return known
-        raise ModelUnknown(model, shipped_model_ids())
+        raise ModelUnknown(model, shipped_model_ids(), self._why_unknown(model))
+
+    def _why_unknown(self, model: str) -> str:
+        """Empty if the provider, or what there is without it, has no such model."""
+        if why := self.useless_answers.get(model):
+            return f"the provider's answer about the model {shown(model)} is of no use: {why}"
+        if self.unreachable:
+            return f"the provider is out of reach, and nothing is known here of a model {shown(model)}"
+        return ""
 
     def _ask(self, model: str) -> Mapping[str, Any] | None:
-        if self._provider is None or self.unreachable:
+        if self._provider is None or self.unreachable or model in self.useless_answers:
             return None
         asking = asyncio.run_coroutine_threadsafe(self._provider.catalogue_entry(model), self._loop)
         try:
             return asking.result(_ASK_S)
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, the cache and the shipped schemas remain
+        except OSError as error:  # a time-out is one too
             asking.cancel()
             self.unreachable = str(error) or f"no answer in {_ASK_S:.0f} s"
-            return None
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the cache and the shipped schemas remain
+            self.useless_answers[model] = str(error) or type(error).__name__
+        return None
 
 
 def _check_is_about(model: str, entry: Mapping[str, Any]) -> None:

@@ -30,8 +30,8 @@ class ModelUnknown(Refusal):
         self.model_id = model_id
         self.meant = nearest(model_id, candidates)
         self.reason = reason or f"no model is called {model_id!r}"
-        hint = f"; did you mean {self.meant!r}?" if self.meant else "; `batchgen models` lists them"
-        super().__init__(self.reason + hint)
+        hint = "" if reason else "; `batchgen models` lists them"
+        super().__init__(self.reason + (f"; did you mean {self.meant!r}?" if self.meant else hint))
 
 
 def shown(value: Any, limit: int = 60) -> str:

@@ -175,7 +175,10 @@ class Provider(Protocol):
     async def cancel(self, request_id: str) -> CancelOutcome: ...
 
     async def catalogue_entry(self, model: str) -> Mapping[str, Any] | None:
-        """The catalogue's entry of *model*; None if the provider has no such model."""
+        """The catalogue's entry of *model*; None if the provider has no such model.
+
+        Raises OSError if the provider is out of reach, and anything else if its answer is of no use.
+        """
 
     async def drop_connections(self) -> None:
         """Forget pooled connections, which a machine that slept no longer has."""

@@ -43,6 +43,10 @@ class AnswerLost(Exception):
     """The request was handed over, and its answer did not come whole."""
 
 
+class NobodyAnswers(AnswerLost, ConnectionError):
+    """No connection could be made, or no answer came in time: whatever else is asked now would fare no better."""
+
+
 class Wire:
     """HTTP with the key. Redirects are never followed, no cookie is kept, and no request is repeated here."""
 
@@ -93,12 +97,14 @@ class Wire:
         base: str | None = None,
         most_bytes: int = SMALL_BYTES,
     ) -> Answer:
-        """One GET. Raises AnswerLost if no whole answer of at most *most_bytes* came."""
+        """One GET. Raises AnswerLost if no whole answer of at most *most_bytes* came, NobodyAnswers if none can."""
         url = (base or self._base) + path
         try:
             proxy = self._proxy if base is None else proxy_for(url)  # looked up once: it costs more than the JSON
             async with self._getting().get(_url(url), params=params, allow_redirects=False, proxy=proxy) as response:
                 return await read(response, most_bytes, self._long_answers)
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, TimeoutError) as error:
+            raise NobodyAnswers(_sentence(error)) from None
         except (aiohttp.ClientError, OSError) as error:  # a time-out is an OSError too
             raise AnswerLost(_sentence(error)) from None
 

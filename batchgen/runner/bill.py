@@ -86,6 +86,8 @@ class Plan:
     rows_within_budget: int | None = None
     unreachable: str = ""
     """Why the provider could not be asked for what this bill says."""
+    useless_answers: Mapping[str, str] = field(default_factory=dict)
+    """What was wrong with the provider's answer about a model whose schema and price are therefore older ones."""
 
     @property
     def to_send(self) -> int:
@@ -121,6 +123,12 @@ class Plan:
             told.append(
                 f"the provider is out of reach ({self.unreachable}): what it would say of models, prices and balance "
                 "is not in this bill; check the network and the API base"
+            )
+        if self.useless_answers:
+            models = _named([f"{model} ({why})" for model, why in self.useless_answers.items()])
+            told.append(
+                f"the provider's answer is of no use about {models}: schema and price are those known here, "
+                "and may be out of date"
             )
         if self.total_usd is None and self.to_send:
             told.append("a price is unknown: this is not a complete bill, and a budget would refuse these rows")
@@ -294,6 +302,9 @@ def plan_of(
         local_files=0,
         unpriced=unpriced,
         unreachable=catalogue.unreachable or around.unreachable,
+        useless_answers={
+            model: why for model, why in catalogue.useless_answers.items() if catalogue.known(model) is not None
+        },
     )
 
 

@@ -138,7 +138,7 @@ class RunComfy:
         return CancelOutcome.NOT_CANCELLABLE if word == "not_cancellable" else CancelOutcome.UNKNOWN
 
     async def catalogue_entry(self, model: str) -> Mapping[str, Any] | None:
-        """Raises AnswerLost if the catalogue cannot be reached or does not answer with an entry."""
+        """Raises AnswerLost if the catalogue does not answer with an entry, as NobodyAnswers if it is out of reach."""
         answer = await self._wire.get(f"/v1/models/{quote(model)}", most_bytes=_CATALOGUE_BYTES)
         if isinstance(answer.body, dict) and "input_schema" in answer.body:
             entry: Mapping[str, Any] = without_secrets(answer.body)
