@@ -49,6 +49,9 @@ async def test_a_copy_of_the_sheet_is_not_paid_for_by_a_yes_that_did_not_know_of
         assert told.paid_elsewhere == {tmp_path / "out/ads": 3}
         assert f"paid for already, in another folder: 3 rows in {tmp_path / 'out/ads'}" in told.warnings[0]
         assert told.as_json()["paid_elsewhere"] == {str(tmp_path / "out/ads"): 3}
+        assert "They would be paid for again" in told.warnings[0]
+        alone = await bill(copy, server, only=frozenset({"row-0001"}))
+        assert f"1 row in {tmp_path / 'out/ads'}. It would be paid for again" in alone.warnings[0]
         assert any(f"--out {tmp_path / 'out/ads'}" in ask for ask in told.asks)
         assert told.as_json()["would_run"] is False
         with pytest.raises(Refused, match=r"another name\? Then go on there, with --out .*; --new-rows"):
