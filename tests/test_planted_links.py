@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -23,11 +24,12 @@ from batchgen.results.reviews import append_mark, read_marks
 from batchgen.results.row_history import story
 from batchgen.results.status import status
 from batchgen.runner.commands import collect
+from batchgen.runner.neighbours import neighbours
 from batchgen.runner.options import Options
 from batchgen.state.repair import repair
-from batchgen.storage.paths import LinkPlanted, RunFolder
+from batchgen.storage.paths import LinkPlanted, NoPlainFile, RunFolder, refuse_planted
 from tests.money.here import opened, ran, serving_here
-from tests.processes import TOKEN
+from tests.processes import TOKEN, Batchgen
 
 BASE = "http://127.0.0.1:1"
 
@@ -103,6 +105,41 @@ async def test_what_is_ours_by_its_name_and_is_a_link_is_refused_by_name_with_no
         opened(folder, BASE)
     assert tree(elsewhere) == before
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.parametrize("name", ["state.db", "journal.jsonl"])
+def test_a_named_pipe_where_a_file_of_ours_belongs_is_refused_by_name_and_not_waited_for(
+    name: str, folder: RunFolder, tmp_path: Path
+) -> None:
+    (folder.path / name).unlink(missing_ok=True)
+    os.mkfifo(folder.path / name)
+    batchgen = Batchgen(tmp_path, BASE)
+    for command in ("status", "show", "report", "audit", "repair"):
+        ended = batchgen(command, folder.path, *(["row-0000"] if command == "show" else []), timeout_s=20)
+        assert ended.exit == Exit.STATE, (command, ended)
+        assert f"{name} is a named pipe" in ended.stderr, command
+    with pytest.raises(NoPlainFile, match=f"{name} is a named pipe"):
+        opened(folder, BASE)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.parametrize("name", sorted({*OWN_FILES, "state.db-wal", "generation.json", "rows"} - {"journal.jsonl"}))
+def test_no_other_name_of_ours_may_be_a_named_pipe(name: str, tmp_path: Path) -> None:
+    folder = RunFolder.at(tmp_path)
+    os.mkfifo(folder.path / name)
+    with pytest.raises(NoPlainFile, match=f"{name} is a named pipe"):
+        refuse_planted(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_folder_beside_this_one_whose_state_is_a_named_pipe_is_passed_by(tmp_path: Path) -> None:
+    for name in ("good", "piped"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "good" / "state.db").touch()
+    os.mkfifo(tmp_path / "piped" / "state.db")
+    found = neighbours(RunFolder.at(tmp_path / "out"), tmp_path / "dunes.csv")
+    assert found == [tmp_path / "good" / "state.db"]
 
 
 def test_rows_and_files_that_are_links_give_nothing_away(folder: RunFolder, tmp_path: Path, elsewhere: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
-from batchgen.storage.paths import RunFolder, absolute
+from batchgen.core.errors import Refusal
+from batchgen.storage.paths import RunFolder, absolute, refuse_planted
 
 _MOST = 200
 
@@ -18,4 +20,13 @@ def neighbours(folder: RunFolder, manifest: Path) -> list[Path]:
             with suppress(OSError):  # it went away meanwhile
                 found[state] = state.stat().st_mtime
     found.pop(absolute(folder.state), None)
-    return sorted(found, key=lambda state: found[state], reverse=True)[:_MOST]
+    newest = sorted(found, key=lambda state: found[state], reverse=True)
+    return list(islice(filter(_can_be_opened, newest), _MOST))
+
+
+def _can_be_opened(state: Path) -> bool:
+    try:
+        refuse_planted(RunFolder(state.parent))
+    except Refusal:
+        return False
+    return True

@@ -20,7 +20,7 @@ from batchgen.state.readonly import refuse_unwritable
 from batchgen.state.tables import JOB_COLUMNS, StateUnusable, bring_forward, create, job_from_record, prepare_moves
 from batchgen.state.traces import in_attempts, in_parts, in_rows, in_set_aside, unknown
 from batchgen.state.writer import OnTrouble, Writer
-from batchgen.storage.paths import RunFolder, refuse_links, refuse_network_file_system, sync_folder
+from batchgen.storage.paths import RunFolder, refuse_network_file_system, refuse_planted, sync_folder
 
 
 def open_state(
@@ -38,7 +38,7 @@ def open_state(
     """
     refuse_network_file_system(folder.path)
     folder.path.mkdir(parents=True, exist_ok=True)
-    refuse_links(folder)
+    refuse_planted(folder)
     refuse_unwritable(folder)
     folder.make(folder.rows)
     lock = Lock(folder)

@@ -26,7 +26,7 @@ from batchgen.state.tables import (
     job_from_record,
 )
 from batchgen.state.unchanged import UnchangedRows
-from batchgen.storage.paths import RunFolder, refuse_links
+from batchgen.storage.paths import RunFolder, refuse_planted
 
 _MODELS = "SELECT model FROM tally GROUP BY model HAVING SUM(jobs) > 0"
 _JOBS = f"SELECT {JOB_COLUMNS} FROM jobs JOIN rows USING (key)"
@@ -51,7 +51,7 @@ _SUMS = f"""
 
 def read_only(path: Path) -> sqlite3.Connection:
     """A connection to the state file at *path* that cannot write. Raises StateUnusable if it is unreadable."""
-    refuse_links(RunFolder(path.parent))
+    refuse_planted(RunFolder(path.parent))
     try:
         connection = opened_for_reading(path)
         connection.execute("SELECT value FROM meta LIMIT 1").fetchone()

@@ -35,7 +35,7 @@ from batchgen.state.tables import (
     move_of,
     prepare_moves,
 )
-from batchgen.storage.paths import RunFolder, refuse_links
+from batchgen.storage.paths import RunFolder, refuse_planted
 
 _UNNAMED = re.compile(r"r-[0-9a-f]{16}(-\d+)?")
 _HASHED = re.compile(r"-[0-9a-f]{8}$")
@@ -59,7 +59,7 @@ def repair(folder: RunFolder, base: str) -> Repaired:
 
     Raises FolderInUse, and StateUnusable for a state that a newer version wrote.
     """
-    refuse_links(folder)
+    refuse_planted(folder)
     refuse_unwritable(folder)
     lock = Lock(folder)
     try:
@@ -70,10 +70,9 @@ def repair(folder: RunFolder, base: str) -> Repaired:
 
 def _repair(folder: RunFolder, base: str) -> Repaired:
     found = Found()
-    _read_state(folder, found)
-    _read_journal(folder, found)
+    has_newest = _read_sources(folder, found)
     salvage.take_traces(folder, found)
-    _doubt_what_may_be_missing(folder, found)
+    _doubt_what_may_be_missing(folder, found, has_newest)
     found.meta.setdefault("base", base)
     found.meta.setdefault("rehearsal", "no")
     _take_over(folder, found)
@@ -94,24 +93,26 @@ def _repair(folder: RunFolder, base: str) -> Repaired:
     return Repaired(len(found.jobs), len({row_id for row_id, _ in found.jobs}), tuple(found.notes))
 
 
-def _doubt_what_may_be_missing(folder: RunFolder, found: Found) -> None:
+def _doubt_what_may_be_missing(folder: RunFolder, found: Found, has_newest: bool) -> None:
     """Where neither the state nor the journal is the folder's newest, rows that seem to wait may have been sent since:
     none of them is sent by itself, unless the folder was closed and all that had been accepted then is found again.
+
+    *has_newest* is False where that is sure before anything else in the folder is compared with them.
     """
     beside = generation.beside(folder)
     newest_seq = beside.seq if beside is not None else 0
-    is_old = found.salvaged > 0 or newest_seq > found.last_seq
+    is_old = not has_newest or found.salvaged > 0 or newest_seq > found.last_seq
     found.last_seq = max(newest_seq, found.last_seq)
     accepted = sum(_was_accepted(job) for _, job in found.jobs.values())
     if not is_old or (beside is not None and beside.changed_ns is not None and beside.accepted == accepted):
         return
     waiting = [job for _, job in found.jobs.values() if job.state is State.PENDING]
     for job in waiting:
-        found.doubt(job, "the state and the journal are older than the folder: it may have been sent since")
+        found.doubt(job, "the state and the journal are older than the folder, or lost: it may have been sent")
     found.notes.append(
-        f"the state and the journal are older than {folder.path}, and requests that were accepted since may be known "
-        f"nowhere any more: each of the {len(waiting)} rows that seem to wait is now in doubt, and `batchgen reconcile "
-        f"{folder.path}` adopts or releases them; so is each row of the manifest that is not known here"
+        f"the state and the journal are older than {folder.path}, or lost, and requests that were accepted may be "
+        f"known nowhere any more: every row of the manifest that is not known here is in doubt from the next run on, "
+        f"and {len(waiting)} rows that seem to wait are now; `batchgen reconcile {folder.path}` adopts or releases them"
     )
     found.meta[MAY_HAVE_BEEN_SENT] = "yes"
 
@@ -138,10 +139,26 @@ def _take_over(folder: RunFolder, found: Found) -> None:
 # ── the three sources ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _read_state(folder: RunFolder, found: Found) -> None:
-    """What the old state still tells, up to the first page that cannot be read."""
+def _read_sources(folder: RunFolder, found: Found) -> bool:
+    """Read the state and the journal; say whether one of them is whole and may be the newest that the folder had.
+
+    The generation counts the openings, and the moves of a run only now and then: of a run that was killed soon after
+    its opening it knows the opening alone.
+    """
+    beside = generation.beside(folder)
+    has_state = _read_state(folder, found)
+    state_seq = found.last_seq
+    has_journal = _read_journal(folder, found)
+    if not has_state:
+        return has_journal
+    is_of_last_opening = beside is None or int(found.meta.get("generation", 0)) >= beside.number
+    return is_of_last_opening or (has_journal and found.last_seq > state_seq)
+
+
+def _read_state(folder: RunFolder, found: Found) -> bool:
+    """What the old state still tells, up to the first page that cannot be read; whether it was read to its end."""
     if not folder.state.exists():
-        return
+        return False
     try:
         with closing(sqlite3.connect(f"{folder.state.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -156,18 +173,22 @@ def _read_state(folder: RunFolder, found: Found) -> None:
                 found.take(seq, job_from_record(tuple(record)))
     except sqlite3.Error as error:
         found.notes.append(f"the old state could not be read to its end ({error})")
+        return False
+    return True
 
 
-def _read_journal(folder: RunFolder, found: Found) -> None:
+def _read_journal(folder: RunFolder, found: Found) -> bool:
+    """What the journal tells; whether it has its head and every line after it."""
     if not folder.journal.exists():
         found.notes.append("there is no journal: requests whose files are not here cannot be known any more")
-        return
+        return False
     attempts: dict[tuple[str, int], dict[str, Any]] = {}
-    bad = 0
+    bad, has_head = 0, False
     for line in _lines(folder):
         if line is None:
             bad += 1
         elif line.get("event") == "Opened":
+            has_head = True
             found.meta.setdefault("base", line["base"])
             found.meta.setdefault("rehearsal", "yes" if line["rehearsal"] else "no")
             found.meta.setdefault("fingerprint_version", line.get("fingerprint_version", "1"))
@@ -180,6 +201,7 @@ def _read_journal(folder: RunFolder, found: Found) -> None:
     if bad:
         found.notes.append(f"{bad} journal lines could not be read; the whole journal is kept in set-aside/")
         _rewrite_journal(folder, found)
+    return has_head and not bad
 
 
 def _lines(folder: RunFolder) -> Iterator[dict[str, Any] | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,12 @@ from batchgen.storage.inside import Inside
 
 class LinkPlanted(Refusal):
     """A name that a run folder gives its own files is a link there."""
+
+    exit = Exit.STATE
+
+
+class NoPlainFile(Refusal):
+    """A name that a run folder gives its own files is a named pipe, a socket or a device there."""
 
     exit = Exit.STATE
 
@@ -131,8 +138,9 @@ _OWN_NAMES = (
 )
 
 
-def refuse_links(folder: RunFolder) -> None:
-    """Raise LinkPlanted if something right in *folder* that is ours by its name is a link.
+def refuse_planted(folder: RunFolder) -> None:
+    """Raise LinkPlanted if something right in *folder* that is ours by its name is a link, and NoPlainFile if it is
+    neither file nor folder: whoever opens a named pipe waits for ever.
 
     SQLite and the lock open by name: for them this look is all there is. The folder itself may be a link.
     """
@@ -142,6 +150,12 @@ def refuse_links(folder: RunFolder) -> None:
                 f"{folder.path / name} is a link. Nothing was read or written: inside a run folder no link is "
                 "followed, since a folder from elsewhere could lead anywhere. Put the file or folder itself there; "
                 "to keep a run on another disk, name that place with --out"
+            )
+        found = folder.stat(folder.path / name)
+        if found is not None and not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            raise NoPlainFile(
+                f"{folder.path / name} is a named pipe, a socket or a device, which is never opened inside a run "
+                "folder; nothing was read or written: put the file itself there"
             )
 
 

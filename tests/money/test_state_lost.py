@@ -89,6 +89,50 @@ def test_a_state_file_deleted_after_kill_9_is_repaired_by_the_command_and_nothin
         assert settlement.charged == scene.rows - len(settlement.doubt_free)
 
 
+@pytest.mark.parametrize("journal", [None, "no journal line\n"])
+def test_a_run_killed_soon_after_its_opening_whose_state_and_journal_were_lost_sends_nothing_more_by_itself(
+    tmp_path: Path, journal: str | None
+) -> None:
+    """All that is left is a generation that knows of the opening and of no request."""
+    with serving(latency="fixed:30s") as server:
+        scene = Scene(tmp_path, server, "dune", rows=8, flags=("--in-flight", 3))
+        scene.kill_when_paid(3)
+        _deleted(scene.out)
+        (scene.out / "journal.jsonl").unlink()
+        if journal is not None:
+            (scene.out / "journal.jsonl").write_text(journal, "utf-8")
+        assert json.loads((scene.out / "generation.json").read_text("utf-8"))["seq"] == 0
+        _assert_nothing_is_sent_after_a_repair(scene, doubtful=scene.row_ids)
+
+
+def test_a_state_and_a_journal_put_back_after_a_run_that_was_killed_soon_send_nothing_more_by_themselves(
+    tmp_path: Path,
+) -> None:
+    with serving(latency="fixed:3s") as server:
+        scene = Scene(tmp_path, server, "dune", rows=8, flags=("--in-flight", 3))
+        scene.batchgen(*scene.arguments, "--limit", 2)
+        for name in ("state.db", "journal.jsonl"):
+            shutil.copy(scene.out / name, tmp_path / f"{name}.before")
+        scene.kill_when_paid(5)
+        _deleted(scene.out)
+        for name in ("state.db", "journal.jsonl"):
+            shutil.copy(tmp_path / f"{name}.before", scene.out / name)
+        _assert_nothing_is_sent_after_a_repair(scene, doubtful=scene.row_ids[2:])
+
+
+def _assert_nothing_is_sent_after_a_repair(scene: Scene, doubtful: list[str]) -> None:
+    """A run is refused before it, and after it names the rows that may have been sent."""
+    paid = scene.paid
+    refused = scene.batchgen(*scene.arguments)
+    assert refused.exit == 9, refused.stderr
+    assert scene.batchgen("repair", scene.out).exit == 0
+    for _ in range(2):
+        ended = scene.batchgen(*scene.arguments)
+        assert ended.exit == 7, ended.stderr
+        assert json.loads(ended.stdout)["in_doubt"] == doubtful
+    assert scene.paid == paid
+
+
 def _sending_by_the_journal(scene: Scene) -> set[str]:
     told = [json.loads(line) for line in (scene.out / "journal.jsonl").read_text("utf-8").splitlines()]
     last = {line["row"]: line["state"] for line in told if "row" in line}
