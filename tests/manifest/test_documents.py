@@ -72,7 +72,7 @@ def test_a_fault_of_all_rows_stands_where_it_is_written(manifest: Reading) -> No
 
 def test_a_fault_of_a_row_is_told_once_and_not_for_each_combination(manifest: Reading) -> None:
     text = f"{HEAD}matrix: {{style: [a, b, c]}}\nrows:\n  - {{id: q, text: x, images: ['{URL}'], seed: x}}\n"
-    assert manifest(text, "ads.yaml").places == [(4, "seed")]
+    assert manifest(text, "ads.yaml").places == [(2, "style"), (4, "seed")], "the first is told of as used nowhere"
 
 
 def test_columns_of_a_table_can_be_called_otherwise(manifest: Reading, tmp_path: Path) -> None:
