@@ -51,7 +51,16 @@ def _environs_of(pid: int) -> list[bytes]:
         for status in Path("/proc").glob("[0-9]*/status")
         if f"PPid:\t{pid}\n" in _read(status).decode()
     ]
-    return [environ for one in below for environ in (_read(Path(f"/proc/{one}/environ")), *_environs_of(one))]
+    return [environ for one in below for environ in (_environ_of(one), *_environs_of(one))]
+
+
+def _environ_of(pid: int) -> bytes:
+    """The environment of a process. One that was forked and has not begun its program yet has ours, for a moment."""
+    environ = _read(Path(f"/proc/{pid}/environ"))
+    if b"s3cret" in environ:
+        time.sleep(0.3)
+        environ = _read(Path(f"/proc/{pid}/environ"))
+    return environ
 
 
 def _read(file: Path) -> bytes:
