@@ -20,7 +20,7 @@ from batchgen.storage.paths import RunFolder
 class Generation:
     """*folder* is the run folder's own name, made once; *number* counts its openings, *seq* the moves of its rows.
 
-    *accepted* is how many attempts were accepted; it never becomes less. *changed_ns* is when each folder of outputs
+    *accepted* is how many attempts were accepted, or may have been. *changed_ns* is when each folder of outputs
     was last changed, as long as nobody writes.
     """
 
@@ -37,7 +37,8 @@ class Generation:
 
 _META = "SELECT name, value FROM meta WHERE name IN ('folder', 'generation', 'journal_seq')"
 _ACCEPTED = """SELECT COALESCE(SUM(jobs), 0) FROM tally
-  WHERE state IN ('submitted', 'ready', 'collected') OR (state IN ('failed', 'cancelled') AND billed <> 'no')"""
+  WHERE state IN ('submitting', 'in_doubt', 'submitted', 'ready', 'collected')
+    OR (state IN ('failed', 'cancelled') AND billed <> 'no')"""
 
 
 def of_state(connection: sqlite3.Connection) -> Generation:

@@ -93,6 +93,9 @@ def _repair(folder: RunFolder, base: str) -> Repaired:
     return Repaired(len(found.jobs), len({row_id for row_id, _ in found.jobs}), tuple(found.notes))
 
 
+_MAYBE_PAID = (State.SUBMITTING, State.IN_DOUBT, State.SUBMITTED, State.READY, State.COLLECTED)
+
+
 def _doubt_what_may_be_missing(folder: RunFolder, found: Found, has_newest: bool) -> None:
     """Where neither the state nor the journal is the folder's newest, rows that seem to wait may have been sent since:
     none of them is sent by itself, unless the folder was closed and all that had been accepted then is found again.
@@ -118,8 +121,9 @@ def _doubt_what_may_be_missing(folder: RunFolder, found: Found, has_newest: bool
 
 
 def _was_accepted(job: Job) -> bool:
+    """Whether *job* was accepted, or may have been: a row in doubt leaves no file by which it could be found again."""
     ended_and_billed = job.state in (State.FAILED, State.CANCELLED) and job.billed is not Billed.NO
-    return job.state in (State.SUBMITTED, State.READY, State.COLLECTED) or ended_and_billed
+    return ended_and_billed or job.state in _MAYBE_PAID
 
 
 def _take_over(folder: RunFolder, found: Found) -> None:

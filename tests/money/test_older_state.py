@@ -265,3 +265,14 @@ def test_a_backup_of_a_moment_ago_is_known_to_be_older_before_any_file_came_home
         refused = scene.batchgen(*scene.arguments)
         assert (refused.exit, scene.paid) == (9, paid)
         assert "repair" in refused.stderr
+
+
+async def test_a_row_in_doubt_is_not_forgotten_with_the_state_and_the_journal(tmp_path: Path) -> None:
+    async with serving_here(faults="submit.drop_reply=x1") as server:
+        assert (await ran(tmp_path, server.url, rows=3)).exit == 7
+        out, posts = tmp_path / "out", server.posts
+        for path in (*out.glob("state.db*"), out / "journal.jsonl"):
+            path.unlink()
+        repair(RunFolder.at(out), server.url)
+        report = await ran(tmp_path, server.url, rows=3)
+        assert (report.exit, len(report.in_doubt), server.posts) == (7, 1, posts)
