@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
-from types import FrameType
 
 from batchgen.core import log
 from batchgen.core.job import Job, State
@@ -20,10 +19,6 @@ def in_words(error: Exception) -> str:
     )
     places = [place for place in frames if place.startswith("batchgen.")]
     return f"a fault of batchgen's own, {type(error).__name__}" + (f" at {places[-1]}" if places else "")
-
-
-def _module(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", ""))
 
 
 class Faults:

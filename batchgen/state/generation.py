@@ -43,9 +43,7 @@ _ACCEPTED = """SELECT COALESCE(SUM(jobs), 0) FROM tally
 
 def of_state(connection: sqlite3.Connection) -> Generation:
     """How far the state itself has come; a folder that was never opened by this version has number 0 and no name."""
-    meta = dict(
-        connection.execute("SELECT name, value FROM meta WHERE name IN ('folder', 'generation', 'journal_seq')")
-    )
+    meta = dict(connection.execute(_META))
     accepted = connection.execute(_ACCEPTED).fetchone()[0]
     return Generation(meta.get("folder", ""), int(meta.get("generation", 0)), int(meta["journal_seq"]), int(accepted))
 
