@@ -103,9 +103,11 @@ def test_outputs_are_marked_by_keyboard_and_the_marks_last(folder: Path, watch: 
     page.wait_for_selector(PICTURES)
     page.locator(PICTURES).first.click()
     row_id = page.inner_text("#facts h2")
-    page.keyboard.press("a")
+    with page.expect_response("**/marks"):  # the page says it at once, and takes it back where it was not kept
+        page.keyboard.press("a")
     page.wait_for_function("() => document.getElementById('said').textContent.includes('accepted')")
-    page.keyboard.press("r")
+    with page.expect_response("**/marks"):
+        page.keyboard.press("r")
     page.wait_for_function("() => document.getElementById('said').textContent.includes('rejected')")
     kept = [json.loads(line) for line in marks_file(RunFolder.at(folder)).read_text().splitlines()]
     assert [line["mark"] for line in kept] == ["accepted", "rejected"]
